@@ -1,0 +1,1 @@
+"""Annotated shards to a generator, and a generator to pictures."""

@@ -1,0 +1,1 @@
+"""Photographs to annotated shards. Knows nothing of torch."""

@@ -1,0 +1,235 @@
+"""The contract between the two halves: a folder of Parquet shards and its manifest.
+
+`train-00000.parquet`, `test-00000.parquet`, … hold one row a face, and one row for each
+photograph that gave none, with the reason. `manifest.json` holds the settings they were made
+with. A file appears whole or not at all: written beside, fsynced, renamed.
+"""
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .action_units import COLUMNS
+from .errors import WrongUse
+
+SCHEMA_VERSION = 1
+SPLITS = ("train", "test")
+MANIFEST = "manifest.json"
+_ROW_GROUP = 256
+
+OK = "ok"
+NO_FACE = "no_face"
+UNREADABLE = "unreadable"
+TOO_LARGE = "too_large"
+NO_AUS = "no_aus"
+"""A crop whose AUs the annotator could not read; the row keeps its image and gets a reason."""
+
+_BOX = pa.list_(pa.int32())
+_FIELDS: list[tuple[str, pa.DataType, dict[str, Any]]] = []
+
+
+def _add(name: str, kind: pa.DataType, feature: dict[str, Any]) -> None:
+    _FIELDS.append((name, kind, feature))
+
+
+def _value(dtype: str) -> dict[str, Any]:
+    return {"dtype": dtype, "_type": "Value"}
+
+
+_add("key", pa.string(), _value("string"))
+_add(
+    "image",
+    pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+    {"_type": "Image"},
+)
+_add("source", pa.string(), _value("string"))
+_add("source_width", pa.int32(), _value("int32"))
+_add("source_height", pa.int32(), _value("int32"))
+_add("face_index", pa.int32(), _value("int32"))
+_add("box", _BOX, {"feature": _value("int32"), "_type": "Sequence"})
+_add("crop", _BOX, {"feature": _value("int32"), "_type": "Sequence"})
+_add("detection_score", pa.float32(), _value("float32"))
+_add("status", pa.string(), _value("string"))
+_add("error", pa.string(), _value("string"))
+for _column in COLUMNS:
+    _add(_column, pa.float32(), _value("float32"))
+_add("au_confidence", pa.float32(), _value("float32"))
+_add("annotator", pa.string(), _value("string"))
+
+SCHEMA = pa.schema(
+    [(name, kind) for name, kind, _ in _FIELDS],
+    # With this, `datasets.load_dataset("parquet", ...)` shows the crops as pictures.
+    metadata={
+        "huggingface": json.dumps(
+            {"info": {"features": {name: feature for name, _, feature in _FIELDS}}}
+        )
+    },
+)
+"""One row a face. Boxes are left, top, right, bottom in source pixels; AUs 0-5, null until
+annotated; `image.bytes` is a JPEG of the crop, null where there is no usable face."""
+
+
+def split_of(source: str, test_fraction: float) -> str:
+    """`train` or `test`, by a hash of the photograph, which so never stands on both sides."""
+    digest = hashlib.sha1(source.encode()).digest()
+    return "test" if int.from_bytes(digest[:4], "big") < test_fraction * 2**32 else "train"
+
+
+def shard_paths(folder: Path, split: str | None = None) -> list[Path]:
+    """The shards of a folder, in order; of one split if named. Raises WrongUse if it has none."""
+    splits = SPLITS if split is None else (split,)
+    paths = [path for name in splits for path in sorted(folder.glob(f"{name}-*.parquet"))]
+    if not paths and split is None:
+        raise WrongUse(
+            f"There are no shards in {folder}. Make them first: ganim prepare --src PHOTOS "
+            f"--out {folder}"
+        )
+    return paths
+
+
+def next_shard_path(folder: Path, split: str) -> Path:
+    """The first free name of a split."""
+    numbers = [int(path.stem.rsplit("-", 1)[1]) for path in shard_paths_or_none(folder, split)]
+    return folder / f"{split}-{max(numbers, default=-1) + 1:05d}.parquet"
+
+
+def shard_paths_or_none(folder: Path, split: str) -> list[Path]:
+    return sorted(folder.glob(f"{split}-[0-9]*.parquet"))
+
+
+def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """One shard as an Arrow table. Raises WrongUse for a file that is not one of ours."""
+    try:
+        return pq.read_table(path, columns=columns, partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        raise WrongUse(f"{path} cannot be read as a shard: {error}") from error
+
+
+def read_column(folder: Path, column: str) -> Iterator[Any]:
+    """Every value of a column, over all shards of a folder (nothing for an empty folder)."""
+    for split in SPLITS:
+        for path in shard_paths_or_none(folder, split):
+            yield from read_shard(path, [column]).column(column).to_pylist()
+
+
+def write_shard(path: Path, table: pa.Table) -> None:
+    """Write a shard whole or not at all. Images are JPEG already; the rest is zstd."""
+    compression = {
+        _leaf(name): "NONE" if name == "image" else "ZSTD" for name, _, _ in _FIELDS
+    } | {"image.path": "ZSTD"}
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            pq.write_table(
+                table.cast(SCHEMA).replace_schema_metadata(SCHEMA.metadata),
+                file,
+                compression=compression,
+                row_group_size=_ROW_GROUP,
+                write_page_index=True,
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def rows_to_table(rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as dictionaries to a table of the schema; columns left out are null."""
+    columns = [[row.get(name) for row in rows] for name in SCHEMA.names]
+    return pa.Table.from_arrays(
+        [pa.array(values, type=kind) for values, kind in zip(columns, SCHEMA.types, strict=True)],
+        schema=SCHEMA,
+    )
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a folder, or None where there is none."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return None
+    try:
+        manifest = json.loads(path.read_text())
+    except ValueError as error:
+        raise WrongUse(f"{path} is damaged: {error}") from error
+    if manifest.get("schema_version") != SCHEMA_VERSION:
+        raise WrongUse(
+            f"{path} is of schema version {manifest.get('schema_version')}, this ganim reads "
+            f"{SCHEMA_VERSION}. Prepare the photographs again into another folder."
+        )
+    return manifest
+
+
+def write_manifest(folder: Path, settings: dict[str, Any]) -> dict[str, int]:
+    """Write settings, their fingerprint and the counts by status; return the counts."""
+    counts = Counter(read_column(folder, "status"))
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "settings": settings,
+        "fingerprint": fingerprint(settings),
+        "counts": dict(sorted(counts.items())),
+    }
+    path = folder / MANIFEST
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with beside.open("w") as file:
+        json.dump(manifest, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    _sync_folder(folder)
+    return dict(counts)
+
+
+def fingerprint(settings: dict[str, Any]) -> str:
+    """A short hash of settings, the same for equal settings."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def annotated_faces(folder: Path, split: str) -> pd.DataFrame:
+    """The usable, annotated faces of a split: key, source, image (JPEG bytes), 17 AUs (0-5).
+
+    Raises WrongUse when there are no shards, or when no face of them has AUs.
+    """
+    shard_paths(folder)
+    wanted = ["key", "source", "image", "status", *COLUMNS]
+    frames = []
+    for path in shard_paths_or_none(folder, split):
+        table = read_shard(path, wanted)
+        bytes_ = table.column("image").combine_chunks().field("bytes")
+        table = table.set_column(table.schema.get_field_index("image"), "image", bytes_)
+        frames.append(table.to_pandas())
+    faces = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=wanted)
+    usable = (faces["status"] == OK) & faces["image"].notna() & faces[list(COLUMNS)].notna().all(1)
+    faces = faces[usable].drop(columns="status").reset_index(drop=True)
+    if faces.empty and split == "train":
+        raise WrongUse(
+            f"No face in {folder} has action units yet. Fill them in first: ganim annotate {folder}"
+        )
+    return faces
+
+
+def _leaf(name: str) -> str:
+    if name == "image":
+        return "image.bytes"
+    return f"{name}.list.element" if name in ("box", "crop") else name
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable; some platforms cannot open folders, and need not."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
