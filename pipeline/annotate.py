@@ -33,8 +33,8 @@ class Reading:
 
     aus: np.ndarray | None
     """(17,) float32, 0-5, in the order of action_units.NUMBERS; None with an error."""
-    confidence: float = 0.0
-    """0-1, how far the annotator trusts itself."""
+    confidence: float | None = None
+    """0-1, how far the annotator trusts itself; None if it does not say."""
     error: str | None = None
 
 

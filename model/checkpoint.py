@@ -1,0 +1,79 @@
+"""Weights and training states on disk: safetensors, written whole or not at all."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..pipeline.errors import WrongUse
+
+WEIGHTS = Path(__file__).parent / "weights"
+"""What ships with the package."""
+
+
+def save_weights(
+    path: Path,
+    tensors: dict[str, Tensor],
+    kind: str,
+    settings: dict[str, Any],
+    dtype: torch.dtype = torch.float16,
+) -> None:
+    """Write a network's weights with all that is needed to build it again.
+
+    kind: `generator` or `estimator`. settings: what the network's constructor takes, and
+    anything a reader may want to know; JSON. Floating-point tensors are stored as `dtype`.
+    """
+    stored = {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).cpu().contiguous()
+        for name, tensor in tensors.items()
+    }
+    metadata = {"kind": kind, "settings": json.dumps(settings)}
+    write_whole(path, lambda beside: save_file(stored, beside, metadata))
+
+
+def load_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights as float32 tensors, and their settings. Raises WrongUse for any other file."""
+    if not path.exists():
+        raise WrongUse(f"There are no weights at {path}. Train some first: ganim train")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WrongUse(f"{path} is not a safetensors file: {error}") from error
+    if metadata.get("kind") != kind:
+        raise WrongUse(f"{path} holds {metadata.get('kind', 'something else')}, not a {kind}.")
+    tensors = {
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+    }
+    return tensors, json.loads(metadata["settings"])
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a training state (nested tensors, numbers, texts) for resuming."""
+    write_whole(path, lambda beside: torch.save(state, beside))
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a training state; no code in it is run."""
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a file beside `path`, then put it in place: all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(beside)
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

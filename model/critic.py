@@ -1,0 +1,57 @@
+"""The critic: a PatchGAN that judges realism and reads AUs, without normalisation (WGAN-GP)."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from ..pipeline.action_units import COUNT
+from ..pipeline.errors import WrongUse
+
+
+class Verdict(NamedTuple):
+    """What the critic says of a face."""
+
+    realism: Tensor
+    """(n, 1, h, w): a score for each overlapping patch; higher is more real."""
+    aus: Tensor
+    """(n, 17): regressed AUs on the 0-1 scale, not clamped."""
+
+
+@dataclass(frozen=True)
+class CriticSettings:
+    """What a critic is built from."""
+
+    width: int = 64
+    """Channels of the first layer; each next layer has twice as many."""
+    layers: int = 6
+    """Convolutions of stride 2; the paper's 6 bring 128 px to 2."""
+
+    def validate(self, size: int) -> None:
+        """Raise WrongUse if the layers shrink a face of `size` px to nothing."""
+        if self.layers < 1 or size // 2**self.layers < 1:
+            raise WrongUse(
+                f"A critic of {self.layers} layers does not fit faces of {size} px: use at most "
+                f"{size.bit_length() - 1}."
+            )
+
+
+class Critic(nn.Module):
+    """Faces (n, 3, size, size) in -1..1 to a Verdict."""
+
+    def __init__(self, size: int, settings: CriticSettings | None = None) -> None:
+        super().__init__()
+        self.settings = settings = settings or CriticSettings()
+        settings.validate(size)
+        layers: list[nn.Module] = []
+        inputs, outputs = 3, settings.width
+        for _ in range(settings.layers):
+            layers += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.01)]
+            inputs, outputs = outputs, outputs * 2
+        self.trunk = nn.Sequential(*layers)
+        self.to_realism = nn.Conv2d(inputs, 1, 3, 1, 1, bias=False)
+        self.to_aus = nn.Conv2d(inputs, COUNT, size // 2**settings.layers, bias=False)
+
+    def forward(self, faces: Tensor) -> Verdict:
+        features = self.trunk(faces)
+        return Verdict(self.to_realism(features).float(), self.to_aus(features).flatten(1).float())

@@ -1,0 +1,71 @@
+"""Annotated shards as tensors in memory: every crop is decoded once, then only indexed."""
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..pipeline import shards
+from ..pipeline.action_units import COLUMNS, to_unit
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The annotated faces of one split, in the order of the shards."""
+
+    images: Tensor
+    """(faces, 3, size, size) uint8, RGB."""
+    aus: Tensor
+    """(faces, 17) float32, 0-1."""
+    keys: list[str]
+    sources: list[str]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def subset(self, chosen: np.ndarray) -> "Faces":
+        """The faces at these positions."""
+        return Faces(
+            self.images[torch.from_numpy(chosen)],
+            self.aus[torch.from_numpy(chosen)],
+            [self.keys[index] for index in chosen],
+            [self.sources[index] for index in chosen],
+        )
+
+
+def load_faces(folder: Path, split: str, size: int) -> Faces:
+    """Load and decode a split, resized to `size`. Raises WrongUse where none is annotated."""
+    frame = shards.annotated_faces(folder, split)
+    images = torch.empty((len(frame), 3, size, size), dtype=torch.uint8)
+
+    def decode(index: int, encoded: bytes) -> None:
+        images[index] = torch.from_numpy(decode_crop(encoded, size)).permute(2, 0, 1)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(decode, range(len(frame)), frame["image"]))
+    aus = to_unit(frame[list(COLUMNS)].to_numpy(np.float32))
+    return Faces(images, torch.from_numpy(aus), list(frame["key"]), list(frame["source"]))
+
+
+def decode_crop(encoded: bytes, size: int) -> np.ndarray:
+    """A crop's JPEG bytes as (size, size, 3) uint8 RGB."""
+    with Image.open(io.BytesIO(encoded)) as picture:
+        rgb = picture.convert("RGB")
+        if rgb.size != (size, size):
+            rgb = rgb.resize((size, size), Image.Resampling.LANCZOS)
+        return np.array(rgb)
+
+
+def to_model(images: Tensor) -> Tensor:
+    """uint8 pictures in 0-255 to the models' float range of -1 to 1."""
+    return images.float().div(127.5).sub(1.0)
+
+
+def from_model(images: Tensor) -> Tensor:
+    """The models' range of -1 to 1 to 0-255, still as floats."""
+    return images.float().clamp(-1.0, 1.0).add(1.0).mul(127.5)

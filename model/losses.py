@@ -1,0 +1,76 @@
+"""The losses of GANimation (Pumarola et al. 2018, section 5), each a mean.
+
+Every term is a mean over faces, pixels and AUs, so that its weight holds at any batch size and
+resolution. `facts.md` of the original code gives the mapping of its weights at batch 25 and
+128 px: its AU loss of 4000 on MSE/batch is 160 on a mean over elements; its total variation of
+1e-5 on a sum is about 4 on a mean; the others are means already.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms, as the original code has them in effect."""
+
+    penalty: float = 10.0
+    """Gradient penalty (lambda_gp)."""
+    attention: float = 0.1
+    """Mean of the attention, on both passes (lambda_A)."""
+    smoothness: float = 4.0
+    """Total variation of the attention (lambda_TV, 1e-5 on a sum)."""
+    aus: float = 160.0
+    """AU regression, in critic and generator (lambda_y, 4000 on MSE/batch)."""
+    cycle: float = 10.0
+    """L1 of the way back to the own AUs (lambda_idt)."""
+
+
+def critic_adversarial_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Wasserstein critic: E[D(fake)] - E[D(real)] (Gulrajani et al. 2017; eq. 1)."""
+    return fake.mean() - real.mean()
+
+
+def generator_adversarial_loss(fake: Tensor) -> Tensor:
+    """Wasserstein generator: -E[D(fake)]."""
+    return -fake.mean()
+
+
+def gradient_penalty(
+    realism: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor
+) -> Tensor:
+    """E[(||grad D(x)||_2 - 1)^2] at x between real and fake faces (Gulrajani et al. 2017).
+
+    realism: faces (n, 3, h, w) to scores of any shape, averaged over patches here. mix: (n,) in
+    0-1, the share of the real face. The gradient stays in the graph.
+    """
+    mix = mix.view(-1, 1, 1, 1)
+    between = (mix * real + (1 - mix) * fake).detach().requires_grad_(True)
+    score = realism(between).flatten(1).mean(1).sum()
+    (gradient,) = torch.autograd.grad(score, between, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def au_loss(regressed: Tensor, aus: Tensor) -> Tensor:
+    """Conditional expression: mean squared error of regressed AUs (eq. 3)."""
+    return (regressed - aus).square().mean()
+
+
+def attention_loss(attention: Tensor) -> Tensor:
+    """Mean of the attention, so that it does not saturate at 1, which is copying (eq. 2)."""
+    return attention.mean()
+
+
+def total_variation(attention: Tensor) -> Tensor:
+    """Mean absolute difference between neighbours, down and across (eq. 2, its first term)."""
+    down = (attention[:, :, 1:] - attention[:, :, :-1]).abs().mean()
+    across = (attention[:, :, :, 1:] - attention[:, :, :, :-1]).abs().mean()
+    return down + across
+
+
+def cycle_loss(restored: Tensor, face: Tensor) -> Tensor:
+    """Identity: L1 between a face and its way there and back (eq. 4)."""
+    return (restored - face).abs().mean()

@@ -1,0 +1,371 @@
+"""Train a GANimation generator: the loop of the paper, from shards to a run folder.
+
+Every random draw of an iteration comes from a generator seeded with the run's seed and the
+iteration's number, so a resumed run goes on with the very draws it would have made.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..pipeline.errors import WrongUse
+from . import losses
+from .checkpoint import load_state, load_weights, save_state, save_weights, write_whole
+from .critic import Critic, CriticSettings
+from .data import Faces, load_faces, to_model
+from .ema import averaged
+from .generator import Generator, GeneratorSettings, Masks
+from .losses import LossWeights
+from .pictures import save_grid
+
+METRICS = "metrics.jsonl"
+STATE = "state.pt"
+WEIGHTS = "generator.safetensors"
+SETTINGS = "settings.json"
+_LOG_EVERY = 50
+_SAVE_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What decides the outcome of a training. The defaults are the paper's."""
+
+    size: int = 128
+    """Side of the faces, in pixels; a multiple of 4, from 64."""
+    batch: int = 25
+    epochs: int = 30
+    decay_epochs: int = 10
+    """Over so many last epochs the learning rate falls linearly to zero."""
+    critic_steps: int = 5
+    """Iterations of the critic to one step of the generator."""
+    rate: float = 1e-4
+    """Adam's learning rate, with betas 0.5 and 0.999."""
+    aus_ramp: float = 0.0
+    """Over this share of the training the generator's AU weight rises from 0.15 of its value to
+    all of it, so that the critic's realism keeps pace. The paper has none."""
+    au_noise: float = 0.1
+    """Half-width of the uniform noise on target AUs, which are then clamped to 0-1."""
+    ema: float = 0.999
+    """Decay of the averaged generator, which is the one that is written."""
+    seed: int = 0
+    precision: str = "auto"
+    """`bf16` or `fp32`; `auto` takes bf16 where the device computes in it."""
+    generator: GeneratorSettings = field(default_factory=GeneratorSettings)
+    critic: CriticSettings = field(default_factory=CriticSettings)
+    weights: LossWeights = field(default_factory=LossWeights)
+
+    def validate(self) -> None:
+        """Raise WrongUse for a value outside its range."""
+        if self.size < 64 or self.size % 4:
+            raise WrongUse(f"--size {self.size}: faces are 64 px or more, in multiples of 4.")
+        if self.batch < 1 or self.epochs < 1 or self.critic_steps < 1:
+            raise WrongUse("--batch, --epochs and --critic-steps must be 1 or more.")
+        if not 0 <= self.decay_epochs <= self.epochs:
+            raise WrongUse(
+                f"--decay-epochs {self.decay_epochs} is outside 0 to --epochs {self.epochs}."
+            )
+        self.generator.validate()
+        self.critic.validate(self.size)
+
+
+class Trainer:
+    """The networks, their optimisers and the position in a run.
+
+    faces: what to train on. device: where. init: weights of a generator to start from.
+    """
+
+    def __init__(
+        self, settings: TrainSettings, faces: Faces, device: torch.device, init: Path | None = None
+    ) -> None:
+        settings.validate()
+        if len(faces) < settings.batch:
+            raise WrongUse(
+                f"{len(faces)} annotated faces are fewer than a batch of {settings.batch}: add "
+                f"photographs, or train with --batch {len(faces)}."
+            )
+        self.settings, self.faces, self.device = settings, faces, device
+        torch.manual_seed(settings.seed)
+        generator = Generator(settings.generator)
+        if init is not None:
+            _start_from(generator, init)
+        self.generator = generator.to(device)
+        self.critic = Critic(settings.size, settings.critic).to(device)
+        self.average = averaged(self.generator, settings.ema, warm=init is None)
+        betas = (0.5, 0.999)
+        self.generator_adam = torch.optim.Adam(self.generator.parameters(), settings.rate, betas)
+        self.critic_adam = torch.optim.Adam(self.critic.parameters(), settings.rate, betas)
+        self.iteration = 0
+        self.iterations_per_epoch = len(faces) // settings.batch
+        self.iterations = self.iterations_per_epoch * settings.epochs
+        bf16 = settings.precision == "bf16" or (
+            settings.precision == "auto" and computes_bf16(device)
+        )
+        self._autocast = {
+            "device_type": device.type,
+            "dtype": torch.bfloat16,
+            "enabled": bf16,
+        }
+
+    def step(self) -> dict[str, Tensor]:
+        """One iteration: the critic, and every `critic_steps`-th the generator. Returns losses."""
+        self._set_rates()
+        draw = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.iteration)
+        faces, own_aus, target_aus = self._batch(draw)
+        generators_turn = self.iteration % self.settings.critic_steps == 0
+        # The critic's step leaves the generator as it is, so one forward pass serves both.
+        with torch.autocast(**self._autocast), torch.set_grad_enabled(generators_turn):
+            there = self.generator(faces, target_aus)
+            fakes = there.blend(faces)
+        figures = self._critic_step(faces, own_aus, fakes.detach(), draw)
+        if generators_turn:
+            figures |= self._generator_step(faces, own_aus, target_aus, there, fakes)
+        self.iteration += 1
+        return figures
+
+    def _critic_step(
+        self, faces: Tensor, own_aus: Tensor, fakes: Tensor, draw: torch.Generator
+    ) -> dict[str, Tensor]:
+        weights = self.settings.weights
+        with torch.autocast(**self._autocast):
+            real = self.critic(faces)
+            fake = self.critic(fakes)
+        adversarial = losses.critic_adversarial_loss(real.realism, fake.realism)
+        aus = losses.au_loss(real.aus, own_aus)
+        mix = torch.rand(len(faces), generator=draw).to(self.device)
+        # In full precision: a penalty on a norm near 1 is lost in bf16's three digits.
+        penalty = losses.gradient_penalty(lambda x: self.critic(x).realism, faces, fakes, mix)
+        loss = adversarial + weights.aus * aus + weights.penalty * penalty
+        self.critic_adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.critic_adam.step()
+        return {
+            "critic": adversarial.detach(),
+            "critic_aus": aus.detach(),
+            "penalty": penalty.detach(),
+        }
+
+    def _generator_step(
+        self, faces: Tensor, own_aus: Tensor, target_aus: Tensor, there: Masks, fakes: Tensor
+    ) -> dict[str, Tensor]:
+        weights = self.settings.weights
+        self.critic.requires_grad_(False)
+        with torch.autocast(**self._autocast):
+            verdict = self.critic(fakes)
+            back = self.generator(fakes, own_aus)
+        adversarial = losses.generator_adversarial_loss(verdict.realism)
+        aus = losses.au_loss(verdict.aus, target_aus)
+        attention = losses.attention_loss(there.attention) + losses.attention_loss(back.attention)
+        smoothness = losses.total_variation(there.attention) + losses.total_variation(
+            back.attention
+        )
+        cycle = losses.cycle_loss(back.blend(fakes), faces)
+        loss = (
+            adversarial
+            + weights.aus * self._ramp() * aus
+            + weights.attention * attention
+            + weights.smoothness * smoothness
+            + weights.cycle * cycle
+        )
+        self.generator_adam.zero_grad(set_to_none=True)
+        loss.backward()
+        self.generator_adam.step()
+        self.critic.requires_grad_(True)
+        self.average.update_parameters(self.generator)
+        return {
+            "generator": adversarial.detach(),
+            "generator_aus": aus.detach(),
+            "attention": attention.detach() / 2,
+            "smoothness": smoothness.detach() / 2,
+            "cycle": cycle.detach(),
+        }
+
+    def _batch(self, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Faces, their own AUs, and as targets those of random other faces with noise."""
+        settings = self.settings
+        epoch, position = divmod(self.iteration, self.iterations_per_epoch)
+        order = self._order(epoch)
+        chosen = order[position * settings.batch : (position + 1) * settings.batch]
+        faces = to_model(self.faces.images[chosen])
+        mirrored = torch.rand(settings.batch, generator=draw) < 0.5
+        faces = torch.where(mirrored[:, None, None, None], faces.flip(3), faces)
+        others = torch.randint(len(self.faces), (settings.batch,), generator=draw)
+        noise = torch.rand(settings.batch, self.faces.aus.shape[1], generator=draw) * 2 - 1
+        targets = (self.faces.aus[others] + settings.au_noise * noise).clamp(0.0, 1.0)
+        own = self.faces.aus[chosen]
+        return faces.to(self.device), own.to(self.device), targets.to(self.device)
+
+    def _order(self, epoch: int) -> Tensor:
+        draw = torch.Generator().manual_seed(self.settings.seed * 1_000_003 - epoch - 1)
+        return torch.randperm(len(self.faces), generator=draw)
+
+    def _set_rates(self) -> None:
+        left = self.iterations - self.iteration
+        decay = self.settings.decay_epochs * self.iterations_per_epoch
+        rate = self.settings.rate * min(1.0, left / decay if decay else 1.0)
+        for adam in (self.generator_adam, self.critic_adam):
+            for group in adam.param_groups:
+                group["lr"] = rate
+
+    def _ramp(self) -> float:
+        if not self.settings.aus_ramp:
+            return 1.0
+        return min(1.0, 0.15 + 0.85 * self.iteration / (self.settings.aus_ramp * self.iterations))
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed run needs."""
+        return {
+            "settings": asdict(self.settings),
+            "faces": len(self.faces),
+            "iteration": self.iteration,
+            "generator": self.generator.state_dict(),
+            "critic": self.critic.state_dict(),
+            "average": self.average.state_dict(),
+            "generator_adam": self.generator_adam.state_dict(),
+            "critic_adam": self.critic_adam.state_dict(),
+        }
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a state of the same settings. Raises WrongUse for another's."""
+        mine = asdict(self.settings)
+        for name, value in mine.items():
+            if state["settings"].get(name) != value:
+                raise WrongUse(
+                    f"The run was started with {name}={state['settings'].get(name)}, this command "
+                    f"says {value}. Repeat the earlier setting, or choose another --run."
+                )
+        if state["faces"] != len(self.faces):
+            raise WrongUse(
+                f"The run was started on {state['faces']} faces, the shards now hold "
+                f"{len(self.faces)}. Choose another --run."
+            )
+        self.iteration = state["iteration"]
+        for name in ("generator", "critic", "average", "generator_adam", "critic_adam"):
+            getattr(self, name).load_state_dict(state[name])
+
+    def save_generator(self, path: Path) -> None:
+        """Write the averaged generator, with all its use and its history need."""
+        settings = asdict(self.settings)
+        save_weights(
+            path,
+            self.average.module.state_dict(),
+            "generator",
+            {
+                "generator": settings["generator"],
+                "size": self.settings.size,
+                "training": settings,
+                "faces": len(self.faces),
+                "iteration": self.iteration,
+            },
+        )
+
+
+def train(
+    shards: Path,
+    run: Path,
+    settings: TrainSettings | None = None,
+    device: torch.device | None = None,
+    init: Path | None = None,
+    on_start: Callable[[int, int], None] = lambda total, done: None,
+    on_step: Callable[[dict[str, float]], None] = lambda figures: None,
+) -> Path:
+    """Train on the train split of `shards` into the folder `run`; return the weights' path.
+
+    A second call goes on from the last state in `run`. on_start is told how many iterations
+    there are and how many are done; on_step gets the mean figures of the last ones. Raises
+    WrongUse for missing shards or AUs, too few faces, and settings other than the run's.
+    """
+    settings = settings or TrainSettings()
+    settings.validate()
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    faces = load_faces(shards, "train", settings.size)
+    shown = load_faces(shards, "test", settings.size)
+    trainer = Trainer(settings, faces, device, init)
+    run.mkdir(parents=True, exist_ok=True)
+    if (run / STATE).exists():
+        trainer.resume(load_state(run / STATE))
+    write_whole(
+        run / SETTINGS, lambda beside: beside.write_text(json.dumps(asdict(settings), indent=1))
+    )
+    _forget_after(run / METRICS, trainer.iteration)
+    on_start(trainer.iterations, trainer.iteration)
+    _run(trainer, shown if len(shown) else faces, run, on_step)
+    return run / WEIGHTS
+
+
+def _run(
+    trainer: Trainer, shown: Faces, run: Path, on_step: Callable[[dict[str, float]], None]
+) -> None:
+    def save() -> None:
+        save_state(run / STATE, trainer.state())
+        trainer.save_generator(run / WEIGHTS)
+
+    def grid(epoch: int) -> None:
+        save_grid(run / "grids" / f"epoch-{epoch:04d}.png", trainer.average.module, shown)
+
+    recent: dict[str, list[Tensor]] = {}
+    started = saved = time.monotonic()
+    try:
+        while trainer.iteration < trainer.iterations:
+            for name, value in trainer.step().items():
+                recent.setdefault(name, []).append(value)
+            epoch, position = divmod(trainer.iteration, trainer.iterations_per_epoch)
+            last = trainer.iteration == trainer.iterations
+            if trainer.iteration % _LOG_EVERY == 0 or position == 0:
+                figures = {name: float(torch.stack(values).mean()) for name, values in recent.items()}
+                count = len(recent["critic"]) * trainer.settings.batch
+                now = time.monotonic()
+                figures |= {
+                    "iteration": trainer.iteration,
+                    "epoch": trainer.iteration / trainer.iterations_per_epoch,
+                    "rate": trainer.critic_adam.param_groups[0]["lr"],
+                    "photographs_per_second": count / (now - started),
+                }
+                recent, started = {}, now
+                with (run / METRICS).open("a") as file:
+                    file.write(json.dumps(figures) + "\n")
+                on_step(figures)
+            if position == 0 or last or time.monotonic() - saved > _SAVE_SECONDS:
+                save()
+                saved = time.monotonic()
+            if position == 0 and (epoch % max(1, trainer.settings.epochs // 30) == 0 or last):
+                grid(epoch)
+    except KeyboardInterrupt:
+        save()
+        raise
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether bf16 arithmetic is in the hardware; elsewhere it would be slower than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _start_from(generator: Generator, init: Path) -> None:
+    tensors, settings = load_weights(init, kind="generator")
+    if settings["generator"] != asdict(generator.settings):
+        raise WrongUse(
+            f"{init} holds a generator of {settings['generator']}, but the settings ask for "
+            f"{asdict(generator.settings)}. Train with the width, blocks and upsampling of the file."
+        )
+    generator.load_state_dict(tensors)
+
+
+def _forget_after(metrics: Path, iteration: int) -> None:
+    """Drop lines that a killed run wrote after its last state: they will be written again."""
+    if not metrics.exists():
+        return
+    kept = []
+    for line in metrics.read_text().splitlines():
+        try:
+            if json.loads(line)["iteration"] <= iteration:
+                kept.append(line + "\n")
+        except ValueError:
+            continue  # a line cut short by the kill
+    write_whole(metrics, lambda beside: beside.write_text("".join(kept)))
