@@ -1,0 +1,318 @@
+"""The command line: options, messages, progress, exit codes.
+
+Each command imports its work when it runs, so that `ganim --help` needs neither torch nor dlib.
+"""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import __version__
+from .pipeline.action_units import EXPRESSIONS, expression_edits, parse_edit
+from .pipeline.errors import GanimError, WrongUse
+from .pipeline.progress import Tracker
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class _Failure(click.ClickException):
+    """An error of the package, shown as its sentence, with its exit status."""
+
+    def __init__(self, error: GanimError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_status  # type: ignore[misc]
+
+
+class _Commands(click.Group):
+    """Turns the package's errors into a sentence and an exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GanimError as error:
+            raise _Failure(error) from error
+        except KeyboardInterrupt:
+            click.echo("Stopped. The same command goes on from here.", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Commands, context_settings={"show_default": True})
+@click.version_option(__version__, prog_name="ganim")
+def main() -> None:
+    """Animate faces by action units: prepare photographs, annotate, train, animate.
+
+    Exit status: 0 done, 1 nothing usable, 2 wrong use.
+    """
+
+
+@main.command()
+@click.option("--src", type=FOLDER, required=True, help="Folder of photographs, searched deeply.")
+@click.option("--out", type=FOLDER, default=Path("shards"), help="Folder for the shards.")
+@click.option("--size", type=click.IntRange(min=64), default=128, help="Side of the crops, px.")
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, 1),
+    default=0.15,
+    help="Margin around the HOG box, each side, as a share of it.",
+)
+@click.option(
+    "--test-fraction",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.1,
+    help="Share of the photographs set apart.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores by default.")
+def prepare(
+    src: Path, out: Path, size: int, margin: float, test_fraction: float, workers: int | None
+) -> None:
+    """Photographs to face crops in Parquet shards.
+
+    The main face of each photograph is found by HOG, cut and written; a photograph without a
+    usable face becomes a row with the reason. Run again to go on after a stop.
+    """
+    from .pipeline.prepare import PrepareSettings
+    from .pipeline.prepare import prepare as run
+
+    settings = PrepareSettings(size=size, margin=margin, test_fraction=test_fraction)
+    seen: Counter[str] = Counter()
+    with Tracker("prepare", "photographs") as tracker:
+
+        def on_photograph(status: str) -> None:
+            seen[status] += 1
+            tracker.advance(note=_failures(seen))
+
+        summary = run(src, out, settings, workers, tracker.start, on_photograph)
+    click.echo(f"{summary.found} photographs in {src}, {summary.skipped} of them done before")
+    for status, count in sorted(summary.counts.items()):
+        click.echo(f"  {status:<12} {count}")
+    if summary.other_files:
+        click.echo(f"  {summary.other_files} files passed over: no picture by their name")
+    click.echo(f"Shards are in {out}. Next: ganim annotate {out}")
+
+
+@main.command()
+@click.argument("shards", type=FOLDER, default=Path("shards"))
+@click.option(
+    "--annotator",
+    "kind",
+    type=click.Choice(["auto", "openface", "estimator", "labels"]),
+    default="auto",
+    help="auto: OpenFace where a container runtime and its image are, else the estimator.",
+)
+@click.option("--labels", type=click.Path(path_type=Path), help="AUs that already exist.")
+@click.option("--runtime", type=click.Choice(["docker", "podman"]), help="Container runtime.")
+@click.option("--image", default="algebr/openface:latest", help="OpenFace's image.")
+@click.option("--image-program", help="Path of FaceLandmarkImg inside the image.")
+@click.option("--program", type=FILE, help="A FaceLandmarkImg on this machine; no container then.")
+@click.option("--overwrite", is_flag=True, help="Do every face again.")
+def annotate(
+    shards: Path, kind: str, labels: Path | None, overwrite: bool, **openface: Any
+) -> None:
+    """Fill in the 17 action units of every face in SHARDS.
+
+    labels reads a folder of OpenFace CSVs, a table (.parquet, .csv) with a column `photo`, or
+    the original project's aus_openface.pkl. Run again to go on after a stop.
+    """
+    from .pipeline.annotate import annotate as run
+
+    annotator = _annotator(kind, shards, labels, openface)
+    click.echo(f"Annotating with {annotator.name}", err=True)
+    seen: Counter[str] = Counter()
+    with Tracker("annotate", "faces") as tracker:
+
+        def on_face(status: str) -> None:
+            seen[status] += 1
+            tracker.advance(note=_failures(seen))
+
+        summary = run(shards, annotator, overwrite, tracker.start, on_face)
+    click.echo(
+        f"{summary.annotated} faces have AUs, {summary.failed} have a reason why not; "
+        f"{summary.skipped} were done before"
+    )
+    click.echo(f"Next: ganim train {shards}")
+
+
+def _annotator(kind: str, shards: Path, labels: Path | None, openface: dict[str, Any]) -> Any:
+    """The annotator that was asked for; for `auto`, OpenFace if it is here."""
+    from .pipeline.shards import read_column
+
+    if (kind == "labels") != (labels is not None):
+        raise WrongUse("--annotator labels and --labels (a folder, a table, a .pkl) go together.")
+    if labels is not None:
+        from .pipeline.labels import Labels
+
+        return Labels.load(labels, read_column(shards, "source"))
+    if kind != "estimator":
+        from .pipeline.openface import find_openface
+
+        try:
+            return find_openface(**{k: v for k, v in openface.items() if v is not None})
+        except WrongUse as reason:
+            # Someone who names a program or runtime wants that one, not a substitute.
+            if kind == "openface" or openface["program"] or openface["runtime"]:
+                raise
+            click.echo(f"No OpenFace here, so the estimator reads the AUs. ({reason})", err=True)
+    from .model.estimator import EstimatorAnnotator
+
+    return EstimatorAnnotator()
+
+
+def _failures(seen: Counter[str]) -> str:
+    return ", ".join(
+        f"{count} {status}" for status, count in sorted(seen.items()) if status != "ok"
+    )
+
+
+@main.command()
+@click.argument("shards", type=FOLDER, default=Path("shards"))
+@click.option("--run", "folder", type=FOLDER, default=Path("run"), help="Folder for the run.")
+@click.option("--size", type=int, help="Side of the faces, px, from 64.  [default: 128]")
+@click.option("--width", type=int, help="Channels of the generator's first layer.  [default: 64]")
+@click.option("--blocks", type=int, help="Residual blocks of the generator.  [default: 6]")
+@click.option(
+    "--upsampling",
+    type=click.Choice(["transposed", "nearest"]),
+    help="How the generator enlarges.  [default: transposed]",
+)
+@click.option("--critic-width", type=int, default=64, help="Channels of the critic's first layer.")
+@click.option("--critic-layers", type=int, default=6, help="Strided layers of the critic.")
+@click.option("--batch", type=int, default=25)
+@click.option("--epochs", type=int, default=30)
+@click.option("--decay-epochs", type=int, default=10, help="Last epochs, rate falling to zero.")
+@click.option("--critic-steps", type=int, default=5, help="Critic steps to one of the generator.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), default=1e-4, help="Of Adam.")
+@click.option("--aus-ramp", type=click.FloatRange(0, 1), default=0.0, help="See docs/training.md.")
+@click.option("--ema", type=click.FloatRange(0, 1, max_open=True), default=0.999)
+@click.option("--lambda-gp", type=float, default=10.0, help="Gradient penalty.")
+@click.option("--lambda-attention", type=float, default=0.1, help="Mean attention.")
+@click.option("--lambda-tv", type=float, default=4.0, help="Total variation, per pixel.")
+@click.option("--lambda-aus", type=float, default=160.0, help="AU regression, per element.")
+@click.option("--lambda-cycle", type=float, default=10.0, help="Identity of the cycle.")
+@click.option("--precision", type=click.Choice(["auto", "bf16", "fp32"]), default="auto")
+@click.option("--device", help="cpu, cuda, cuda:1, …  [default: cuda where there is one]")
+@click.option("--init", type=str, help="Weights to start from: a file, or `shipped`.")
+@click.option("--seed", type=int, default=0)
+def train(shards: Path, folder: Path, device: str | None, init: str | None, **options: Any) -> None:
+    """Train a generator on the annotated faces of SHARDS.
+
+    The defaults are those of the GANimation paper. The run folder holds the weights
+    (generator.safetensors), metrics.jsonl and grids of pictures. Run again to go on after a stop.
+    """
+    import torch
+
+    from .model import animate, training
+
+    start = None if init is None else animate.SHIPPED if init == "shipped" else Path(init)
+    settings = _train_settings(start, **options)
+    try:
+        chosen = None if device is None else torch.device(device)
+    except RuntimeError as error:
+        raise WrongUse(f"--device {device}: torch knows no such device.") from error
+    with Tracker("train", "iterations") as tracker:
+        done = 0
+
+        def on_start(total: int, before: int) -> None:
+            nonlocal done
+            done = before
+            tracker.start(total, before)
+
+        def on_step(figures: dict[str, float]) -> None:
+            nonlocal done
+            shown = " ".join(
+                f"{name} {figures[name]:.3f}"
+                for name in ("critic_aus", "generator_aus", "attention", "cycle")
+                if name in figures
+            )
+            tracker.advance(int(figures["iteration"]) - done, shown)
+            done = int(figures["iteration"])
+
+        weights = training.train(shards, folder, settings, chosen, start, on_start, on_step)
+    click.echo(f"The generator is {weights}; pictures are in {folder / 'grids'}")
+    click.echo(f"Next: ganim animate PHOTO --au 12=1.0 --weights {weights}")
+
+
+def _train_settings(
+    init: Path | None,
+    *,
+    size: int | None,
+    width: int | None,
+    blocks: int | None,
+    upsampling: str | None,
+    critic_width: int,
+    critic_layers: int,
+    lambda_gp: float,
+    lambda_attention: float,
+    lambda_tv: float,
+    lambda_aus: float,
+    lambda_cycle: float,
+    **simple: Any,
+) -> Any:
+    """The settings the options ask for; what they leave open comes from `init`, if given."""
+    from .model.critic import CriticSettings
+    from .model.generator import GeneratorSettings, load_generator
+    from .model.losses import LossWeights
+    from .model.training import TrainSettings
+
+    generator, default_size = GeneratorSettings(), TrainSettings.size
+    if init is not None:
+        start, default_size = load_generator(init)
+        generator = start.settings
+    asked: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": upsampling}
+    return TrainSettings(
+        size=size or default_size,
+        generator=replace(generator, **{k: v for k, v in asked.items() if v is not None}),
+        critic=CriticSettings(critic_width, critic_layers),
+        weights=LossWeights(lambda_gp, lambda_attention, lambda_tv, lambda_aus, lambda_cycle),
+        **simple,
+    )
+
+
+@main.command()
+@click.argument("photograph", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--au", "aus", multiple=True, metavar="N=V", help="12=1.0 sets, 12=+0.3 adds.")
+@click.option("--expression", type=click.Choice(list(EXPRESSIONS)), help="A named set of AUs.")
+@click.option("-o", "--output", type=FILE, help="PNG, JPEG or GIF.  [default: NAME-animated.png]")
+@click.option(
+    "--frames", type=click.IntRange(min=2), default=16, help="Pictures in a GIF, first to last."
+)
+@click.option("--weights", type=FILE, help="A generator.  [default: the one that ships]")
+def animate(
+    photograph: Path,
+    aus: tuple[str, ...],
+    expression: str | None,
+    output: Path | None,
+    frames: int,
+    weights: Path | None,
+) -> None:
+    """Animate the main face of PHOTOGRAPH.
+
+    AUs that are not named keep the face's own value. Values run from 0 to 1. Of a PNG, every
+    pixel outside the face is exactly the photograph's.
+    """
+    edits = expression_edits(expression) if expression else []
+    edits += [parse_edit(text) for text in aus]
+    if not edits:
+        raise WrongUse("Say what to change: --au 12=1.0, or --expression happiness.")
+    output = output or Path(f"{photograph.stem}-animated.png")
+
+    from .model import animate as animation
+    from .pipeline.errors import NothingUsable
+    from .pipeline.images import UnreadableImage, read_image
+
+    animation.check_format(output)
+    try:
+        picture = read_image(photograph)
+    except UnreadableImage as reason:
+        raise NothingUsable(f"{photograph} cannot be read: {reason}.") from reason
+    animator = animation.Animator(weights or animation.SHIPPED)
+    count = frames if output.suffix.lower() == ".gif" else 1
+    animation.save(output, animator.frames(picture, edits, count))
+    click.echo(f"Wrote {output}")
+
+
+if __name__ == "__main__":
+    main(prog_name="ganim")

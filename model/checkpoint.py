@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..pipeline.errors import WrongUse
 
@@ -48,12 +48,25 @@ def load_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     except (SafetensorError, OSError) as error:
         raise WrongUse(f"{path} is not a safetensors file: {error}") from error
     if metadata.get("kind") != kind:
-        raise WrongUse(f"{path} holds {metadata.get('kind', 'something else')}, not a {kind}.")
+        raise WrongUse(
+            f"{path} holds {metadata.get('kind', 'something else')}, not weights of kind {kind}."
+        )
     tensors = {
         name: tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()
     }
     return tensors, json.loads(metadata["settings"])
+
+
+def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Put weights read from `path` into a network; WrongUse if they are of another shape."""
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise WrongUse(
+            f"The weights in {path} do not fit the network they say they are for: the file is "
+            "damaged, or of another version of ganim. Train again: ganim train"
+        ) from error
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -66,7 +79,7 @@ def load_state(path: Path) -> dict[str, Any]:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside `path`, then put it in place: all of it or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..pipeline.action_units import COUNT, to_intensity
 from ..pipeline.annotate import Crop, Reading
-from .checkpoint import WEIGHTS, load_weights
+from .checkpoint import WEIGHTS, fill, load_weights
 from .data import decode_crop, to_model
 
 SIZE = 128
@@ -83,7 +83,7 @@ def load_estimator(path: Path = SHIPPED) -> Estimator:
     """An estimator in evaluation mode. Raises WrongUse if the file is not one."""
     tensors, settings = load_weights(path, kind="estimator")
     estimator = Estimator(settings["widths"])
-    estimator.load_state_dict(tensors)
+    fill(estimator, tensors, path)
     return estimator.eval()
 
 

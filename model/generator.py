@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..pipeline.action_units import COUNT
 from ..pipeline.errors import WrongUse
-from .checkpoint import load_weights
+from .checkpoint import fill, load_weights
 
 
 class Masks(NamedTuple):
@@ -87,7 +87,7 @@ def load_generator(path: Path) -> tuple[Generator, int]:
     """A generator in evaluation mode and the size it was trained at; WrongUse for other files."""
     tensors, settings = load_weights(path, kind="generator")
     generator = Generator(GeneratorSettings(**settings["generator"]))
-    generator.load_state_dict(tensors)
+    fill(generator, tensors, path)
     return generator.eval(), settings["size"]
 
 

@@ -44,12 +44,14 @@ def gradient_penalty(
 ) -> Tensor:
     """E[(||grad D(x)||_2 - 1)^2] at x between real and fake faces (Gulrajani et al. 2017).
 
-    realism: faces (n, 3, h, w) to scores of any shape, averaged over patches here. mix: (n,) in
-    0-1, the share of the real face. The gradient stays in the graph.
+    realism: faces (n, 3, h, w) to scores (n, ...), averaged over patches here, since the losses
+    above average them too. (The original code sums the 2x2 patches in this term alone, which
+    makes its adversarial terms four times weaker.) mix: (n,) in 0-1, the share of the real face.
+    The gradient stays in the graph.
     """
     mix = mix.view(-1, 1, 1, 1)
     between = (mix * real + (1 - mix) * fake).detach().requires_grad_(True)
-    score = realism(between).flatten(1).mean(1).sum()
+    score = realism(between).reshape(len(between), -1).mean(1).sum()
     (gradient,) = torch.autograd.grad(score, between, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 

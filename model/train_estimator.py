@@ -8,9 +8,9 @@ from a folder the table covers, but which it does not name, could show anybody a
 """
 
 import hashlib
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import click
 import numpy as np
@@ -48,7 +48,7 @@ def split_faces(shards: Path, persons: Path | None, held_out: float = 0.1) -> tu
     if persons is None:
         return train, test
     person_of = pd.read_csv(persons, dtype=str).set_index("photo")["person"].to_dict()
-    covered = {Path(photo).parent for photo in person_of}
+    covered = {Path(str(photo)).parent for photo in person_of}
 
     def side(source: str, split: str) -> str | None:
         if source in person_of:
@@ -113,15 +113,14 @@ def train(faces: Faces, held_out: Faces, settings: EstimatorSettings) -> Estimat
     """Train on faces; print a line an epoch with the agreement on those held out."""
     torch.manual_seed(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
-    estimator = Estimator().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    estimator = Estimator().to(memory_format=torch.channels_last)
     average = averaged(estimator, settings.ema)
     optimizer = torch.optim.AdamW(
         estimator.parameters(), settings.rate, weight_decay=settings.weight_decay
     )
     steps = settings.epochs * (len(faces) // settings.batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: min(1.0, 10 * (step + 1) / steps) * 0.5 * (1 + math.cos(math.pi * step / steps)),
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.rate, total_steps=steps, pct_start=0.1
     )
     deviation = faces.aus.std(0).clamp(min=0.02)
     for epoch in range(settings.epochs):
@@ -139,12 +138,12 @@ def train(faces: Faces, held_out: Faces, settings: EstimatorSettings) -> Estimat
             schedule.step()
             average.update_parameters(estimator)
             losses.append(loss.item())
-        r = agreement(average.module, held_out)["r"]
+        r = agreement(cast(Estimator, average.module), held_out)["r"]
         print(
             f"epoch {epoch + 1:3d}  loss {np.mean(losses):.4f}  held-out r {r.mean():.4f}",
             flush=True,
         )
-    return average.module.eval()
+    return cast(Estimator, average.module).eval()
 
 
 def predict(estimator: Estimator, faces: Faces) -> Tensor:

@@ -8,15 +8,16 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ..pipeline.errors import WrongUse
 from . import losses
-from .checkpoint import load_state, load_weights, save_state, save_weights, write_whole
+from .checkpoint import fill, load_state, load_weights, save_state, save_weights, write_whole
 from .critic import Critic, CriticSettings
 from .data import Faces, load_faces, to_model
 from .ema import averaged
@@ -30,6 +31,7 @@ WEIGHTS = "generator.safetensors"
 SETTINGS = "settings.json"
 _LOG_EVERY = 50
 _SAVE_SECONDS = 300.0
+_GRIDS = 30
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,7 @@ class Trainer:
         bf16 = settings.precision == "bf16" or (
             settings.precision == "auto" and computes_bf16(device)
         )
-        self._autocast = {
-            "device_type": device.type,
-            "dtype": torch.bfloat16,
-            "enabled": bf16,
-        }
+        self._autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=bf16)
 
     def step(self) -> dict[str, Tensor]:
         """One iteration: the critic, and every `critic_steps`-th the generator. Returns losses."""
@@ -119,7 +117,7 @@ class Trainer:
         faces, own_aus, target_aus = self._batch(draw)
         generators_turn = self.iteration % self.settings.critic_steps == 0
         # The critic's step leaves the generator as it is, so one forward pass serves both.
-        with torch.autocast(**self._autocast), torch.set_grad_enabled(generators_turn):
+        with self._autocast(), torch.set_grad_enabled(generators_turn):
             there = self.generator(faces, target_aus)
             fakes = there.blend(faces)
         figures = self._critic_step(faces, own_aus, fakes.detach(), draw)
@@ -132,7 +130,7 @@ class Trainer:
         self, faces: Tensor, own_aus: Tensor, fakes: Tensor, draw: torch.Generator
     ) -> dict[str, Tensor]:
         weights = self.settings.weights
-        with torch.autocast(**self._autocast):
+        with self._autocast():
             real = self.critic(faces)
             fake = self.critic(fakes)
         adversarial = losses.critic_adversarial_loss(real.realism, fake.realism)
@@ -155,7 +153,7 @@ class Trainer:
     ) -> dict[str, Tensor]:
         weights = self.settings.weights
         self.critic.requires_grad_(False)
-        with torch.autocast(**self._autocast):
+        with self._autocast():
             verdict = self.critic(fakes)
             back = self.generator(fakes, own_aus)
         adversarial = losses.generator_adversarial_loss(verdict.realism)
@@ -248,12 +246,17 @@ class Trainer:
         for name in ("generator", "critic", "average", "generator_adam", "critic_adam"):
             getattr(self, name).load_state_dict(state[name])
 
+    @property
+    def averaged_generator(self) -> Generator:
+        """The generator whose weights are the running average."""
+        return cast(Generator, self.average.module)
+
     def save_generator(self, path: Path) -> None:
         """Write the averaged generator, with all its use and its history need."""
         settings = asdict(self.settings)
         save_weights(
             path,
-            self.average.module.state_dict(),
+            self.averaged_generator.state_dict(),
             "generator",
             {
                 "generator": settings["generator"],
@@ -301,43 +304,47 @@ def train(
 def _run(
     trainer: Trainer, shown: Faces, run: Path, on_step: Callable[[dict[str, float]], None]
 ) -> None:
-    def save() -> None:
-        save_state(run / STATE, trainer.state())
-        trainer.save_generator(run / WEIGHTS)
-
-    def grid(epoch: int) -> None:
-        save_grid(run / "grids" / f"epoch-{epoch:04d}.png", trainer.average.module, shown)
-
     recent: dict[str, list[Tensor]] = {}
-    started = saved = time.monotonic()
+    logged = saved = time.monotonic()
+    grid_every = max(1, trainer.settings.epochs // _GRIDS)
     try:
         while trainer.iteration < trainer.iterations:
             for name, value in trainer.step().items():
                 recent.setdefault(name, []).append(value)
+            now = time.monotonic()
             epoch, position = divmod(trainer.iteration, trainer.iterations_per_epoch)
-            last = trainer.iteration == trainer.iterations
-            if trainer.iteration % _LOG_EVERY == 0 or position == 0:
-                figures = {name: float(torch.stack(values).mean()) for name, values in recent.items()}
-                count = len(recent["critic"]) * trainer.settings.batch
-                now = time.monotonic()
-                figures |= {
-                    "iteration": trainer.iteration,
-                    "epoch": trainer.iteration / trainer.iterations_per_epoch,
-                    "rate": trainer.critic_adam.param_groups[0]["lr"],
-                    "photographs_per_second": count / (now - started),
-                }
-                recent, started = {}, now
+            if position == 0 or trainer.iteration % _LOG_EVERY == 0:
+                figures = _figures(trainer, recent, now - logged)
                 with (run / METRICS).open("a") as file:
                     file.write(json.dumps(figures) + "\n")
                 on_step(figures)
-            if position == 0 or last or time.monotonic() - saved > _SAVE_SECONDS:
-                save()
-                saved = time.monotonic()
-            if position == 0 and (epoch % max(1, trainer.settings.epochs // 30) == 0 or last):
-                grid(epoch)
+                recent, logged = {}, now
+            if position == 0 and (epoch % grid_every == 0 or epoch == trainer.settings.epochs):
+                picture = run / "grids" / f"epoch-{epoch:04d}.png"
+                save_grid(picture, trainer.averaged_generator, shown)
+            if position == 0 or now - saved > _SAVE_SECONDS:
+                _save(trainer, run)
+                saved = now
     except KeyboardInterrupt:
-        save()
+        _save(trainer, run)
         raise
+
+
+def _figures(trainer: Trainer, recent: dict[str, list[Tensor]], seconds: float) -> dict[str, float]:
+    """The mean of each figure since the last line, and where the run stands."""
+    photographs = len(recent["critic"]) * trainer.settings.batch
+    return {
+        "iteration": trainer.iteration,
+        "epoch": trainer.iteration / trainer.iterations_per_epoch,
+        "rate": trainer.critic_adam.param_groups[0]["lr"],
+        "photographs_per_second": photographs / seconds,
+    } | {name: float(torch.stack(values).mean()) for name, values in recent.items()}
+
+
+def _save(trainer: Trainer, run: Path) -> None:
+    """The weights first: a run whose state says it is finished has them."""
+    trainer.save_generator(run / WEIGHTS)
+    save_state(run / STATE, trainer.state())
 
 
 def computes_bf16(device: torch.device) -> bool:
@@ -352,9 +359,9 @@ def _start_from(generator: Generator, init: Path) -> None:
     if settings["generator"] != asdict(generator.settings):
         raise WrongUse(
             f"{init} holds a generator of {settings['generator']}, but the settings ask for "
-            f"{asdict(generator.settings)}. Train with the width, blocks and upsampling of the file."
+            f"{asdict(generator.settings)}. Leave width, blocks and upsampling to the file."
         )
-    generator.load_state_dict(tensors)
+    fill(generator, tensors, init)
 
 
 def _forget_after(metrics: Path, iteration: int) -> None:

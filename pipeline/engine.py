@@ -1,7 +1,7 @@
 """Where work runs: this machine's processes. The steps hand over tasks and do not know."""
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -40,7 +40,8 @@ def _run_pool(
     remaining: Iterator[Task],
     workers: int,
     suspects: list[Task],
-) -> Iterator[tuple[Task, Result | Crashed]]:
+) -> Generator[tuple[Task, Result | Crashed], None, bool]:
+    """Whether the pool broke is what the generator returns."""
     in_flight: dict[Future[Result], Task] = {}
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:

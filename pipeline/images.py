@@ -7,7 +7,11 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .webp .bmp .tif .tiff .gif .ppm .pgm .avif".split()
+    f".{suffix}"
+    for suffix in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp"),
+        *("tif", "tiff", "gif", "ppm", "pgm", "avif"),
+    )
 )
 MAX_PIXELS = 100_000_000
 """Pictures above this many pixels (300 MB decoded) are refused before they are decoded."""

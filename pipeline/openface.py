@@ -1,4 +1,4 @@
-"""AUs by OpenFace 2.0: the CSVs it writes, and the annotator that runs it over batches of crops.
+"""AUs by OpenFace 2.0: the annotator that runs it over batches of crops.
 
 OpenFace needs a large face: a crop is padded by a quarter of its side all round and enlarged
 twice (measured on 128 px crops: mean Pearson r 0.969 against the full photograph, 0.910 without).
@@ -7,9 +7,8 @@ or hang a whole run, so what a run left unanswered is divided and run again, unt
 an answer or has failed alone.
 """
 
-import csv
+import contextlib
 import json
-import math
 import os
 import re
 import shutil
@@ -18,198 +17,116 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 
-from .action_units import COLUMNS, MAX_INTENSITY
 from .annotate import Crop, Reading
 from .errors import WrongUse
+from .openface_csv import MIN_CONFIDENCE, BadCsv, FoundFace, pick_face, read_csv, to_reading
 
 IMAGE = "algebr/openface:latest"
 IMAGE_PROGRAM = "/home/openface-build/build/bin/FaceLandmarkImg"
 RUNTIMES = ("docker", "podman")
-MIN_CONFIDENCE = 0.7
-"""OpenFace's own clips call 0.62 a failure and 0.78 a success; below this AUs are no labels."""
 
 _PADDING = 0.25
 _ENLARGEMENT = 2
 _FLAGS = ("-aus", "-2Dfp")
-_LANDMARKS = [f"{axis}_{point}" for axis in "xy" for point in range(68)]
 # Three crops that fail one by one, and not one answered: it is not the crops.
 _LONE_FAILURES = 3
 
 
-class BadCsv(Exception):
-    """The CSV cannot be used; the message is the reason, fit for a row of the shards."""
-
-
 @dataclass(frozen=True)
-class FoundFace:
-    """One row of an OpenFace CSV: a face of a photograph, or a frame of a clip."""
+class Program:
+    """FaceLandmarkImg, on this machine or in a container's image."""
 
-    confidence: float
-    """0-1."""
-    aus: np.ndarray
-    """(17,) float32, 0-5, in the order of action_units.NUMBERS."""
-    landmarks: np.ndarray | None = None
-    """(68, 2) float32, x and y in pixels of the picture; None if the CSV has none."""
-    frame: int | None = None
-    """The frame's number, in the CSV of a clip only."""
-
-
-def read_csv(path: Path) -> list[FoundFace]:
-    """The faces in a CSV of FaceLandmarkImg, or the frames in one of FeatureExtraction.
-
-    Columns are found by name, in any order, whether `, ` or `,` stands between them. Raises
-    BadCsv for a file that cannot be read, lacks the confidence or one of the 17 AU intensities,
-    or breaks off within a row.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            header, *rows = [row for row in csv.reader(file) if row] or [[]]
-    except (OSError, csv.Error) as error:
-        raise BadCsv(f"its CSV cannot be read: {error}") from error
-    place = {name.strip(): index for index, name in enumerate(header)}
-    missing = [name for name in ("confidence", *COLUMNS) if name not in place]
-    if missing:
-        raise BadCsv(f"its CSV has no column {', '.join(missing)}; run OpenFace with -aus")
-    has_landmarks = all(name in place for name in _LANDMARKS)
-
-    def numbers(row: list[str], names: Sequence[str]) -> np.ndarray:
-        return np.array([float(row[place[name]]) for name in names], np.float32)
-
-    try:
-        return [
-            FoundFace(
-                confidence=float(row[place["confidence"]]),
-                aus=numbers(row, COLUMNS),
-                landmarks=numbers(row, _LANDMARKS).reshape(2, 68).T if has_landmarks else None,
-                frame=int(row[place["frame"]]) if "frame" in place else None,
-            )
-            for row in rows
-        ]
-    except (ValueError, IndexError) as error:
-        raise BadCsv(f"its CSV is damaged: {error}") from error
-
-
-def pick_face(
-    faces: Sequence[FoundFace], box: Sequence[float], min_confidence: float = MIN_CONFIDENCE
-) -> FoundFace | None:
-    """The face meant by a box (left, top, right, bottom) of the same picture, if one is there.
-
-    That is the face whose landmarks' centre is nearest to the box's centre, and inside the box;
-    one below `min_confidence` only if no other is inside. Without landmarks it is the most
-    confident one.
-    """
-    if all(face.landmarks is None for face in faces):
-        return max(faces, key=lambda face: face.confidence, default=None)
-    left, top, right, bottom = box
-    inside = []
-    for face in faces:
-        x, y = np.mean(face.landmarks, axis=0)
-        if left <= x <= right and top <= y <= bottom:
-            distance = math.hypot(x - (left + right) / 2, y - (top + bottom) / 2)
-            inside.append((face.confidence < min_confidence, distance, face))
-    return min(inside, key=lambda item: item[:2])[2] if inside else None
-
-
-def to_reading(face: FoundFace, min_confidence: float = MIN_CONFIDENCE) -> Reading:
-    """A face as a reading: with an error if its confidence is too low or an AU is not in 0-5."""
-    if not face.confidence >= min_confidence:
-        error = f"the confidence of {face.confidence:.2f} is below {min_confidence:g}"
-        return Reading(None, face.confidence, error)
-    for column, value in zip(COLUMNS, face.aus, strict=True):
-        if not 0 <= value <= MAX_INTENSITY:
-            return Reading(None, face.confidence, f"{column} is {value:g}, not a number in 0-5")
-    return Reading(face.aus, face.confidence)
-
-
-class _Launcher(Protocol):
-    """How to start FaceLandmarkImg on a folder of pictures, and how to stop it."""
-
-    @property
-    def label(self) -> str:
-        """What runs, for the rows and for messages."""
-
-    def command(self, inputs: Path, outputs: Path, run: str) -> list[str]:
-        """The command line; `run` is a name of this run, unique on the machine."""
-
-    def stop(self, run: str) -> None:
-        """End whatever of the run is not ended by killing the command itself."""
-
-
-@dataclass(frozen=True)
-class _Local:
-    program: Path
-
-    @property
-    def label(self) -> str:
-        return f"local:{self.program}"
-
-    def command(self, inputs: Path, outputs: Path, run: str) -> list[str]:
-        return [str(self.program), "-fdir", str(inputs), *_FLAGS, "-out_dir", str(outputs)]
-
-    def stop(self, run: str) -> None:
-        pass
-
-
-@dataclass(frozen=True)
-class _Container:
-    runtime: str
-    image_id: str
     label: str
-    program: str
-    user: tuple[str, ...]
-    """Options by which the files it writes belong to us."""
-    mount: str
-    """Ending of the mount options."""
+    """What it is, for the rows and for messages."""
+    path: str
+    runtime: str | None = None
+    """docker or podman; None for a program on this machine."""
+    image: str = ""
+    options: tuple[str, ...] = ()
+    """Whose files the container writes."""
+    mount: str = ""
+    """How folders are mounted, beyond ro and rw."""
 
     def command(self, inputs: Path, outputs: Path, run: str) -> list[str]:
+        """The command line over a folder; `run` names the container."""
+        if self.runtime is None:
+            return [self.path, "-fdir", str(inputs), *_FLAGS, "-out_dir", str(outputs)]
         return [
-            *(self.runtime, "run", "--rm", "--name", run, *self.user),
+            *(self.runtime, "run", "--rm", "--name", run, *self.options),
             *("--network", "none", "--read-only", "--tmpfs", "/tmp"),
             *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
             *("--pids-limit", "256", "--memory", "4g"),
             *("-v", f"{inputs}:/input:ro{self.mount}", "-v", f"{outputs}:/output:rw{self.mount}"),
-            *("--entrypoint", self.program, self.image_id),
+            *("--entrypoint", self.path, self.image),
             *("-fdir", "/input", *_FLAGS, "-out_dir", "/output"),
         ]
 
-    def stop(self, run: str) -> None:
-        _ask([self.runtime, "rm", "--force", run])
+    def execute(self, inputs: Path, outputs: Path, seconds: float) -> str | None:
+        """Run over a folder, stopped after `seconds`; the reason if it did not reach its end.
 
+        Raises WrongUse where the container or the program cannot be started at all.
+        """
+        run = f"ganim-openface-{uuid.uuid4().hex[:12]}"
+        with tempfile.TemporaryFile() as log:
+            try:
+                process = subprocess.Popen(
+                    self.command(inputs, outputs, run),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ctrl-C reaches us alone, and we stop it
+                )
+            except OSError as error:
+                raise self.broken("to start", str(error.strerror)) from error
+            try:
+                status = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                return f"it did not end within {seconds:g} s"
+            finally:
+                if process.poll() is None:
+                    if self.runtime is not None:
+                        _ask([self.runtime, "rm", "--force", run])
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+            log.seek(0)
+            said = _telling_line(log.read().decode(errors="replace"))
+        if status in (125, 126, 127):  # so say docker, podman and the shell
+            raise self.broken("to start", said)
+        if status != 0:
+            return f"exit status {status}, {said}"
+        return None if any(outputs.iterdir()) else f"it wrote nothing, {said}"
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What one run of OpenFace left behind."""
-
-    readings: dict[int, Reading]
-    begun: set[int] = field(default_factory=set)
-    """The pictures it wrote any file about."""
-    failure: str | None = None
-    """Why the run did not reach its end; None if it did, and then every picture has a reading."""
+    def broken(self, where: str, failure: str) -> WrongUse:
+        """The error for an OpenFace that does not work."""
+        return WrongUse(
+            f"OpenFace ({self.label}) fails {where}: {failure}. Mend this installation of "
+            "OpenFace, or name another image or program."
+        )
 
 
 @dataclass(frozen=True)
 class OpenFace:
     """The annotator that runs OpenFace. `find_openface` makes one."""
 
-    launcher: _Launcher
+    program: Program
     min_confidence: float = MIN_CONFIDENCE
     """Faces read with less (0-1) get an error in place of AUs."""
     patience: float = 60.0
     """Seconds a run may take to start."""
     patience_per_crop: float = 2.0
-    """Seconds it may take for each crop more; about eighty times what one takes."""
+    """Seconds it may take more for each crop: eighty times what one takes."""
     batch: int = 256
 
     @property
     def name(self) -> str:
-        return f"openface {self.launcher.label}"
+        return f"openface {self.program.label}"
 
     def read(self, crops: Sequence[Crop]) -> list[Reading]:
         """One reading a crop, in order.
@@ -217,14 +134,11 @@ class OpenFace:
         A crop that OpenFace finds no face in, is unsure of or fails on is a reading with an
         error. Raises WrongUse where OpenFace itself does not work.
         """
-        pictures, readings = {}, {}
-        for index, crop in enumerate(crops):
-            try:
-                pictures[index] = _enlarge(crop.image)
-            except cv2.error:
-                readings[index] = Reading(None, error="the crop is no readable picture")
-        readings |= self._read_pictures(pictures)
-        return [readings[index] for index in range(len(crops))]
+        enlarged = {index: _enlarge(crop.image) for index, crop in enumerate(crops)}
+        pictures = {index: picture for index, picture in enlarged.items() if picture is not None}
+        unreadable = Reading(None, error="the crop is no readable picture")
+        readings = self._read_pictures(pictures)
+        return [readings.get(index, unreadable) for index in enlarged]
 
     def _read_pictures(self, pictures: Mapping[int, np.ndarray]) -> dict[int, Reading]:
         answers: dict[int, Reading] = {}
@@ -233,35 +147,37 @@ class OpenFace:
         queue = [list(pictures)] if pictures else []
         while queue:
             indices = queue.pop()
-            outcome = self._run({index: pictures[index] for index in indices})
-            answers |= outcome.readings
-            left = [index for index in indices if index not in outcome.readings]
-            if outcome.failure and not answers and not program_works:
+            readings, begun, failure = self._run({index: pictures[index] for index in indices})
+            answers |= readings
+            if failure is None:
+                continue
+            if not answers and not program_works:
                 self._check_program()
                 program_works = True
-            if left == indices and len(left) == 1:
-                error = f"OpenFace fails on this crop: {outcome.failure}"
-                failed[left[0]] = Reading(None, error=error)
-                if len(failed) == _LONE_FAILURES and not answers:
-                    raise WrongUse(self._broken("on one crop after the other", outcome.failure))
-            else:
-                queue += _divide(left, outcome.begun)
+            left = [index for index in indices if index not in readings]
+            if left != indices or len(left) > 1:
+                queue += _divide(left, begun)
+                continue
+            failed[left[0]] = Reading(None, error=f"OpenFace fails on this crop: {failure}")
+            if len(failed) == _LONE_FAILURES and not answers:
+                raise self.program.broken("on one crop after the other", failure)
         return answers | failed
 
     def _check_program(self) -> None:
         """Raise WrongUse unless OpenFace can deal with a black picture."""
-        failure = self._run({0: np.zeros((192, 192, 3), np.uint8)}).failure
-        if failure:
-            raise WrongUse(self._broken("even on an empty picture", failure))
+        _, _, failure = self._run({0: np.zeros((192, 192, 3), np.uint8)})
+        if failure is not None:
+            raise self.program.broken("even on an empty picture", failure)
 
-    def _broken(self, where: str, failure: str | None) -> str:
-        return (
-            f"OpenFace ({self.launcher.label}) fails {where}: {failure}. Mend this installation "
-            "of OpenFace, or name another image or program."
-        )
+    def _run(
+        self, pictures: Mapping[int, np.ndarray]
+    ) -> tuple[dict[int, Reading], set[int], str | None]:
+        """OpenFace once over some pictures, as files named by their index.
 
-    def _run(self, pictures: Mapping[int, np.ndarray]) -> _Outcome:
-        """OpenFace once over some pictures (RGB, named by their index)."""
+        Returns the readings, the pictures it wrote anything about, and the reason if it did not
+        reach its end. If it did, every picture has a reading. If not, only those with a CSV:
+        OpenFace opens `_of_details.txt` before it looks at a picture.
+        """
         with tempfile.TemporaryDirectory(
             prefix="ganim-openface-", ignore_cleanup_errors=True
         ) as folder:
@@ -270,77 +186,37 @@ class OpenFace:
                 inputs.mkdir()
                 outputs.mkdir()
                 for index, picture in pictures.items():
-                    (inputs / f"{index:05d}.png").write_bytes(_png(picture))
+                    encoded = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
+                    (inputs / f"{index:05d}.png").write_bytes(encoded.tobytes())
             except OSError as error:
                 raise WrongUse(
                     f"The crops cannot be written to {folder}: {error.strerror}. Make room there, "
                     "or set TMPDIR to another folder."
                 ) from error
-            failure = self._execute(inputs, outputs, Path(folder, "log.txt"), len(pictures))
-            begun = {int(path.name[:5]) for path in outputs.glob("[0-9]*")}
-            readings = self._readings(pictures, outputs, finished=failure is None)
-            return _Outcome(readings, begun, failure)
-
-    def _execute(self, inputs: Path, outputs: Path, log: Path, count: int) -> str | None:
-        """Run the program to its end, or stop it; the reason if it failed."""
-        run = f"ganim-openface-{uuid.uuid4().hex[:12]}"
-        seconds = self.patience + self.patience_per_crop * count
-        with log.open("wb") as file:
-            try:
-                process = subprocess.Popen(
-                    self.launcher.command(inputs, outputs, run),
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C reaches us alone, and we stop it
-                )
-            except OSError as error:
-                raise WrongUse(self._broken("to start", error.strerror)) from error
-        try:
-            status = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return f"it did not end within {seconds:g} s"
-        finally:
-            if process.poll() is None:
-                self.launcher.stop(run)
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        said = _telling_line(log.read_text(errors="replace"))
-        if status in (125, 126, 127):  # the container or its program could not be started
-            raise WrongUse(self._broken("to start", said))
-        if status != 0:
-            return f"exit status {status}, {said}"
-        return None if any(outputs.iterdir()) else f"it wrote nothing, {said}"
-
-    def _readings(
-        self, pictures: Mapping[int, np.ndarray], outputs: Path, finished: bool
-    ) -> dict[int, Reading]:
-        """What stands in the output folder; for a finished run, something for every picture.
-
-        OpenFace opens `_of_details.txt` before it looks at a picture, so that after a run that
-        broke off only a CSV is an answer.
-        """
-        readings = {}
-        for index, picture in pictures.items():
-            path = outputs / f"{index:05d}.csv"
-            try:
-                if path.exists():
-                    readings[index] = self._reading(read_csv(path), picture)
-                elif finished:
-                    seen = (outputs / f"{index:05d}_of_details.txt").exists()
-                    error = "OpenFace found no face in the crop" if seen else "OpenFace left it out"
-                    readings[index] = Reading(None, error=error)
-            except BadCsv as reason:
-                if finished:
-                    readings[index] = Reading(None, error=str(reason))
-        return readings
+            seconds = self.patience + self.patience_per_crop * len(pictures)
+            failure = self.program.execute(inputs, outputs, seconds)
+            written = {path.name[:5] for path in outputs.iterdir()}
+            begun = {index for index in pictures if f"{index:05d}" in written}
+            readings = {}
+            for index, picture in pictures.items():
+                path = outputs / f"{index:05d}.csv"
+                try:
+                    if path.exists():
+                        readings[index] = self._reading(read_csv(path), picture)
+                    elif failure is None:
+                        found = "found no face in the crop" if index in begun else "left it out"
+                        readings[index] = Reading(None, error=f"OpenFace {found}")
+                except BadCsv as reason:
+                    if failure is None:
+                        readings[index] = Reading(None, error=str(reason))
+            return readings, begun, failure
 
     def _reading(self, faces: list[FoundFace], picture: np.ndarray) -> Reading:
         # The crop was cut around its face, so that face's centre is in the crop's middle half.
         height, width = picture.shape[:2]
-        reach = 0.25 / (1 + 2 * _PADDING)
-        box = [width * (0.5 - reach), height * (0.5 - reach)]
-        face = pick_face(faces, [*box, width - box[0], height - box[1]], self.min_confidence)
+        near, far = (0.5 + sign * 0.25 / (1 + 2 * _PADDING) for sign in (-1, 1))
+        box = (near * width, near * height, far * width, far * height)
+        face = pick_face(faces, box, self.min_confidence)
         if face is None:
             return Reading(None, error="OpenFace found no face in the middle of the crop")
         return to_reading(face, self.min_confidence)
@@ -377,17 +253,17 @@ def find_openface(
     raise reasons[0]
 
 
-def _find_program(program: Path) -> _Local:
-    found = shutil.which(program)
+def _find_program(program: Path) -> Program:
+    found = shutil.which(program.absolute() if program.exists() else program)
     if found is None:
         raise WrongUse(
             f"{program} is not a program that can be run. Name the file FaceLandmarkImg of an "
             "OpenFace 2.0 installation."
         )
-    return _Local(Path(found).absolute())
+    return Program(f"local:{found}", found)
 
 
-def _find_container(runtime: str, image: str, program: str) -> _Container:
+def _find_container(runtime: str, image: str, program: str) -> Program:
     if shutil.which(runtime) is None:
         raise WrongUse(f"{runtime} is not on the PATH. Install it, or name another runtime.")
     answers, info = _ask([runtime, "info"])
@@ -404,15 +280,15 @@ def _find_container(runtime: str, image: str, program: str) -> _Container:
     own = [digest for digest in digests if digest.startswith(re.split("[:@]", image)[0] + "@")]
     label = [*own, *sorted(digests), description["Id"]][0]
 
-    podman = "podman" in runtime or "podman" in info.lower()
+    # In rootless docker and podman, user numbers mean others inside the container than outside.
     rootless = re.search(r"^\s*rootless(: true)?\s*$", info, re.MULTILINE) is not None
-    if podman:
-        user, mount = (("--userns", "keep-id") if rootless else ()), ",Z"
-    else:
-        user, mount = (), ""
-    # Root inside a rootless docker is the user outside.
-    owner = "0:0" if rootless and not podman else f"{os.getuid()}:{os.getgid()}"
-    return _Container(runtime, description["Id"], label, program, (*user, "--user", owner), mount)
+    is_podman = "podman" in Path(runtime).name or "rootless: " in info  # `docker` may be podman
+    options: tuple[str, ...] = ("--user", f"{os.getuid()}:{os.getgid()}")
+    if rootless:
+        options = ("--userns", "keep-id", *options) if is_podman else ("--user", "0:0")
+    # Relabelled for SELinux, which hides other folders from podman's containers.
+    mount = ",Z" if is_podman else ""
+    return Program(label, program, runtime, description["Id"], options, mount)
 
 
 def _ask(command: list[str]) -> tuple[bool, str]:
@@ -448,19 +324,12 @@ def _divide(indices: list[int], begun: set[int]) -> list[list[int]]:
     return [lot for lot in (rest, first) if lot]
 
 
-def _enlarge(image: bytes) -> np.ndarray:
-    """A crop's JPEG as the RGB picture OpenFace is given."""
-    crop = cv2.cvtColor(
-        cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
-    )
+def _enlarge(image: bytes) -> np.ndarray | None:
+    """A crop's JPEG as the picture OpenFace is given (uint8, BGR); None if it is damaged."""
+    crop = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
+    if crop is None:
+        return None
     down, across = (round(side * _PADDING) for side in crop.shape[:2])
     padded = cv2.copyMakeBorder(crop, down, down, across, across, cv2.BORDER_REPLICATE)
-    return cv2.resize(padded, None, fx=_ENLARGEMENT, fy=_ENLARGEMENT, interpolation=cv2.INTER_CUBIC)
-
-
-def _png(picture: np.ndarray) -> bytes:
-    done, encoded = cv2.imencode(
-        ".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    )
-    assert done, "OpenCV could not encode a picture it was given"
-    return encoded.tobytes()
+    size = padded.shape[1] * _ENLARGEMENT, padded.shape[0] * _ENLARGEMENT
+    return cv2.resize(padded, size, interpolation=cv2.INTER_CUBIC)

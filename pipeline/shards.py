@@ -122,9 +122,9 @@ def read_column(folder: Path, column: str) -> Iterator[Any]:
 
 def write_shard(path: Path, table: pa.Table) -> None:
     """Write a shard whole or not at all. Images are JPEG already; the rest is zstd."""
-    compression = {
-        _leaf(name): "NONE" if name == "image" else "ZSTD" for name, _, _ in _FIELDS
-    } | {"image.path": "ZSTD"}
+    compression = {_leaf(name): "NONE" if name == "image" else "ZSTD" for name, _, _ in _FIELDS} | {
+        "image.path": "ZSTD"
+    }
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with beside.open("wb") as file:
@@ -208,7 +208,9 @@ def annotated_faces(folder: Path, split: str) -> pd.DataFrame:
         table = table.set_column(table.schema.get_field_index("image"), "image", bytes_)
         frames.append(table.to_pandas())
     faces = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=wanted)
-    usable = (faces["status"] == OK) & faces["image"].notna() & faces[list(COLUMNS)].notna().all(1)
+    usable = (
+        (faces["status"] == OK) & faces["image"].notna() & faces[list(COLUMNS)].notna().all(axis=1)
+    )
     faces = faces[usable].drop(columns="status").reset_index(drop=True)
     if faces.empty and split == "train":
         raise WrongUse(

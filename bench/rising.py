@@ -1,0 +1,105 @@
+"""Does asking for more of an AU show more of it? On faces that training never saw.
+
+python bench/rising.py --shards shards/ --photos raw/ [--au 12] [--faces 100]
+
+Photographs of the shards' test split are animated with one AU at 0, 0.33, 0.67 and 1. The
+estimator reads each result; a face counts as rising if every reading is above the one before.
+The result is written as PNG and read back, and every pixel outside the crop must be the
+photograph's. Identity is the distance of face_recognition's descriptors (same person: < 0.6).
+"""
+
+import tempfile
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+
+from ganim.model.animate import SHIPPED, Animator, save
+from ganim.model.estimator import SIZE, load_estimator
+from ganim.pipeline import shards
+from ganim.pipeline.action_units import NUMBERS, Edit, apply_edits
+from ganim.pipeline.faces import Box, cut_crop
+from ganim.pipeline.images import read_image
+
+LEVELS = (0.0, 0.33, 0.67, 1.0)
+
+
+@click.command(help=__doc__)
+@click.option("--shards", "folder", type=click.Path(path_type=Path), required=True)
+@click.option("--photos", type=click.Path(path_type=Path), required=True)
+@click.option("--au", "number", type=click.Choice([str(n) for n in NUMBERS]), default="12")
+@click.option("--faces", "count", type=int, default=100)
+@click.option("--weights", type=click.Path(path_type=Path), default=SHIPPED)
+@click.option("--seed", type=int, default=0)
+def main(folder: Path, photos: Path, number: str, count: int, weights: Path, seed: int) -> None:
+    """Print how many faces rise, the mean readings, untouched pixels and identity distance."""
+    sources = sorted(
+        source
+        for path in shards.shard_paths(folder, "test")
+        for source, status in zip(
+            *(shards.read_shard(path).column(name).to_pylist() for name in ("source", "status")),
+            strict=True,
+        )
+        if status == shards.OK
+    )
+    chosen = np.random.default_rng(seed).permutation(len(sources))[:count]
+    animator, estimator = Animator(weights), load_estimator()
+    column = NUMBERS.index(int(number))
+    readings, others, untouched, distances = [], [], 0, []
+    for index in chosen:
+        photograph = read_image(photos / sources[index])
+        face = animator.find(photograph)
+        outside = np.ones(photograph.shape[:2], bool)
+        crop = face.crop
+        outside[max(crop.top, 0) : max(crop.bottom, 0), max(crop.left, 0) : max(crop.right, 0)] = 0
+        crops, same = [], True
+        for level in LEVELS:
+            aus = apply_edits(face.own_aus, [Edit(int(number), level)])
+            result = _written(animator.render(photograph, face, aus))
+            same &= np.array_equal(result[outside], photograph[outside])
+            crops.append(cut_crop(result, crop, SIZE))
+        untouched += same
+        read = estimator.read(torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)).numpy()
+        readings.append(read[:, column])
+        others.append(np.abs(np.delete(read[-1] - face.own_aus, column)).mean())
+        distances.append(_identity(photograph, crop, crops[-1]))
+    table = np.stack(readings)
+    rising = int((np.diff(table, axis=1) > 0).all(1).sum())
+    print(f"AU{int(number):02d}, {len(table)} faces of the test split of {folder}, {weights.name}")
+    print(f"rising at every step: {rising} of {len(table)}")
+    for level, mean in zip(LEVELS, table.mean(0), strict=True):
+        print(f"  asked {level:.2f}  read {mean:.3f}")
+    print(f"mean change of the other 16 AUs at 1.0: {np.mean(others):.3f}")
+    print(f"pixels outside the crop bit-identical: {untouched} of {len(table)}")
+    known = [distance for distance in distances if distance is not None]
+    print(
+        f"identity distance at 1.0: mean {np.mean(known):.3f}, "
+        f"under 0.6 in {sum(distance < 0.6 for distance in known)} of {len(known)}"
+    )
+
+
+def _written(picture: np.ndarray) -> np.ndarray:
+    """The picture as it comes back from a PNG file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "result.png"
+        save(path, [picture])
+        return read_image(path)
+
+
+def _identity(photograph: np.ndarray, crop: Box, changed: np.ndarray) -> float | None:
+    """Distance between descriptors of the face before and after."""
+    import face_recognition
+
+    where = [(0, SIZE, SIZE, 0)]
+    before, after = (
+        face_recognition.face_encodings(picture, known_face_locations=where)
+        for picture in (cut_crop(photograph, crop, SIZE), changed)
+    )
+    if not before or not after:
+        return None
+    return float(np.linalg.norm(before[0] - after[0]))
+
+
+if __name__ == "__main__":
+    main()

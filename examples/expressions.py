@@ -1,0 +1,33 @@
+"""Animate photographs into fifteen expressions each: the Python interface in one page.
+
+python examples/expressions.py OUT PHOTOGRAPH...
+"""
+
+import sys
+from pathlib import Path
+
+from ganim.model.animate import Animator, save
+from ganim.pipeline.action_units import EXPRESSIONS, Edit, apply_edits, expression_edits
+from ganim.pipeline.images import read_image
+
+SINGLE = [Edit(number, 0.8) for number in (1, 4, 6, 9, 12, 17, 25, 26)]
+
+
+def main(out: Path, photographs: list[Path]) -> None:
+    """Write `NAME-00.png` (the photograph as it is), `NAME-01.png`, … into `out`."""
+    animator = Animator()
+    changes = [[edit] for edit in SINGLE] + [expression_edits(name) for name in EXPRESSIONS]
+    for path in photographs:
+        photograph = read_image(path)
+        face = animator.find(photograph)
+        save(out / f"{path.stem}-00.png", [photograph])
+        for number, edits in enumerate(changes, start=1):
+            changed = animator.render(photograph, face, apply_edits(face.own_aus, edits))
+            save(out / f"{path.stem}-{number:02d}.png", [changed])
+    print(f"Wrote {len(photographs) * (len(changes) + 1)} pictures into {out}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])

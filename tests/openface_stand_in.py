@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""A stand-in for OpenFace's FaceLandmarkImg, for tests. It is not OpenFace and finds no faces.
+
+It takes the real program's flags and writes the same files in the same form. What it says of a
+picture it decides by the colour of the middle, since the annotator renames the files:
+
+    black    no face: only `_of_details.txt`
+    grey     a face in the middle; AU12 is 5 times the grey level, AU01 to AU45 otherwise 0.01 on
+    red      two faces, first one in the upper left corner with all AUs 4, then ours as for grey
+    yellow   a face in the middle, with a confidence of 0.3
+    cyan     a face in the upper left corner only
+    green    cannot be opened: ends the run with exit status 1, before it writes anything of it
+    magenta  crashes by a signal, with the details file written
+    blue     hangs, with the details file written
+
+STAND_IN_FAILS=models in the environment: the landmark models are missing, as after an incomplete
+installation. STAND_IN_FAILS=faces: the models of the AUs are, so that it crashes at any face.
+STAND_IN_FAILS=mount: it sees no pictures and ends well. STAND_IN_LOG names a file that gets a
+line a run: the process id and the number of pictures.
+"""
+
+import argparse
+import hashlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from PIL import Image
+
+AUS = [1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45]
+PRESENCES = sorted([*AUS, 28])
+COLOURS = {
+    (0, 0, 0): "black",
+    (1, 0, 0): "red",
+    (0, 1, 0): "green",
+    (0, 0, 1): "blue",
+    (1, 1, 0): "yellow",
+    (1, 0, 1): "magenta",
+    (0, 1, 1): "cyan",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("-f", action="append", default=[], type=Path)
+    parser.add_argument("-fdir", type=Path)
+    parser.add_argument("-out_dir", type=Path, default=Path("processed"))
+    parser.add_argument("-aus", action="store_true")
+    parser.add_argument("-2Dfp", action="store_true", dest="landmarks")
+    options = parser.parse_args()
+
+    pictures = options.f
+    if options.fdir:
+        found = [
+            path
+            for path in options.fdir.iterdir()
+            if path.suffix in (".jpg", ".jpeg", ".png", ".bmp")
+        ]
+        # In no order that anyone could rely on.
+        pictures = sorted(found, key=lambda path: hashlib.md5(path.name.encode()).digest())
+    fails = os.environ.get("STAND_IN_FAILS")
+    if "STAND_IN_LOG" in os.environ:
+        with Path(os.environ["STAND_IN_LOG"]).open("a") as log:
+            log.write(f"{os.getpid()} {len(pictures)}\n")
+    if fails == "models":
+        print("Could not find CEN patch experts, for instructions of how to download them, see …")
+        return 1
+    if not pictures or fails == "mount":
+        print("Could not open any images")
+        return 0
+    options.out_dir.mkdir(parents=True, exist_ok=True)
+    for path in pictures:
+        answer(path, options, fails)
+    return 0
+
+
+def answer(path: Path, options: argparse.Namespace, fails: str | None) -> None:
+    with Image.open(path) as opened:
+        picture = opened.convert("RGB")
+    width, height = picture.size
+    middle = picture.getpixel((width // 2, height // 2))
+    assert isinstance(middle, tuple)
+    kind = "grey"
+    if max(middle) < 30 or max(middle) - min(middle) > 100:
+        kind = COLOURS[(middle[0] > 128, middle[1] > 128, middle[2] > 128)]
+    if kind == "green":
+        print(f"Error: Could not open the image: {path}", flush=True)
+        sys.exit(1)
+
+    details = options.out_dir / f"{path.stem}_of_details.txt"
+    about = f"Input:{path}\nInput full path:{path}\nCamera parameters:500,500,{width / 2:g},"
+    details.write_text(f"{about}{height / 2:g}\n")
+    if kind == "magenta" or (fails == "faces" and kind != "black"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if kind == "blue":
+        time.sleep(600)
+    if kind == "black":
+        return
+
+    ours = [0.01 * index for index in range(len(AUS))]
+    ours[AUS.index(12)] = middle[0] / 255 * 5
+    in_middle, in_corner = (width / 2, height / 2), (width / 5, height / 5)
+    faces = [(0.3 if kind == "yellow" else 0.983, in_middle, ours)]
+    if kind in ("red", "cyan"):
+        faces.insert(0, (0.983, in_corner, [4.0] * len(AUS)))
+    if kind == "cyan":
+        faces.pop()
+
+    csv = [", ".join(header(options.landmarks))]
+    for number, (confidence, centre, aus) in enumerate(faces):
+        values = [str(number), f"{confidence:.3f}"]
+        if options.landmarks:
+            values += [f"{centre[0] + 0.3 * (point - 33.5):.1f}" for point in range(68)]
+            values += [f"{centre[1] + 0.3 * (point - 33.5):.1f}" for point in range(68)]
+        values += [f"{value:.2f}" for value in aus] + ["0.0"] * len(PRESENCES)
+        csv.append(", ".join(values))
+    (options.out_dir / f"{path.stem}.csv").write_text("\n".join(csv) + "\n")
+    with details.open("a") as file:
+        file.write(f"Output csv:{path.stem}.csv\nGaze: 0\nAUs: {options.aus:d}\n")
+        file.write(f"Landmarks 2D: {options.landmarks:d}\nLandmarks 3D: 0\n")
+        file.write("Pose: 0\nShape parameters: 0\n")
+
+
+def header(landmarks: bool) -> list[str]:
+    points = [f"{axis}_{point}" for axis in "xy" for point in range(68)] if landmarks else []
+    intensities = [f"AU{number:02d}_r" for number in AUS]
+    return ["face", "confidence", *points, *intensities, *(f"AU{n:02d}_c" for n in PRESENCES)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

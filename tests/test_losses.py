@@ -1,0 +1,69 @@
+"""Each loss against values worked out by hand, and against its own definition."""
+
+import pytest
+import torch
+
+from ganim.model import losses
+
+
+def test_adversarial_losses_by_hand():
+    real, fake = torch.tensor([[1.0, 3.0]]), torch.tensor([[0.5, -0.5]])
+    assert losses.critic_adversarial_loss(real, fake).item() == pytest.approx(-2.0)
+    assert losses.generator_adversarial_loss(fake).item() == pytest.approx(0.0)
+
+
+def test_au_loss_is_a_mean_over_elements():
+    regressed, aus = torch.tensor([[0.5, 0.0]]), torch.tensor([[0.0, 0.0]])
+    assert losses.au_loss(regressed, aus).item() == pytest.approx(0.125)
+    # The original code has 4000 * sum / batch at batch 25 on a mean over AUs: 160 on a mean.
+    assert losses.LossWeights().aus == 4000 / 25
+
+
+def test_total_variation_by_hand():
+    attention = torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])
+    assert losses.total_variation(attention).item() == pytest.approx(1.0)  # across only
+    assert losses.total_variation(torch.full((2, 1, 8, 8), 0.3)).item() == 0.0
+
+
+@pytest.mark.parametrize("term", [losses.attention_loss, losses.total_variation])
+def test_attention_terms_do_not_depend_on_batch(term):
+    attention = torch.rand(3, 1, 16, 16)
+    assert term(attention).item() == pytest.approx(term(attention.repeat(4, 1, 1, 1)).item())
+
+
+def test_gradient_penalty_of_a_linear_critic_is_exact():
+    # D(x) = <w, x> has the gradient w everywhere: the penalty is (|w| - 1)^2.
+    weight = torch.randn(1, 3, 8, 8)
+    real, fake = torch.randn(4, 3, 8, 8), torch.randn(4, 3, 8, 8)
+    penalty = losses.gradient_penalty(
+        lambda x: (x * weight).flatten(1).sum(1), real, fake, torch.rand(4)
+    )
+    assert penalty.item() == pytest.approx((weight.norm().item() - 1) ** 2, rel=1e-5)
+
+
+def test_gradient_penalty_against_finite_differences():
+    torch.manual_seed(0)
+    real, fake = torch.randn(2, 1, 3, 3).double(), torch.randn(2, 1, 3, 3).double()
+    mix = torch.tensor([0.3, 0.8]).double()
+    scale = torch.nn.Parameter(torch.tensor(1.3).double())
+
+    def critic(x):
+        return (x.pow(3) * scale).flatten(1).mean(1)
+
+    penalty = losses.gradient_penalty(critic, real, fake, mix)
+    between = mix.view(-1, 1, 1, 1) * real + (1 - mix.view(-1, 1, 1, 1)) * fake
+    step, gradient = 1e-6, torch.zeros_like(between)
+    for index in range(9):
+        move = torch.zeros(9).double()
+        move[index] = step
+        move = move.view(1, 1, 3, 3)
+        slope = (critic(between + move) - critic(between - move)) / (2 * step)
+        gradient.flatten(1)[:, index] = slope.detach()
+    expected = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+    assert penalty.item() == pytest.approx(expected.item(), rel=1e-6)
+    penalty.backward()
+    assert scale.grad is not None and scale.grad.abs() > 0, "the penalty must train the critic"
+
+
+def test_cycle_loss_by_hand():
+    assert losses.cycle_loss(torch.ones(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)).item() == 1.0

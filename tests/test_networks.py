@@ -1,0 +1,94 @@
+"""Generator, critic and estimator: shapes, sizes, and the published figures."""
+
+import pytest
+import torch
+
+from ganim.model.checkpoint import load_weights, save_weights
+from ganim.model.critic import Critic, CriticSettings
+from ganim.model.estimator import Estimator
+from ganim.model.generator import Generator, GeneratorSettings, Masks, load_generator
+from ganim.pipeline.errors import WrongUse
+
+SMALL = GeneratorSettings(width=8, blocks=1)
+
+
+def parameters(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_default_networks_have_the_parameters_of_the_original():
+    assert parameters(Generator()) == 8_471_296
+    assert parameters(Critic(128)) == 44_860_352
+
+
+@pytest.mark.parametrize("size", [64, 96, 128])
+@pytest.mark.parametrize("upsampling", ["transposed", "nearest"])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_generator_keeps_size_and_ranges(size, upsampling, batch):
+    generator = Generator(GeneratorSettings(8, 1, upsampling))
+    faces = torch.rand(batch, 3, size, size) * 2 - 1
+    masks = generator(faces, torch.rand(batch, 17))
+    assert masks.attention.shape == (batch, 1, size, size)
+    assert masks.colour.shape == faces.shape
+    assert masks.attention.min() >= 0 and masks.attention.max() <= 1
+    assert masks.blend(faces).abs().max() <= 1
+
+
+def test_attention_one_keeps_the_photograph():
+    face = torch.rand(1, 3, 8, 8)
+    assert torch.equal(Masks(torch.ones(1, 1, 8, 8), torch.zeros_like(face)).blend(face), face)
+
+
+def test_generator_answers_to_the_aus_and_alike_in_training_and_use():
+    torch.manual_seed(0)
+    generator = Generator(SMALL)
+    faces = torch.rand(2, 3, 64, 64)
+    low, high = torch.zeros(2, 17), torch.ones(2, 17)
+    trained = generator.train()(faces, low).colour
+    used = generator.eval()(faces, low).colour
+    assert torch.equal(trained, used)
+    assert not torch.allclose(used, generator(faces, high).colour)
+    # A face is treated alike alone and in a batch: no statistics leak between faces.
+    assert torch.allclose(used[:1], generator(faces[:1], low[:1]).colour, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "layers"), [(64, 6), (64, 4), (96, 5), (128, 6), (80, 4)])
+def test_critic_fits_any_size(size, layers):
+    verdict = Critic(size, CriticSettings(4, layers))(torch.rand(2, 3, size, size))
+    assert verdict.aus.shape == (2, 17)
+    assert verdict.realism.shape[:2] == (2, 1)
+
+
+def test_critic_with_too_many_layers_is_refused():
+    with pytest.raises(WrongUse, match="at most 6"):
+        Critic(64, CriticSettings(4, 7))
+
+
+@pytest.mark.parametrize("size", [96, 128, 200])
+def test_estimator_takes_any_size_and_stays_in_range(size):
+    read = Estimator((4, 4, 4, 4)).eval().read(torch.randint(0, 255, (2, 3, size, size)).byte())
+    assert read.shape == (2, 17)
+    assert read.min() >= 0 and read.max() <= 1
+
+
+def test_weights_round_trip_and_wrong_files(tmp_path):
+    generator = Generator(SMALL)
+    path = tmp_path / "generator.safetensors"
+    settings = {"generator": {"width": 8, "blocks": 1, "upsampling": "transposed"}, "size": 64}
+    save_weights(path, generator.state_dict(), "generator", settings)
+    loaded, size = load_generator(path)
+    assert size == 64
+    faces, aus = torch.rand(1, 3, 64, 64), torch.rand(1, 17)
+    assert torch.allclose(loaded(faces, aus).colour, generator(faces, aus).colour, atol=2e-2)
+
+    with pytest.raises(WrongUse, match="not weights of kind estimator"):
+        load_weights(path, "estimator")
+    with pytest.raises(WrongUse, match="ganim train"):
+        load_weights(tmp_path / "absent.safetensors", "generator")
+    (tmp_path / "text.safetensors").write_text("no weights")
+    with pytest.raises(WrongUse, match="not a safetensors file"):
+        load_weights(tmp_path / "text.safetensors", "generator")
+    wrong_size = settings | {"generator": settings["generator"] | {"width": 16}}
+    save_weights(path, generator.state_dict(), "generator", wrong_size)
+    with pytest.raises(WrongUse, match="do not fit"):
+        load_generator(path)
