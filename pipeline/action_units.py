@@ -66,7 +66,7 @@ class Edit:
     relative: bool = False
 
 
-_EDIT = re.compile(r"(?:AU)?0*(\d+)=([+-]?)(\d+(?:\.\d*)?|\.\d+)", re.IGNORECASE)
+_EDIT = re.compile(r"(?:AU)?0*(\d{1,9})=([+-]?)(\d+(?:\.\d*)?|\.\d+)", re.IGNORECASE)
 
 
 def parse_edit(text: str) -> Edit:
@@ -76,16 +76,17 @@ def parse_edit(text: str) -> Edit:
     """
     match = _EDIT.fullmatch(text.strip())
     if match is None:
-        raise WrongUse(f"{text!r} is not an AU setting. {_usage()}")
+        raise WrongUse(f"{text!r} is not an AU setting. {usage()}")
     number, sign, value = int(match[1]), match[2], float(match[3])
     if number not in NAMES:
-        raise WrongUse(f"{text!r}: there is no AU{number:02d} among the intensities. {_usage()}")
+        raise WrongUse(f"{text!r}: there is no AU{number:02d} among the intensities. {usage()}")
     if value > 1.0:
-        raise WrongUse(f"{text!r}: {value:g} is above 1. {_usage()}")
+        raise WrongUse(f"{text!r}: {value:g} is above 1. {usage()}")
     return Edit(number, -value if sign == "-" else value, relative=bool(sign))
 
 
-def _usage() -> str:
+def usage() -> str:
+    """How to write an AU setting, with the 17 AUs and the range."""
     numbers = ", ".join(str(number) for number in NUMBERS)
     return (
         "Write NUMBER=VALUE with a value from 0 to 1, as in 12=1.0, or NUMBER=+VALUE to add to "

@@ -77,6 +77,7 @@ def annotate(
     where there are no shards, or where faces were annotated by another annotator.
     """
     paths = shards.shard_paths(folder)
+    manifest = shards.read_manifest(folder)
     todo_of = {path: _todo(path, annotator.name, overwrite) for path in paths}
     total = sum(_faces(path) for path in paths)
     skipped = total - sum(len(todo) for todo in todo_of.values())
@@ -84,7 +85,6 @@ def annotate(
     for path, todo in todo_of.items():
         if todo:
             shards.write_shard(path, _annotate_shard(path, todo, annotator, on_face))
-    manifest = shards.read_manifest(folder)
     counts = shards.write_manifest(folder, manifest["settings"] if manifest else {})
     summary = Summary(counts.get(shards.OK, 0), counts.get(shards.NO_AUS, 0), skipped)
     if not summary.annotated:

@@ -1,10 +1,15 @@
 """Where work runs: this machine's processes. The steps hand over tasks and do not know."""
 
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from .errors import WrongUse
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -26,11 +31,10 @@ def run(
     suspects: list[Task] = []
     while True:
         # A broken pool does not say which task broke it: all that were in flight are suspects
-        # and get a process of their own, the rest go on in a new pool.
+        # and run one at a time, the rest go on in a new pool.
         broken = yield from _run_pool(function, remaining, workers, suspects)
-        for task in suspects:
-            yield task, _run_alone(function, task)
-        suspects.clear()
+        while suspects:
+            yield from _run_suspects(function, suspects)
         if not broken:
             return
 
@@ -43,7 +47,7 @@ def _run_pool(
 ) -> Generator[tuple[Task, Result | Crashed], None, bool]:
     """Whether the pool broke is what the generator returns."""
     in_flight: dict[Future[Result], Task] = {}
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with _pool(workers) as pool:
         try:
             while True:
                 while len(in_flight) < workers * 4:
@@ -66,13 +70,44 @@ def _run_pool(
             suspects.extend(in_flight.values())
             return True
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
-def _run_alone(function: Callable[[Task], Result], task: Task) -> Result | Crashed:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+def _run_suspects(
+    function: Callable[[Task], Result], suspects: list[Task]
+) -> Iterator[tuple[Task, Result | Crashed]]:
+    """Run suspects in one process, one at a time, up to the first that crashes it."""
+    with _pool(1) as pool:
         try:
-            return pool.submit(function, task).result()
-        except BrokenProcessPool:
-            return Crashed("it crashed the process that read it, or ran out of memory")
+            pool.submit(os.getpid).result()
+        except BrokenProcessPool as error:
+            raise WrongUse(
+                "Worker processes end as soon as they start. A script of your own must call ganim "
+                "below `if __name__ == '__main__':`; otherwise look at the machine's memory."
+            ) from error
+        while suspects:
+            task = suspects.pop(0)
+            try:
+                result = pool.submit(function, task).result()
+            except BrokenProcessPool:
+                yield task, Crashed("it crashed the process that read it, or ran out of memory")
+                return
+            yield task, result
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_depend_on_parent)
+
+
+def _depend_on_parent() -> None:
+    """Let a worker end by its parent alone: with it when it is killed, and not by Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -73,18 +73,9 @@ def crop_box(box: Box, margin: float = MARGIN) -> Box:
 def cut_crop(image: np.ndarray, crop: Box, size: int = CROP_SIZE) -> np.ndarray:
     """The crop as (size, size, 3) uint8; where it leaves the picture, edge pixels repeat."""
     height, width = image.shape[:2]
-    inside = _inside(crop, width, height)
-    patch = image[inside.top : inside.bottom, inside.left : inside.right]
-    if inside != crop:
-        patch = cv2.copyMakeBorder(
-            patch,
-            inside.top - crop.top,
-            crop.bottom - inside.bottom,
-            inside.left - crop.left,
-            crop.right - inside.right,
-            cv2.BORDER_REPLICATE,
-        )
-    return _resize(patch, size, size)
+    rows = np.clip(np.arange(crop.top, crop.bottom), 0, height - 1)
+    columns = np.clip(np.arange(crop.left, crop.right), 0, width - 1)
+    return _resize(image[np.ix_(rows, columns)], size, size)
 
 
 def paste_difference(image: np.ndarray, crop: Box, difference: np.ndarray) -> np.ndarray:
@@ -139,11 +130,9 @@ def _detector() -> Any:
 
 
 def _inside(crop: Box, width: int, height: int) -> Box:
-    """The part of the crop that lies in the picture; at least the nearest pixel of it."""
-    left, top = min(max(crop.left, 0), width - 1), min(max(crop.top, 0), height - 1)
-    return Box(
-        left, top, max(left + 1, min(crop.right, width)), max(top + 1, min(crop.bottom, height))
-    )
+    """The part of the crop that lies in the picture; may be empty."""
+    left, top = max(crop.left, 0), max(crop.top, 0)
+    return Box(left, top, max(left, min(crop.right, width)), max(top, min(crop.bottom, height)))
 
 
 def _resize(picture: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -35,6 +35,8 @@ class PrepareSettings:
             raise WrongUse(f"--margin {self.margin:g} is outside 0 to 1.")
         if not 0 <= self.test_fraction < 1:
             raise WrongUse(f"--test-fraction {self.test_fraction:g} is outside 0 to below 1.")
+        if self.shard_rows < 1:
+            raise WrongUse(f"shard_rows {self.shard_rows} is below 1.")
 
 
 @dataclass(frozen=True)

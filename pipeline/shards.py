@@ -8,6 +8,7 @@ with. A file appears whole or not at all: written beside, fsynced, renamed.
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +87,7 @@ def split_of(source: str, test_fraction: float) -> str:
 def shard_paths(folder: Path, split: str | None = None) -> list[Path]:
     """The shards of a folder, in order; of one split if named. Raises WrongUse if it has none."""
     splits = SPLITS if split is None else (split,)
-    paths = [path for name in splits for path in sorted(folder.glob(f"{name}-*.parquet"))]
+    paths = [path for name in splits for path in shard_paths_or_none(folder, name)]
     if not paths and split is None:
         raise WrongUse(
             f"There are no shards in {folder}. Make them first: ganim prepare --src PHOTOS "
@@ -102,7 +103,9 @@ def next_shard_path(folder: Path, split: str) -> Path:
 
 
 def shard_paths_or_none(folder: Path, split: str) -> list[Path]:
-    return sorted(folder.glob(f"{split}-[0-9]*.parquet"))
+    """The shards of a split, in order. Copies (`train-00000 (1).parquet`) are none."""
+    ours = re.compile(rf"{split}-\d+\.parquet")
+    return sorted(path for path in folder.glob("*.parquet") if ours.fullmatch(path.name))
 
 
 def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -161,6 +164,8 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         manifest = json.loads(path.read_text())
     except ValueError as error:
         raise WrongUse(f"{path} is damaged: {error}") from error
+    if not isinstance(manifest, dict) or "schema_version" not in manifest:
+        raise WrongUse(f"{path} is no manifest of ganim. Choose another folder.")
     if manifest.get("schema_version") != SCHEMA_VERSION:
         raise WrongUse(
             f"{path} is of schema version {manifest.get('schema_version')}, this ganim reads "

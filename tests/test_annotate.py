@@ -1,0 +1,299 @@
+"""Annotation through any annotator: here, one that derives its AUs from a face's key."""
+
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ganim.pipeline import shards
+from ganim.pipeline.action_units import COLUMNS, COUNT
+from ganim.pipeline.annotate import Crop, Reading, Summary, annotate
+from ganim.pipeline.errors import NothingUsable, WrongUse
+
+BOX = [10, 20, 30, 40]
+
+
+def aus_of(key: str) -> np.ndarray:
+    """17 intensities that no other key has."""
+    rng = np.random.default_rng(list(key.encode()))
+    return rng.uniform(0, 5, COUNT).astype(np.float32)
+
+
+@dataclass
+class Fake:
+    """Reads AUs off the key; of a key with `bad` in it, it cannot."""
+
+    name: str = "fake 1.0"
+    batch: int = 2
+    kill_at_batch: int | None = None
+    """The batch, counted from 1, in which it takes its process down."""
+    asked: list[str] = field(default_factory=list)
+
+    def read(self, crops: Sequence[Crop]) -> list[Reading]:
+        assert 0 < len(crops) <= self.batch
+        for crop in crops:
+            assert crop.image == picture(crop.key) and crop.box == tuple(BOX)
+            assert crop.key == f"{crop.source}#0"
+        self.asked += [crop.key for crop in crops]
+        if self.kill_at_batch is not None and len(self.asked) > (self.kill_at_batch - 1) * 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [
+            Reading(None, error="it looks away")
+            if "bad" in crop.key
+            else Reading(aus_of(crop.key), 0.75)
+            for crop in crops
+        ]
+
+
+def picture(key: str) -> bytes:
+    """Annotate hands pictures on without looking at them, so any bytes will do."""
+    return b"picture of " + key.encode()
+
+
+def face(name: str) -> dict[str, Any]:
+    return {
+        "key": f"{name}#0",
+        "source": name,
+        "image": {"bytes": picture(f"{name}#0"), "path": None},
+        "box": BOX,
+        "crop": BOX,
+        "status": shards.OK,
+    }
+
+
+def no_face(name: str) -> dict[str, Any]:
+    reason = "the HOG detector found no face"
+    return {"key": f"{name}#", "source": name, "status": shards.NO_FACE, "error": reason}
+
+
+FACES = {
+    "train-00000": ["a.jpg", "b.jpg", "bad c.jpg", "d.jpg", "e.jpg"],
+    "train-00001": ["f.jpg", "g.jpg", "h.jpg"],
+    "train-00002": [],
+    "test-00000": ["x.jpg", "bad y.jpg", "z.jpg"],
+}
+KEYS = [f"{name}#0" for names in FACES.values() for name in names]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four shards as prepare leaves them; in each stands a photograph without a face, too."""
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for stem, names in FACES.items():
+        rows = [no_face(f"none in {stem}.jpg"), *(face(name) for name in names)]
+        shards.write_shard(folder / f"{stem}.parquet", shards.rows_to_table(rows))
+    shards.write_manifest(folder, {"size": 128})
+    return folder
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    return [
+        row for path in shards.shard_paths(folder) for row in shards.read_shard(path).to_pylist()
+    ]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_every_face_gets_its_own_action_units(folder: Path) -> None:
+    before = rows_of(folder)
+    summary = annotate(folder, Fake())
+    assert summary == Summary(annotated=9, failed=2, skipped=0)
+
+    changed = {*COLUMNS, "au_confidence", "annotator", "status", "error"}
+    after = rows_of(folder)
+    assert len(after) == len(before)
+    for old, new in zip(before, after, strict=True):
+        if old["status"] == shards.NO_FACE:
+            assert new == old
+            continue
+        assert {k: v for k, v in new.items() if k not in changed} == {
+            k: v for k, v in old.items() if k not in changed
+        }
+        assert new["annotator"] == "fake 1.0"
+        aus = [new[column] for column in COLUMNS]
+        if "bad" in new["key"]:
+            assert aus == [None] * COUNT and new["au_confidence"] is None
+            assert (new["status"], new["error"]) == (shards.NO_AUS, "it looks away")
+        else:
+            np.testing.assert_array_equal(aus, aus_of(new["key"]))
+            assert (new["status"], new["error"]) == (shards.OK, None)
+            assert new["au_confidence"] == 0.75
+
+    manifest = shards.read_manifest(folder)
+    assert manifest is not None
+    assert manifest["counts"] == {"no_aus": 2, "no_face": 4, "ok": 9}
+    assert manifest["settings"] == {"size": 128}, "prepare must be able to go on"
+
+
+def test_progress_tells_of_every_face(folder: Path) -> None:
+    starts: list[tuple[int, int]] = []
+    seen: list[str] = []
+    annotate(folder, Fake(), on_start=lambda *told: starts.append(told), on_face=seen.append)
+    assert starts == [(11, 0)]
+    assert (seen.count(shards.OK), seen.count(shards.NO_AUS)) == (9, 2)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 1000])
+def test_batches_are_as_large_as_the_annotator_wants(folder: Path, batch: int) -> None:
+    fake = Fake(batch=batch)
+    annotate(folder, fake)
+    assert sorted(fake.asked) == sorted(KEYS)
+
+
+# ---- a second run
+
+
+def test_a_second_run_asks_nothing_not_even_about_failures(folder: Path) -> None:
+    annotate(folder, Fake())
+    before = files_of(folder)
+    fake = Fake()
+    starts: list[tuple[int, int]] = []
+    summary = annotate(folder, fake, on_start=lambda *told: starts.append(told))
+    assert fake.asked == []
+    assert summary == Summary(annotated=9, failed=2, skipped=11)
+    assert starts == [(11, 11)]
+    assert files_of(folder) == before
+
+
+def test_faces_prepared_later_are_filled_in(folder: Path) -> None:
+    annotate(folder, Fake())
+    later = shards.rows_to_table([face("later.jpg")])
+    shards.write_shard(shards.next_shard_path(folder, "train"), later)
+    fake = Fake()
+    assert annotate(folder, fake) == Summary(annotated=10, failed=2, skipped=11)
+    assert fake.asked == ["later.jpg#0"]
+
+
+def test_another_annotator_is_refused_by_name(folder: Path) -> None:
+    annotate(folder, Fake())
+    before = files_of(folder)
+    other = Fake(name="other 2.0")
+    with pytest.raises(WrongUse) as refusal:
+        annotate(folder, other)
+    message = str(refusal.value)
+    assert "fake 1.0" in message and "other 2.0" in message and "--overwrite" in message
+    assert other.asked == [] and files_of(folder) == before
+
+
+def test_another_annotator_is_refused_before_it_fills_what_is_still_open(folder: Path) -> None:
+    """Only the last shard holds the other's labels; the first must not be mixed up by then."""
+    path = folder / "test-00000.parquet"
+    rows = shards.read_shard(path).to_pylist()
+    labels = {"annotator": "fake 1.0"} | dict.fromkeys(COLUMNS, 1.0)
+    shards.write_shard(path, shards.rows_to_table([rows[0], *(row | labels for row in rows[1:])]))
+    other = Fake(name="other 2.0")
+    with pytest.raises(WrongUse, match=r"fake 1\.0"):
+        annotate(folder, other)
+    assert other.asked == []
+
+
+def test_overwrite_does_every_face_again(folder: Path) -> None:
+    annotate(folder, Fake())
+    other = Fake(name="other 2.0")
+    assert annotate(folder, other, overwrite=True) == Summary(annotated=9, failed=2, skipped=0)
+    assert sorted(other.asked) == sorted(KEYS)
+    faces = [row for row in rows_of(folder) if row["status"] != shards.NO_FACE]
+    assert {row["annotator"] for row in faces} == {"other 2.0"}
+
+
+def test_overwrite_takes_back_what_the_new_annotator_cannot_read(folder: Path) -> None:
+    class Blind(Fake):
+        def read(self, crops: Sequence[Crop]) -> list[Reading]:
+            return [
+                Reading(aus_of(crop.key)) if "z" in crop.key else Reading(None, error="blind")
+                for crop in crops
+            ]
+
+    annotate(folder, Fake())
+    assert annotate(folder, Blind(name="blind"), overwrite=True).annotated == 1
+    for row in rows_of(folder):
+        if row["status"] == shards.NO_AUS:
+            assert row["AU12_r"] is None and row["au_confidence"] is None
+
+
+# ---- kills
+
+KILLED = """
+import runpy, sys
+from pathlib import Path
+from ganim.pipeline.annotate import annotate
+
+Fake = runpy.run_path(sys.argv[1])["Fake"]
+annotate(Path(sys.argv[2]), Fake(kill_at_batch=int(sys.argv[3])))
+"""
+
+
+def annotate_killed(folder: Path, batch: int) -> None:
+    command = [sys.executable, "-c", KILLED, __file__, str(folder), str(batch)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+
+
+def test_killed_again_and_again_it_ends_as_an_undisturbed_run(folder: Path) -> None:
+    open_faces = len(KEYS)
+    # 3, 2 and 2 batches in three shards: stops in the second shard, and then in the third.
+    for batch, left in ((5, 6), (4, 3)):
+        annotate_killed(folder, batch)
+        rows = [row for row in rows_of(folder) if row["status"] != shards.NO_FACE]
+        assert len(rows) == len(KEYS), "no face is lost"
+        open_faces = sum(row["annotator"] is None for row in rows)
+        assert open_faces == left
+    fake = Fake()
+    assert annotate(folder, fake) == Summary(annotated=9, failed=2, skipped=len(KEYS) - open_faces)
+    assert sorted(fake.asked) == sorted(f"{name}#0" for name in FACES["test-00000"])
+    for row in rows_of(folder):
+        if row["status"] == shards.OK:
+            np.testing.assert_array_equal([row[c] for c in COLUMNS], aus_of(row["key"]))
+    assert not list(folder.glob("*.tmp"))
+
+
+def test_the_script_above_runs_this_very_annotator() -> None:
+    assert runpy.run_path(__file__)["Fake"]().name == Fake().name
+
+
+# ---- nothing to work with
+
+
+def test_no_reading_at_all_is_told_apart_from_success(folder: Path) -> None:
+    class Blind(Fake):
+        def read(self, crops: Sequence[Crop]) -> list[Reading]:
+            return [Reading(None, error="blind") for _ in crops]
+
+    with pytest.raises(NothingUsable, match=r"fake 1\.0"):
+        annotate(folder, Blind())
+    reasons = [row["error"] for row in rows_of(folder) if row["status"] == shards.NO_AUS]
+    assert reasons == ["blind"] * len(KEYS)
+    with pytest.raises(NothingUsable):
+        annotate(folder, Fake())
+
+
+def test_shards_without_a_single_face(tmp_path: Path) -> None:
+    table = shards.rows_to_table([no_face("a.jpg")])
+    shards.write_shard(tmp_path / "train-00000.parquet", table)
+    with pytest.raises(NothingUsable):
+        annotate(tmp_path, Fake())
+
+
+def test_a_folder_without_shards_says_which_command_comes_first(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(WrongUse, match="ganim prepare"):
+            annotate(folder, Fake())
+
+
+@pytest.mark.parametrize("name", ["test-00000.parquet", "manifest.json"])
+def test_a_damaged_folder_is_refused_before_the_annotator_starts(folder: Path, name: str) -> None:
+    (folder / name).write_bytes((folder / name).read_bytes()[:20])
+    fake = Fake()
+    with pytest.raises(WrongUse, match=name):
+        annotate(folder, fake)
+    assert fake.asked == []
