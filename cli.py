@@ -184,9 +184,11 @@ def _failures(seen: Counter[str]) -> str:
 @click.option("--epochs", type=int, default=30)
 @click.option("--decay-epochs", type=int, default=10, help="Last epochs, rate falling to zero.")
 @click.option("--critic-steps", type=int, default=5, help="Critic steps to one of the generator.")
+@click.option("--critic-warmup", type=int, default=0, help="First iterations, the critic alone.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), default=1e-4, help="Of Adam.")
 @click.option("--aus-ramp", type=click.FloatRange(0, 1), default=0.0, help="See docs/training.md.")
 @click.option("--ema", type=click.FloatRange(0, 1, max_open=True), default=0.999)
+@click.option("--lambda-adversarial", type=float, default=0.25, help="Wasserstein terms.")
 @click.option("--lambda-gp", type=float, default=10.0, help="Gradient penalty.")
 @click.option("--lambda-attention", type=float, default=0.1, help="Mean attention.")
 @click.option("--lambda-tv", type=float, default=4.0, help="Total variation, per pixel.")
@@ -244,6 +246,7 @@ def _train_settings(
     upsampling: str | None,
     critic_width: int,
     critic_layers: int,
+    lambda_adversarial: float,
     lambda_gp: float,
     lambda_attention: float,
     lambda_tv: float,
@@ -266,7 +269,9 @@ def _train_settings(
         size=size or default_size,
         generator=replace(generator, **{k: v for k, v in asked.items() if v is not None}),
         critic=CriticSettings(critic_width, critic_layers),
-        weights=LossWeights(lambda_gp, lambda_attention, lambda_tv, lambda_aus, lambda_cycle),
+        weights=LossWeights(
+            lambda_adversarial, lambda_gp, lambda_attention, lambda_tv, lambda_aus, lambda_cycle
+        ),
         **simple,
     )
 

@@ -17,6 +17,9 @@ from torch import Tensor
 class LossWeights:
     """Weights of the terms, as the original code has them in effect."""
 
+    adversarial: float = 0.25
+    """Wasserstein terms of critic and generator. The paper's is 1; but its code holds the slope of
+    the *sum* of its 2x2 patches at 1 and adds up their *mean*, which is 1/4 in effect."""
     penalty: float = 10.0
     """Gradient penalty (lambda_gp)."""
     attention: float = 0.1
@@ -44,10 +47,8 @@ def gradient_penalty(
 ) -> Tensor:
     """E[(||grad D(x)||_2 - 1)^2] at x between real and fake faces (Gulrajani et al. 2017).
 
-    realism: faces (n, 3, h, w) to scores (n, ...), averaged over patches here, since the losses
-    above average them too. (The original code sums the 2x2 patches in this term alone, which
-    makes its adversarial terms four times weaker.) mix: (n,) in 0-1, the share of the real face.
-    The gradient stays in the graph.
+    realism: faces (n, 3, h, w) to scores (n, ...), averaged over patches as in the losses above.
+    mix: (n,) in 0-1, the share of the real face. The gradient stays in the graph.
     """
     mix = mix.view(-1, 1, 1, 1)
     between = (mix * real + (1 - mix) * fake).detach().requires_grad_(True)

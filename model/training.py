@@ -46,10 +46,13 @@ class TrainSettings:
     """Over so many last epochs the learning rate falls linearly to zero."""
     critic_steps: int = 5
     """Iterations of the critic to one step of the generator."""
+    critic_warmup: int = 0
+    """Iterations at the start in which the critic learns to read AUs, and nothing else happens.
+    Until it can, the generator only learns to copy. The paper has none."""
     rate: float = 1e-4
     """Adam's learning rate, with betas 0.5 and 0.999."""
     aus_ramp: float = 0.0
-    """Over this share of the training the generator's AU weight rises from 0.15 of its value to
+    """Over this share of the generator's training its AU weight rises from 0.15 of its value to
     all of it, so that the critic's realism keeps pace. The paper has none."""
     au_noise: float = 0.1
     """Half-width of the uniform noise on target AUs, which are then clamped to 0-1."""
@@ -115,7 +118,11 @@ class Trainer:
         self._set_rates()
         draw = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + self.iteration)
         faces, own_aus, target_aus = self._batch(draw)
-        generators_turn = self.iteration % self.settings.critic_steps == 0
+        turn = self.iteration - self.settings.critic_warmup
+        self.iteration += 1
+        if turn < 0:
+            return self._warmup_step(faces, own_aus)
+        generators_turn = turn % self.settings.critic_steps == 0
         # The critic's step leaves the generator as it is, so one forward pass serves both.
         with self._autocast(), torch.set_grad_enabled(generators_turn):
             there = self.generator(faces, target_aus)
@@ -123,8 +130,15 @@ class Trainer:
         figures = self._critic_step(faces, own_aus, fakes.detach(), draw)
         if generators_turn:
             figures |= self._generator_step(faces, own_aus, target_aus, there, fakes)
-        self.iteration += 1
         return figures
+
+    def _warmup_step(self, faces: Tensor, own_aus: Tensor) -> dict[str, Tensor]:
+        with self._autocast():
+            aus = losses.au_loss(self.critic(faces).aus, own_aus)
+        self.critic_adam.zero_grad(set_to_none=True)
+        (self.settings.weights.aus * aus).backward()
+        self.critic_adam.step()
+        return {"critic_aus": aus.detach()}
 
     def _critic_step(
         self, faces: Tensor, own_aus: Tensor, fakes: Tensor, draw: torch.Generator
@@ -138,7 +152,7 @@ class Trainer:
         mix = torch.rand(len(faces), generator=draw).to(self.device)
         # In full precision: a penalty on a norm near 1 is lost in bf16's three digits.
         penalty = losses.gradient_penalty(lambda x: self.critic(x).realism, faces, fakes, mix)
-        loss = adversarial + weights.aus * aus + weights.penalty * penalty
+        loss = weights.adversarial * adversarial + weights.aus * aus + weights.penalty * penalty
         self.critic_adam.zero_grad(set_to_none=True)
         loss.backward()
         self.critic_adam.step()
@@ -164,7 +178,7 @@ class Trainer:
         )
         cycle = losses.cycle_loss(back.blend(fakes), faces)
         loss = (
-            adversarial
+            weights.adversarial * adversarial
             + weights.aus * self._ramp() * aus
             + weights.attention * attention
             + weights.smoothness * smoothness
@@ -211,9 +225,10 @@ class Trainer:
                 group["lr"] = rate
 
     def _ramp(self) -> float:
-        if not self.settings.aus_ramp:
-            return 1.0
-        return min(1.0, 0.15 + 0.85 * self.iteration / (self.settings.aus_ramp * self.iterations))
+        """The share of its AU weight that the generator is given now."""
+        done = self.iteration - self.settings.critic_warmup
+        length = self.settings.aus_ramp * (self.iterations - self.settings.critic_warmup)
+        return min(1.0, 0.15 + 0.85 * done / length) if length else 1.0
 
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs."""
@@ -332,7 +347,7 @@ def _run(
 
 def _figures(trainer: Trainer, recent: dict[str, list[Tensor]], seconds: float) -> dict[str, float]:
     """The mean of each figure since the last line, and where the run stands."""
-    photographs = len(recent["critic"]) * trainer.settings.batch
+    photographs = len(recent["critic_aus"]) * trainer.settings.batch
     return {
         "iteration": trainer.iteration,
         "epoch": trainer.iteration / trainer.iterations_per_epoch,

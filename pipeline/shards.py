@@ -12,14 +12,16 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .action_units import COLUMNS
 from .errors import WrongUse
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "test")
@@ -199,11 +201,13 @@ def fingerprint(settings: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def annotated_faces(folder: Path, split: str) -> pd.DataFrame:
+def annotated_faces(folder: Path, split: str) -> "pd.DataFrame":
     """The usable, annotated faces of a split: key, source, image (JPEG bytes), 17 AUs (0-5).
 
     Raises WrongUse when there are no shards, or when no face of them has AUs.
     """
+    import pandas as pd  # slow to import, and the workers of prepare need none of it
+
     shard_paths(folder)
     wanted = ["key", "source", "image", "status", *COLUMNS]
     frames = []

@@ -1,7 +1,6 @@
 """Annotation through any annotator: here, one that derives its AUs from a face's key."""
 
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -36,6 +35,7 @@ class Fake:
     kill_at_batch: int | None = None
     """The batch, counted from 1, in which it takes its process down."""
     asked: list[str] = field(default_factory=list)
+    batches: int = 0
 
     def read(self, crops: Sequence[Crop]) -> list[Reading]:
         assert 0 < len(crops) <= self.batch
@@ -43,7 +43,8 @@ class Fake:
             assert crop.image == picture(crop.key) and crop.box == tuple(BOX)
             assert crop.key == f"{crop.source}#0"
         self.asked += [crop.key for crop in crops]
-        if self.kill_at_batch is not None and len(self.asked) > (self.kill_at_batch - 1) * 2:
+        self.batches += 1
+        if self.batches == self.kill_at_batch:
             os.kill(os.getpid(), signal.SIGKILL)
         return [
             Reading(None, error="it looks away")
@@ -255,10 +256,6 @@ def test_killed_again_and_again_it_ends_as_an_undisturbed_run(folder: Path) -> N
         if row["status"] == shards.OK:
             np.testing.assert_array_equal([row[c] for c in COLUMNS], aus_of(row["key"]))
     assert not list(folder.glob("*.tmp"))
-
-
-def test_the_script_above_runs_this_very_annotator() -> None:
-    assert runpy.run_path(__file__)["Fake"]().name == Fake().name
 
 
 # ---- nothing to work with

@@ -98,9 +98,16 @@ def test_closing_early_leaves_no_processes_and_takes_few_tasks() -> None:
 SCRIPT = """
 import os, sys, time
 from ganim.pipeline import engine
-TASK = "__import__('time').sleep(0.01) or __import__('os').getpid()"
+SHORT = "__import__('time').sleep(0.01) or __import__('os').getpid()"
+LONG = "__import__('time').sleep(2) or __import__('os').getpid()"
+pids = set()
+def tasks():
+    while len(pids) < 2:
+        yield SHORT
+    yield LONG  # one worker is busy with it, the other has nothing to do
 def main():
-    for _, pid in engine.run(eval, iter(lambda: TASK, None), workers=2):
+    for _, pid in engine.run(eval, tasks(), workers=2):
+        pids.add(pid)
         print(pid, flush=True)
 """
 GUARDED = """
@@ -143,6 +150,7 @@ def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path: Path
 def test_ctrl_c_ends_all_without_the_workers_noise(tmp_path: Path) -> None:
     with start(tmp_path, GUARDED) as process:
         workers = both_workers(process)
+        time.sleep(0.3)  # for the short tasks to end
         os.killpg(process.pid, signal.SIGINT)  # what a terminal sends: to all of them
         _, errors = process.communicate()
     assert process.returncode == 130

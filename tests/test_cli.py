@@ -1,0 +1,277 @@
+"""The command line: exit statuses, sentences instead of tracebacks, and nothing imported early."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from ganim.cli import main
+from ganim.pipeline import shards
+from ganim.pipeline.prepare import prepare
+
+GANIM = Path(sys.executable).with_name("ganim")
+ALL_AUS = "1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45"
+
+
+def ganim(*words: str | Path) -> Result:
+    """The command in this process; what it raises other than an exit reaches the test."""
+    return CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+
+
+def ganim_process(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([GANIM, *words], capture_output=True, check=False, **options)
+
+
+def assert_wrong_use(result: Result, *parts: str) -> None:
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    for part in parts:
+        assert part in result.output
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory: pytest.TempPathFactory, small_jpeg: bytes) -> Path:
+    folder = tmp_path_factory.mktemp("album") / "of mine"
+    folder.mkdir()
+    (folder / "face.jpg").write_bytes(small_jpeg)
+    (folder / "broken.jpg").write_bytes(small_jpeg[:2000])
+    (folder / "notes.txt").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(album: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shards without AUs."""
+    out = tmp_path_factory.mktemp("prepared") / "shards"
+    prepare(album, out, workers=1)
+    return out
+
+
+# ---- help
+
+
+@pytest.mark.parametrize("words", ["--help", "prepare --help", "annotate --help", "train --help"])
+def test_help_imports_nothing_heavy(words: str) -> None:
+    script = """
+import sys
+from ganim.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    heavy = {"torch", "torchvision", "dlib", "cv2", "face_recognition"}
+    print("IMPORTED", sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words.split()], capture_output=True, text=True, check=True
+    )
+    assert "Usage:" in done.stdout
+    assert "IMPORTED []" in done.stdout
+
+
+def test_help_names_the_four_commands_in_order() -> None:
+    done = ganim_process("--help", text=True)
+    assert done.returncode == 0 and done.stderr == ""
+    commands = re.findall(r"^  (\w+) ", done.stdout.partition("Commands:")[2], re.MULTILINE)
+    assert set(commands) == {"prepare", "annotate", "train", "animate"}
+
+
+def test_an_unknown_command_is_wrong_use() -> None:
+    assert_wrong_use(ganim("prepair"), "prepair")
+
+
+# ---- prepare
+
+
+def test_prepare_says_what_became_of_the_photographs(album: Path, tmp_path: Path) -> None:
+    command = ("prepare", "--src", album, "--out", tmp_path / "out", "--workers", "1")
+    first = ganim_process(*command, text=True)
+    assert first.returncode == 0, first.stderr
+    assert "2 photographs" in first.stdout and "0 of them done before" in first.stdout
+    assert re.search(r"ok +1\n", first.stdout) and re.search(r"unreadable +1\n", first.stdout)
+    assert f"ganim annotate {tmp_path / 'out'}" in first.stdout
+
+    second = ganim_process(*command, text=True)
+    assert second.returncode == 0
+    assert "2 of them done before" in second.stdout
+    assert "2 of 2 photographs were done before" in second.stderr
+
+
+def test_prepare_without_any_face_exits_with_1(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    Image.new("RGB", (100, 100)).save(source / "flat.png")
+    done = ganim_process("prepare", "--src", source, "--out", tmp_path / "out", "--workers", "1")
+    assert done.returncode == 1
+    assert b"No face was found" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_prepare_of_a_folder_whose_name_is_not_utf_8(tmp_path: Path, small_jpeg: bytes) -> None:
+    source = tmp_path / os.fsdecode(b"album \xff")
+    source.mkdir()
+    (source / os.fsdecode(b"\xfe.jpg")).write_bytes(small_jpeg)
+    command = ("prepare", "--src", source, "--out", source / "out", "--workers", "1")
+    for _ in range(2):
+        done = ganim_process(*command)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--src", "absent"),
+        ("--src", "{file}"),
+        ("--src", "{album}", "--out", "{file}"),
+        ("--src", "{album}", "--size", "10"),
+        ("--src", "{album}", "--size", "big"),
+        ("--src", "{album}", "--margin", "1.5"),
+        ("--src", "{album}", "--margin", "nan"),
+        ("--src", "{album}", "--test-fraction", "1"),
+        ("--src", "{album}", "--test-fraction", "-0.1"),
+        ("--src", "{album}", "--workers", "0"),
+        (),
+    ],
+)
+def test_prepare_used_wrongly(album: Path, tmp_path: Path, words: tuple[str, ...]) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "file").touch()
+    given = [word.format(album=album, file=tmp_path / "file") for word in words]
+    given += [] if "--out" in given else ["--out", str(out)]
+    assert_wrong_use(ganim("prepare", *given), "Error: ")
+    assert not out.exists()
+
+
+def test_prepare_with_other_settings_names_the_difference(album: Path, prepared: Path) -> None:
+    result = ganim("prepare", "--src", album, "--out", prepared, "--margin", "0.3")
+    assert_wrong_use(result, "margin=0.15", "margin=0.3", "--out")
+
+
+# ---- annotate
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_annotate_without_shards_says_which_command_comes_first(
+    tmp_path: Path, exists: bool
+) -> None:
+    folder = tmp_path / "shards"
+    if exists:
+        folder.mkdir()
+    assert_wrong_use(ganim("annotate", folder, "--annotator", "estimator"), "ganim prepare")
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("--annotator", "guess"), "estimator"),
+        (("--annotator", "labels"), "--labels"),
+        (("--annotator", "estimator", "--labels", "."), "--labels"),
+        (("--annotator", "openface", "--program", "/no/such/FaceLandmarkImg"), "FaceLandmarkImg"),
+        (("--runtime", "lxc"), "docker"),
+    ],
+)
+def test_annotate_used_wrongly(prepared: Path, words: tuple[str, ...], part: str) -> None:
+    before = {path: path.read_bytes() for path in prepared.iterdir()}
+    assert_wrong_use(ganim("annotate", prepared, *words), part)
+    assert {path: path.read_bytes() for path in prepared.iterdir()} == before
+
+
+def test_annotate_with_the_estimator_fills_in_the_faces(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "shards"
+    prepare(album, out, workers=1)
+    result = ganim("annotate", out, "--annotator", "estimator")
+    assert result.exit_code == 0, result.output
+    assert "1 faces have AUs" in result.output and f"ganim train {out}" in result.output
+    faces = shards.annotated_faces(out, "train")
+    faces = faces if len(faces) else shards.annotated_faces(out, "test")
+    assert faces["source"].tolist() == ["face.jpg"]
+    again = ganim("annotate", out, "--annotator", "estimator")
+    assert again.exit_code == 0 and "1 were done before" in again.output
+
+
+# ---- train
+
+
+def test_train_without_shards_says_which_command_comes_first(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = ganim("train", tmp_path / "absent", "--run", run, "--device", "cpu")
+    assert_wrong_use(result, "ganim prepare")
+    assert not run.exists()
+
+
+def test_train_without_action_units_says_which_command_comes_first(
+    prepared: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    result = ganim("train", prepared, "--run", run, "--device", "cpu")
+    assert_wrong_use(result, f"ganim annotate {prepared}")
+    assert not run.exists()
+
+
+# ---- animate
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--au", "99=1"),
+        ("--au", "12=7"),
+        ("--au", "12=-2"),
+        ("--au", "smile"),
+        ("--au", "12"),
+        ("--au", ""),
+        ("--au", "12=1", "--au", "28=1"),
+        ("--expression", "happiness", "--au", "nan"),
+        (),
+    ],
+)
+def test_animate_used_wrongly_says_what_may_be_written(
+    astronaut_path: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    output = tmp_path / "out.png"
+    result = ganim("animate", astronaut_path, *words, "-o", output)
+    assert_wrong_use(result, ALL_AUS, "from 0 to 1")
+    assert not output.exists()
+
+
+def test_animate_refuses_before_it_loads_a_model(astronaut_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", GANIM, "animate", astronaut_path, "--au", "12=7"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "7 is above 1" in done.stderr and "Traceback" not in done.stderr
+    assert not re.search(r"\b(torch|cv2|dlib)$", done.stderr, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("absent.jpg", "--au", "12=1"),
+        (".", "--au", "12=1"),
+        ("{photograph}", "--expression", "boredom"),
+        ("{photograph}", "--au", "12=1", "-o", "{folder}/out.mov"),
+        ("{photograph}", "--au", "12=1", "--frames", "1"),
+        ("{photograph}", "--au", "12=1", "--weights", "{folder}/absent.safetensors"),
+    ],
+)
+def test_animate_with_other_mistakes(
+    astronaut_path: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    given = [word.format(photograph=astronaut_path, folder=tmp_path) for word in words]
+    given += [] if "-o" in given else ["-o", str(tmp_path / "out.png")]
+    assert_wrong_use(ganim("animate", *given), "Error: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_animate_of_what_is_no_picture_exits_with_1(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("I am no picture")
+    result = ganim("animate", tmp_path / "text.jpg", "--au", "12=1", "-o", tmp_path / "out.png")
+    assert result.exit_code == 1
+    assert "not a picture in a known format" in result.output
