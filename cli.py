@@ -178,6 +178,16 @@ def _failures(seen: Counter[str]) -> str:
     type=click.Choice(["transposed", "nearest"]),
     help="How the generator enlarges.  [default: transposed]",
 )
+@click.option(
+    "--conditioning",
+    type=click.Choice(["concat", "adain"]),
+    help="How AUs enter the generator.  [default: concat]",
+)
+@click.option(
+    "--colour",
+    type=click.Choice(["absolute", "residual"]),
+    help="How the colour mask is regressed.  [default: absolute]",
+)
 @click.option("--critic-width", type=int, default=64, help="Channels of the critic's first layer.")
 @click.option("--critic-layers", type=int, default=6, help="Strided layers of the critic.")
 @click.option("--batch", type=int, default=25)
@@ -244,6 +254,8 @@ def _train_settings(
     width: int | None,
     blocks: int | None,
     upsampling: str | None,
+    conditioning: str | None,
+    colour: str | None,
     critic_width: int,
     critic_layers: int,
     lambda_adversarial: float,
@@ -264,7 +276,13 @@ def _train_settings(
     if init is not None:
         start, default_size = load_generator(init)
         generator = start.settings
-    asked: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": upsampling}
+    asked: dict[str, Any] = {
+        "width": width,
+        "blocks": blocks,
+        "upsampling": upsampling,
+        "conditioning": conditioning,
+        "colour": colour,
+    }
     return TrainSettings(
         size=size or default_size,
         generator=replace(generator, **{k: v for k, v in asked.items() if v is not None}),
