@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from . import __version__
-from .pipeline.action_units import EXPRESSIONS, expression_edits, parse_edit
+from .pipeline.action_units import EXPRESSIONS, expression_edits, parse_edit, usage
 from .pipeline.errors import GanimError, WrongUse
 from .pipeline.progress import Tracker
 
@@ -23,7 +23,7 @@ class _Failure(click.ClickException):
     """An error of the package, shown as its sentence, with its exit status."""
 
     def __init__(self, error: GanimError) -> None:
-        super().__init__(str(error))
+        super().__init__(_printable(str(error)))
         self.exit_code = error.exit_status  # type: ignore[misc]
 
 
@@ -36,7 +36,7 @@ class _Commands(click.Group):
         except GanimError as error:
             raise _Failure(error) from error
         except KeyboardInterrupt:
-            click.echo("Stopped. The same command goes on from here.", err=True)
+            _say("Stopped. The same command goes on from here.", err=True)
             ctx.exit(130)
 
 
@@ -86,12 +86,12 @@ def prepare(
             tracker.advance(note=_failures(seen))
 
         summary = run(src, out, settings, workers, tracker.start, on_photograph)
-    click.echo(f"{summary.found} photographs in {src}, {summary.skipped} of them done before")
+    _say(f"{summary.found} photographs in {src}, {summary.skipped} of them done before")
     for status, count in sorted(summary.counts.items()):
-        click.echo(f"  {status:<12} {count}")
+        _say(f"  {status:<12} {count}")
     if summary.other_files:
-        click.echo(f"  {summary.other_files} files passed over: no picture by their name")
-    click.echo(f"Shards are in {out}. Next: ganim annotate {out}")
+        _say(f"  {summary.other_files} files passed over: no picture by their name")
+    _say(f"Shards are in {out}. Next: ganim annotate {out}")
 
 
 @main.command()
@@ -120,7 +120,7 @@ def annotate(
     from .pipeline.annotate import annotate as run
 
     annotator = _annotator(kind, shards, labels, openface)
-    click.echo(f"Annotating with {annotator.name}", err=True)
+    _say(f"Annotating with {annotator.name}", err=True)
     seen: Counter[str] = Counter()
     with Tracker("annotate", "faces") as tracker:
 
@@ -129,11 +129,11 @@ def annotate(
             tracker.advance(note=_failures(seen))
 
         summary = run(shards, annotator, overwrite, tracker.start, on_face)
-    click.echo(
+    _say(
         f"{summary.annotated} faces have AUs, {summary.failed} have a reason why not; "
         f"{summary.skipped} were done before"
     )
-    click.echo(f"Next: ganim train {shards}")
+    _say(f"Next: ganim train {shards}")
 
 
 def _annotator(kind: str, shards: Path, labels: Path | None, openface: dict[str, Any]) -> Any:
@@ -155,10 +155,19 @@ def _annotator(kind: str, shards: Path, labels: Path | None, openface: dict[str,
             # Someone who names a program or runtime wants that one, not a substitute.
             if kind == "openface" or openface["program"] or openface["runtime"]:
                 raise
-            click.echo(f"No OpenFace here, so the estimator reads the AUs. ({reason})", err=True)
+            _say(f"No OpenFace here, so the estimator reads the AUs. ({reason})", err=True)
     from .model.estimator import EstimatorAnnotator
 
     return EstimatorAnnotator()
+
+
+def _say(text: str, err: bool = False) -> None:
+    click.echo(_printable(text), err=err)
+
+
+def _printable(text: str) -> str:
+    """Text that any terminal takes, though a path in it may hold bytes that are no UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _failures(seen: Counter[str]) -> str:
@@ -206,7 +215,7 @@ def _failures(seen: Counter[str]) -> str:
 @click.option("--lambda-cycle", type=float, default=10.0, help="Identity of the cycle.")
 @click.option("--precision", type=click.Choice(["auto", "bf16", "fp32"]), default="auto")
 @click.option("--device", help="cpu, cuda, cuda:1, …  [default: cuda where there is one]")
-@click.option("--init", type=str, help="Weights to start from: a file, or `shipped`.")
+@click.option("--init", help="Start from a weights file, from another run's folder, or `shipped`.")
 @click.option("--seed", type=int, default=0)
 def train(shards: Path, folder: Path, device: str | None, init: str | None, **options: Any) -> None:
     """Train a generator on the annotated faces of SHARDS.
@@ -243,8 +252,8 @@ def train(shards: Path, folder: Path, device: str | None, init: str | None, **op
             done = int(figures["iteration"])
 
         weights = training.train(shards, folder, settings, chosen, start, on_start, on_step)
-    click.echo(f"The generator is {weights}; pictures are in {folder / 'grids'}")
-    click.echo(f"Next: ganim animate PHOTO --au 12=1.0 --weights {weights}")
+    _say(f"The generator is {weights}; pictures are in {folder / 'grids'}")
+    _say(f"Next: ganim animate PHOTO --au 12=1.0 --weights {weights}")
 
 
 def _train_settings(
@@ -267,14 +276,15 @@ def _train_settings(
     **simple: Any,
 ) -> Any:
     """The settings the options ask for; what they leave open comes from `init`, if given."""
+    from .model import training
     from .model.critic import CriticSettings
     from .model.generator import GeneratorSettings, load_generator
     from .model.losses import LossWeights
-    from .model.training import TrainSettings
 
-    generator, default_size = GeneratorSettings(), TrainSettings.size
+    generator, default_size = GeneratorSettings(), training.TrainSettings.size
     if init is not None:
-        start, default_size = load_generator(init)
+        weights = init / training.WEIGHTS if init.is_dir() else init
+        start, default_size = load_generator(weights)
         generator = start.settings
     asked: dict[str, Any] = {
         "width": width,
@@ -283,7 +293,7 @@ def _train_settings(
         "conditioning": conditioning,
         "colour": colour,
     }
-    return TrainSettings(
+    return training.TrainSettings(
         size=size or default_size,
         generator=replace(generator, **{k: v for k, v in asked.items() if v is not None}),
         critic=CriticSettings(critic_width, critic_layers),
@@ -319,7 +329,7 @@ def animate(
     edits = expression_edits(expression) if expression else []
     edits += [parse_edit(text) for text in aus]
     if not edits:
-        raise WrongUse("Say what to change: --au 12=1.0, or --expression happiness.")
+        raise WrongUse(f"Say what to change: --au 12=1.0, or --expression happiness. {usage()}")
     output = output or Path(f"{photograph.stem}-animated.png")
 
     from .model import animate as animation
@@ -334,7 +344,7 @@ def animate(
     animator = animation.Animator(weights or animation.SHIPPED)
     count = frames if output.suffix.lower() == ".gif" else 1
     animation.save(output, animator.frames(picture, edits, count))
-    click.echo(f"Wrote {output}")
+    _say(f"Wrote {output}")
 
 
 if __name__ == "__main__":

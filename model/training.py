@@ -82,7 +82,8 @@ class TrainSettings:
 class Trainer:
     """The networks, their optimisers and the position in a run.
 
-    faces: what to train on. device: where. init: weights of a generator to start from.
+    faces: what to train on. device: where. init: weights of a generator to start from, or the
+    folder of another run, whose critic and optimisers then come along.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Trainer:
         self.settings, self.faces, self.device = settings, faces, device
         torch.manual_seed(settings.seed)
         generator = Generator(settings.generator)
-        if init is not None:
+        if init is not None and not init.is_dir():
             _start_from(generator, init)
         self.generator = generator.to(device)
         self.critic = Critic(settings.size, settings.critic).to(device)
@@ -105,6 +106,8 @@ class Trainer:
         betas = (0.5, 0.999)
         self.generator_adam = torch.optim.Adam(self.generator.parameters(), settings.rate, betas)
         self.critic_adam = torch.optim.Adam(self.critic.parameters(), settings.rate, betas)
+        if init is not None and init.is_dir():
+            self._continue(init)
         self.iteration = 0
         self.iterations_per_epoch = len(faces) // settings.batch
         self.iterations = self.iterations_per_epoch * settings.epochs
@@ -258,6 +261,22 @@ class Trainer:
                 f"{len(self.faces)}. Choose another --run."
             )
         self.iteration = state["iteration"]
+        self._load(state)
+
+    def _continue(self, run: Path) -> None:
+        if not (run / STATE).exists():
+            raise WrongUse(f"{run} holds no {STATE}: name the folder of a run, or a weights file.")
+        state = load_state(run / STATE)
+        for name in ("size", "generator", "critic"):
+            mine = asdict(self.settings)[name]
+            if state["settings"][name] != mine:
+                raise WrongUse(
+                    f"{run} was trained with {name}={state['settings'][name]}, this command says "
+                    f"{mine}. Only other settings can change on the way."
+                )
+        self._load(state)
+
+    def _load(self, state: dict[str, Any]) -> None:
         for name in ("generator", "critic", "average", "generator_adam", "critic_adam"):
             getattr(self, name).load_state_dict(state[name])
 
