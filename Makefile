@@ -25,7 +25,7 @@ demo: install
 	$(BIN)/ganim prepare --src $(DEMO)/raw --out $(DEMO)/shards
 	$(BIN)/ganim annotate $(DEMO)/shards
 	$(BIN)/ganim train $(DEMO)/shards --run $(DEMO)/run --init shipped \
-		--critic-width 32 --critic-layers 5 --batch 8 --epochs 10 --decay-epochs 5
+		--critic-width 32 --critic-layers 5 --batch 8 --critic-warmup 30 --epochs 20 --decay-epochs 5
 	$(BIN)/ganim animate examples/astronaut.png --au 12=1.0 --weights $(DEMO)/run/generator.safetensors \
 		-o $(DEMO)/smile.png
 	$(BIN)/ganim animate examples/grace_hopper.jpg --au 12=1.0 --au 25=0.6 \

@@ -44,11 +44,9 @@ class GeneratorSettings:
     """`transposed` convolutions as in the paper, or `nearest`: enlarge, then convolve, which
     leaves no checkerboard (Odena et al. 2016)."""
     conditioning: str = "concat"
-    """`concat`: AUs tiled as channels of the input, as in the paper. Instance normalisation takes
-    away what is constant over the face, so they act from the padding inwards, and training is
-    slow to notice them. `adain`: through a learned embedding that scales and shifts the features
-    of bottleneck and decoder (Huang & Belongie 2017)."""
-
+    """`concat`: AUs tiled as channels of the input, as in the paper. `adain`: through a learned
+    embedding that scales and shifts the features of bottleneck and decoder (Huang & Belongie
+    2017), so that they need not get past the instance normalisation of the first layers."""
     colour: str = "absolute"
     """`absolute`: the colour mask is regressed as it stands, as in the paper. It is noise at first,
     so attention flees to 1 within a hundred steps, and Adam remembers the large gradients of that

@@ -113,7 +113,9 @@ def shard_paths_or_none(folder: Path, split: str) -> list[Path]:
 def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
     """One shard as an Arrow table. Raises WrongUse for a file that is not one of ours."""
     try:
-        return pq.read_table(path, columns=columns, partitioning=None)
+        # Opened here: Arrow takes no path that is not UTF-8.
+        with path.open("rb") as file:
+            return pq.read_table(file, columns=columns, partitioning=None)
     except (pa.ArrowException, OSError) as error:
         raise WrongUse(f"{path} cannot be read as a shard: {error}") from error
 
@@ -204,12 +206,13 @@ def fingerprint(settings: dict[str, Any]) -> str:
 def annotated_faces(folder: Path, split: str) -> "pd.DataFrame":
     """The usable, annotated faces of a split: key, source, image (JPEG bytes), 17 AUs (0-5).
 
-    Raises WrongUse when there are no shards, or when no face of them has AUs.
+    Raises WrongUse when there are no shards, when no face of them has AUs, or when faces have
+    theirs from different annotators.
     """
     import pandas as pd  # slow to import, and the workers of prepare need none of it
 
     shard_paths(folder)
-    wanted = ["key", "source", "image", "status", *COLUMNS]
+    wanted = ["key", "source", "image", "status", "annotator", *COLUMNS]
     frames = []
     for path in shard_paths_or_none(folder, split):
         table = read_shard(path, wanted)
@@ -217,15 +220,19 @@ def annotated_faces(folder: Path, split: str) -> "pd.DataFrame":
         table = table.set_column(table.schema.get_field_index("image"), "image", bytes_)
         frames.append(table.to_pandas())
     faces = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=wanted)
-    usable = (
-        (faces["status"] == OK) & faces["image"].notna() & faces[list(COLUMNS)].notna().all(axis=1)
-    )
-    faces = faces[usable].drop(columns="status").reset_index(drop=True)
+    annotated = faces[list(COLUMNS)].notna().all(axis=1)
+    faces = faces[(faces["status"] == OK) & faces["image"].notna() & annotated]
     if faces.empty and split == "train":
         raise WrongUse(
             f"No face in {folder} has action units yet. Fill them in first: ganim annotate {folder}"
         )
-    return faces
+    annotators = sorted(faces["annotator"].dropna().unique())
+    if len(annotators) > 1:
+        raise WrongUse(
+            f"{folder} holds AUs by {' and by '.join(annotators)}, which must not mix. Do all "
+            f"faces by one: ganim annotate {folder} --overwrite"
+        )
+    return faces.drop(columns=["status", "annotator"]).reset_index(drop=True)
 
 
 def _leaf(name: str) -> str:

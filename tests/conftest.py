@@ -1,11 +1,16 @@
 """Photographs that several tests share. All come from examples/, or are made from it."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+# The networks of the tests are tiny: threads cost them more than they give. Set before torch is
+# imported, and for the processes that the tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
 WILD = ROOT.parent / "shared" / "faces" / "wild"

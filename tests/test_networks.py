@@ -34,6 +34,25 @@ def test_generator_keeps_size_and_ranges(size, upsampling, batch):
     assert masks.blend(faces).abs().max() <= 1
 
 
+def test_residual_colour_starts_from_a_copy():
+    generator = Generator(GeneratorSettings(8, 1, colour="residual"))
+    faces = torch.rand(2, 3, 64, 64) * 2 - 1
+    masks = generator(faces, torch.rand(2, 17))
+    assert torch.allclose(masks.blend(faces), faces, atol=1e-6)
+    assert masks.attention.mean() == 0.5
+
+
+@pytest.mark.parametrize("conditioning", ["concat", "adain"])
+def test_every_au_reaches_every_part_of_the_face(conditioning):
+    torch.manual_seed(0)
+    generator = Generator(GeneratorSettings(8, 1, "nearest", conditioning))
+    faces, aus = torch.rand(1, 3, 64, 64), torch.zeros(1, 17, requires_grad=True)
+    colour = generator(faces, aus).colour
+    for part in (colour[..., :8, :8], colour[..., 28:36, 28:36]):
+        (gradient,) = torch.autograd.grad(part.sum(), aus, retain_graph=True)
+        assert (gradient != 0).all()
+
+
 def test_attention_one_keeps_the_photograph():
     face = torch.rand(1, 3, 8, 8)
     assert torch.equal(Masks(torch.ones(1, 1, 8, 8), torch.zeros_like(face)).blend(face), face)

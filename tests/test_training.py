@@ -194,3 +194,38 @@ def test_init_starts_from_weights_and_leaves_them_slowly(folder, tmp_path):
         Trainer(
             replace(TINY, generator=GeneratorSettings(16, 1)), faces, torch.device("cpu"), weights
         )
+
+
+def test_a_run_goes_on_from_another_with_its_critic(folder, tmp_path):
+    train(folder, tmp_path / "first", TINY)
+    faces = load_faces(folder, "train", 64)
+    other = replace(TINY, rate=1e-3, epochs=2, decay_epochs=0)
+    second = Trainer(other, faces, torch.device("cpu"), init=tmp_path / "first")
+    state = load_state(tmp_path / "first" / STATE)
+    assert second.iteration == 0
+    assert same(second.critic.state_dict(), state["critic"])
+    assert same(second.average.state_dict(), state["average"])
+    second.step()
+    assert second.critic_adam.param_groups[0]["lr"] == 1e-3
+    with pytest.raises(WrongUse, match="critic"):
+        wider = replace(TINY, critic=CriticSettings(16, 4))
+        Trainer(wider, faces, torch.device("cpu"), init=tmp_path / "first")
+
+
+def test_warmup_teaches_the_critic_alone(folder):
+    one = trainer(folder, replace(TINY, critic_warmup=6))
+    before = {name: value.clone() for name, value in one.generator.state_dict().items()}
+    figures = [one.step() for _ in range(7)]
+    assert all(set(each) == {"critic_aus"} for each in figures[:6])
+    assert "generator" in figures[6]
+    assert not same(before, one.generator.state_dict())
+
+
+def test_aus_of_two_annotators_are_refused(folder, tmp_path):
+    path = folder / "train-00000.parquet"
+    rows = shards.read_shard(path).to_pylist()
+    for number, row in enumerate(rows):
+        row["annotator"] = f"annotator {number % 2}"
+    shards.write_shard(path, shards.rows_to_table(rows))
+    with pytest.raises(WrongUse, match="annotator 0 and by annotator 1"):
+        train(folder, tmp_path / "run", TINY)
