@@ -205,7 +205,6 @@ def _failures(seen: Counter[str]) -> str:
 @click.option("--critic-steps", type=int, default=5, help="Critic steps to one of the generator.")
 @click.option("--critic-warmup", type=int, default=0, help="First iterations, the critic alone.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), default=1e-4, help="Of Adam.")
-@click.option("--aus-ramp", type=click.FloatRange(0, 1), default=0.0, help="See docs/training.md.")
 @click.option("--ema", type=click.FloatRange(0, 1, max_open=True), default=0.999)
 @click.option("--lambda-adversarial", type=float, default=0.25, help="Wasserstein terms.")
 @click.option("--lambda-gp", type=float, default=10.0, help="Gradient penalty.")
@@ -225,7 +224,8 @@ def train(shards: Path, folder: Path, device: str | None, init: str | None, **op
     """
     import torch
 
-    from .model import animate, training
+    from .model import animate
+    from .model import run as training_run
 
     start = None if init is None else animate.SHIPPED if init == "shipped" else Path(init)
     settings = _train_settings(start, **options)
@@ -251,7 +251,7 @@ def train(shards: Path, folder: Path, device: str | None, init: str | None, **op
             tracker.advance(int(figures["iteration"]) - done, shown)
             done = int(figures["iteration"])
 
-        weights = training.train(shards, folder, settings, chosen, start, on_start, on_step)
+        weights = training_run.train(shards, folder, settings, chosen, start, on_start, on_step)
     _say(f"The generator is {weights}; pictures are in {folder / 'grids'}")
     _say(f"Next: ganim animate PHOTO --au 12=1.0 --weights {weights}")
 

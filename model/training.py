@@ -1,12 +1,9 @@
-"""Train a GANimation generator: the loop of the paper, from shards to a run folder.
+"""The training of a GANimation generator: the paper's iteration, and the state it leaves.
 
 Every random draw of an iteration comes from a generator seeded with the run's seed and the
 iteration's number, so a resumed run goes on with the very draws it would have made.
 """
 
-import json
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,21 +14,15 @@ from torch import Tensor
 
 from ..pipeline.errors import WrongUse
 from . import losses
-from .checkpoint import fill, load_state, load_weights, save_state, save_weights, write_whole
+from .checkpoint import fill, load_state, load_weights, save_weights
 from .critic import Critic, CriticSettings
-from .data import Faces, load_faces, to_model
+from .data import Faces, to_model
 from .ema import averaged
 from .generator import Generator, GeneratorSettings, Masks
 from .losses import LossWeights
-from .pictures import save_grid
 
-METRICS = "metrics.jsonl"
 STATE = "state.pt"
 WEIGHTS = "generator.safetensors"
-SETTINGS = "settings.json"
-_LOG_EVERY = 50
-_SAVE_SECONDS = 300.0
-_GRIDS = 30
 
 
 @dataclass(frozen=True)
@@ -51,9 +42,6 @@ class TrainSettings:
     Until it can, the generator only learns to copy. The paper has none."""
     rate: float = 1e-4
     """Adam's learning rate, with betas 0.5 and 0.999."""
-    aus_ramp: float = 0.0
-    """Over this share of the generator's training its AU weight rises from 0.15 of its value to
-    all of it, so that the critic's realism keeps pace. The paper has none."""
     au_noise: float = 0.1
     """Half-width of the uniform noise on target AUs, which are then clamped to 0-1."""
     ema: float = 0.999
@@ -182,7 +170,7 @@ class Trainer:
         cycle = losses.cycle_loss(back.blend(fakes), faces)
         loss = (
             weights.adversarial * adversarial
-            + weights.aus * self._ramp() * aus
+            + weights.aus * aus
             + weights.attention * attention
             + weights.smoothness * smoothness
             + weights.cycle * cycle
@@ -226,12 +214,6 @@ class Trainer:
         for adam in (self.generator_adam, self.critic_adam):
             for group in adam.param_groups:
                 group["lr"] = rate
-
-    def _ramp(self) -> float:
-        """The share of its AU weight that the generator is given now."""
-        done = self.iteration - self.settings.critic_warmup
-        length = self.settings.aus_ramp * (self.iterations - self.settings.critic_warmup)
-        return min(1.0, 0.15 + 0.85 * done / length) if length else 1.0
 
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs."""
@@ -302,85 +284,6 @@ class Trainer:
         )
 
 
-def train(
-    shards: Path,
-    run: Path,
-    settings: TrainSettings | None = None,
-    device: torch.device | None = None,
-    init: Path | None = None,
-    on_start: Callable[[int, int], None] = lambda total, done: None,
-    on_step: Callable[[dict[str, float]], None] = lambda figures: None,
-) -> Path:
-    """Train on the train split of `shards` into the folder `run`; return the weights' path.
-
-    A second call goes on from the last state in `run`. on_start is told how many iterations
-    there are and how many are done; on_step gets the mean figures of the last ones. Raises
-    WrongUse for missing shards or AUs, too few faces, and settings other than the run's.
-    """
-    settings = settings or TrainSettings()
-    settings.validate()
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    faces = load_faces(shards, "train", settings.size)
-    shown = load_faces(shards, "test", settings.size)
-    trainer = Trainer(settings, faces, device, init)
-    run.mkdir(parents=True, exist_ok=True)
-    if (run / STATE).exists():
-        trainer.resume(load_state(run / STATE))
-    write_whole(
-        run / SETTINGS, lambda beside: beside.write_text(json.dumps(asdict(settings), indent=1))
-    )
-    _forget_after(run / METRICS, trainer.iteration)
-    on_start(trainer.iterations, trainer.iteration)
-    _run(trainer, shown if len(shown) else faces, run, on_step)
-    return run / WEIGHTS
-
-
-def _run(
-    trainer: Trainer, shown: Faces, run: Path, on_step: Callable[[dict[str, float]], None]
-) -> None:
-    recent: dict[str, list[Tensor]] = {}
-    logged = saved = time.monotonic()
-    grid_every = max(1, trainer.settings.epochs // _GRIDS)
-    try:
-        while trainer.iteration < trainer.iterations:
-            for name, value in trainer.step().items():
-                recent.setdefault(name, []).append(value)
-            now = time.monotonic()
-            epoch, position = divmod(trainer.iteration, trainer.iterations_per_epoch)
-            if position == 0 or trainer.iteration % _LOG_EVERY == 0:
-                figures = _figures(trainer, recent, now - logged)
-                with (run / METRICS).open("a") as file:
-                    file.write(json.dumps(figures) + "\n")
-                on_step(figures)
-                recent, logged = {}, now
-            if position == 0 and (epoch % grid_every == 0 or epoch == trainer.settings.epochs):
-                picture = run / "grids" / f"epoch-{epoch:04d}.png"
-                save_grid(picture, trainer.averaged_generator, shown)
-            if position == 0 or now - saved > _SAVE_SECONDS:
-                _save(trainer, run)
-                saved = now
-    except KeyboardInterrupt:
-        _save(trainer, run)
-        raise
-
-
-def _figures(trainer: Trainer, recent: dict[str, list[Tensor]], seconds: float) -> dict[str, float]:
-    """The mean of each figure since the last line, and where the run stands."""
-    photographs = len(recent["critic_aus"]) * trainer.settings.batch
-    return {
-        "iteration": trainer.iteration,
-        "epoch": trainer.iteration / trainer.iterations_per_epoch,
-        "rate": trainer.critic_adam.param_groups[0]["lr"],
-        "photographs_per_second": photographs / seconds,
-    } | {name: float(torch.stack(values).mean()) for name, values in recent.items()}
-
-
-def _save(trainer: Trainer, run: Path) -> None:
-    """The weights first: a run whose state says it is finished has them."""
-    trainer.save_generator(run / WEIGHTS)
-    save_state(run / STATE, trainer.state())
-
-
 def computes_bf16(device: torch.device) -> bool:
     """Whether bf16 arithmetic is in the hardware; elsewhere it would be slower than fp32."""
     if device.type == "cuda":
@@ -396,17 +299,3 @@ def _start_from(generator: Generator, init: Path) -> None:
             f"{asdict(generator.settings)}. Leave width, blocks and upsampling to the file."
         )
     fill(generator, tensors, init)
-
-
-def _forget_after(metrics: Path, iteration: int) -> None:
-    """Drop lines that a killed run wrote after its last state: they will be written again."""
-    if not metrics.exists():
-        return
-    kept = []
-    for line in metrics.read_text().splitlines():
-        try:
-            if json.loads(line)["iteration"] <= iteration:
-                kept.append(line + "\n")
-        except ValueError:
-            continue  # a line cut short by the kill
-    write_whole(metrics, lambda beside: beside.write_text("".join(kept)))

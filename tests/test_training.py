@@ -16,7 +16,8 @@ from ganim.model.checkpoint import load_state
 from ganim.model.critic import CriticSettings
 from ganim.model.data import Faces, load_faces
 from ganim.model.generator import GeneratorSettings
-from ganim.model.training import METRICS, STATE, Trainer, TrainSettings, train
+from ganim.model.run import METRICS, train
+from ganim.model.training import STATE, Trainer, TrainSettings
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
 from ganim.pipeline.errors import WrongUse
