@@ -33,7 +33,7 @@ class LossWeights:
 
 
 def critic_adversarial_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Wasserstein critic: E[D(fake)] - E[D(real)] (Gulrajani et al. 2017; eq. 1)."""
+    """Wasserstein critic: E[D(fake)] - E[D(real)] (Gulrajani et al. 2017), the paper's image adversarial loss."""
     return fake.mean() - real.mean()
 
 
@@ -58,22 +58,22 @@ def gradient_penalty(
 
 
 def au_loss(regressed: Tensor, aus: Tensor) -> Tensor:
-    """Conditional expression: mean squared error of regressed AUs (eq. 3)."""
+    """The paper's conditional expression loss: mean squared error of regressed AUs."""
     return (regressed - aus).square().mean()
 
 
 def attention_loss(attention: Tensor) -> Tensor:
-    """Mean of the attention, so that it does not saturate at 1, which is copying (eq. 2)."""
+    """Mean of the attention, so that it does not saturate at 1, which is copying: the attention loss."""
     return attention.mean()
 
 
 def total_variation(attention: Tensor) -> Tensor:
-    """Mean absolute difference between neighbours, down and across (eq. 2, its first term)."""
+    """Mean absolute difference between neighbours, down and across: attention smoothness."""
     down = (attention[:, :, 1:] - attention[:, :, :-1]).abs().mean()
     across = (attention[:, :, :, 1:] - attention[:, :, :, :-1]).abs().mean()
     return down + across
 
 
 def cycle_loss(restored: Tensor, face: Tensor) -> Tensor:
-    """Identity: L1 between a face and its way there and back (eq. 4)."""
+    """Identity: L1 between a face and its way there and back: identity loss."""
     return (restored - face).abs().mean()
