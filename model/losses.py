@@ -33,12 +33,12 @@ class LossWeights:
 
 
 def critic_adversarial_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Wasserstein critic: E[D(fake)] - E[D(real)] (Gulrajani et al. 2017), the paper's image adversarial loss."""
+    """Image adversarial loss of the critic: E[D(fake)] - E[D(real)] (Gulrajani et al. 2017)."""
     return fake.mean() - real.mean()
 
 
 def generator_adversarial_loss(fake: Tensor) -> Tensor:
-    """Wasserstein generator: -E[D(fake)]."""
+    """Image adversarial loss of the generator: -E[D(fake)]."""
     return -fake.mean()
 
 
@@ -58,22 +58,22 @@ def gradient_penalty(
 
 
 def au_loss(regressed: Tensor, aus: Tensor) -> Tensor:
-    """The paper's conditional expression loss: mean squared error of regressed AUs."""
+    """Conditional expression loss: mean squared error of regressed AUs."""
     return (regressed - aus).square().mean()
 
 
 def attention_loss(attention: Tensor) -> Tensor:
-    """Mean of the attention, so that it does not saturate at 1, which is copying: the attention loss."""
+    """Attention loss: the mean, so that attention does not saturate at 1, which is copying."""
     return attention.mean()
 
 
 def total_variation(attention: Tensor) -> Tensor:
-    """Mean absolute difference between neighbours, down and across: attention smoothness."""
+    """Attention smoothness: mean absolute difference between neighbours, down and across."""
     down = (attention[:, :, 1:] - attention[:, :, :-1]).abs().mean()
     across = (attention[:, :, :, 1:] - attention[:, :, :, :-1]).abs().mean()
     return down + across
 
 
 def cycle_loss(restored: Tensor, face: Tensor) -> Tensor:
-    """Identity: L1 between a face and its way there and back: identity loss."""
+    """Identity loss: L1 between a face and its way there and back."""
     return (restored - face).abs().mean()
