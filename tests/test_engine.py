@@ -163,4 +163,4 @@ def test_workers_that_cannot_start_are_not_blamed_on_the_tasks(tmp_path: Path) -
     with start(tmp_path, "main()") as process:
         _, errors = process.communicate()
     assert process.returncode == 1
-    assert b"__name__ == '__main__'" in errors.splitlines()[-1]
+    assert b"__name__ == '__main__'" in errors  # Python's resource tracker may warn after it
