@@ -113,9 +113,10 @@ def shard_paths_or_none(folder: Path, split: str) -> list[Path]:
 def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
     """One shard as an Arrow table. Raises WrongUse for a file that is not one of ours."""
     try:
-        # Opened here: Arrow takes no path that is not UTF-8.
+        # Opened here, as Arrow takes no path that is not UTF-8. Not by read_table: its threads,
+        # given a Python file, abort many a process that ends soon after (pyarrow 26).
         with path.open("rb") as file:
-            return pq.read_table(file, columns=columns, partitioning=None)
+            return pq.ParquetFile(file).read(columns=columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise WrongUse(f"{path} cannot be read as a shard: {error}") from error
 

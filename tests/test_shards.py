@@ -285,3 +285,18 @@ def test_faces_without_action_units_say_which_command_fills_them(
         shards.annotated_faces(tmp_path, "train")
     with pytest.raises(WrongUse, match="ganim prepare"):
         shards.annotated_faces(tmp_path / "absent", "train")
+
+
+def test_a_process_that_has_read_shards_ends_well(tmp_path: Path) -> None:
+    """Arrow's threads once aborted every other process that ended soon after reading."""
+    table = shards.rows_to_table([{"key": f"{n}#0", "status": shards.OK} for n in range(600)])
+    for number in range(40):
+        shards.write_shard(tmp_path / f"train-{number:05d}.parquet", table)
+    script = (
+        "import sys; from pathlib import Path; from ganim.pipeline import shards; "
+        "from ganim.model.estimator import load_estimator; load_estimator(); "
+        "list(shards.read_column(Path(sys.argv[1]), 'status'))"
+    )
+    for _ in range(8):
+        done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True)
+        assert done.returncode == 0, done.stderr
