@@ -116,7 +116,13 @@ def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
         # Opened here, as Arrow takes no path that is not UTF-8. Not by read_table: its threads,
         # given a Python file, abort many a process that ends soon after (pyarrow 26).
         with path.open("rb") as file:
-            return pq.ParquetFile(file).read(columns=columns, use_threads=False)
+            shard = pq.ParquetFile(file)
+            missing = set(columns or SCHEMA.names) - set(shard.schema_arrow.names)
+            if missing:
+                raise WrongUse(
+                    f"{path} is no shard: it has no column {', '.join(sorted(missing))}."
+                )
+            return shard.read(columns=columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise WrongUse(f"{path} cannot be read as a shard: {error}") from error
 
