@@ -222,17 +222,12 @@ def train(shards: Path, folder: Path, device: str | None, init: str | None, **op
     The defaults are those of the GANimation paper. The run folder holds the weights
     (generator.safetensors), metrics.jsonl and grids of pictures. Run again to go on after a stop.
     """
-    import torch
-
     from .model import animate
     from .model import run as training_run
 
     start = None if init is None else animate.SHIPPED if init == "shipped" else Path(init)
     settings = _train_settings(start, **options)
-    try:
-        chosen = None if device is None else torch.device(device)
-    except RuntimeError as error:
-        raise WrongUse(f"--device {device}: torch knows no such device.") from error
+    chosen = None if device is None else _device(device)
     with Tracker("train", "iterations") as tracker:
         done = 0
 
@@ -254,6 +249,18 @@ def train(shards: Path, folder: Path, device: str | None, init: str | None, **op
         weights = training_run.train(shards, folder, settings, chosen, start, on_start, on_step)
     _say(f"The generator is {weights}; pictures are in {folder / 'grids'}")
     _say(f"Next: ganim animate PHOTO --au 12=1.0 --weights {weights}")
+
+
+def _device(name: str) -> Any:
+    """A device that torch can compute on here."""
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise WrongUse(f"--device {name}: torch cannot use it on this machine.") from error
+    return device
 
 
 def _train_settings(

@@ -75,8 +75,14 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read a training state; no code in it is run."""
-    return torch.load(path, map_location="cpu", weights_only=True)
+    """Read a training state; no code in it is run. Raises WrongUse for any other file."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises nearly anything on damaged files
+        raise WrongUse(
+            f"{path} cannot be read as the state of a run. Choose another --run, or begin anew: "
+            "delete the file."
+        ) from error
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

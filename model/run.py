@@ -1,10 +1,13 @@
 """A run folder: train into it, log, draw, save, and go on after a stop."""
 
 import json
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from threading import Event, current_thread, main_thread
 
 import torch
 from torch import Tensor
@@ -60,7 +63,7 @@ def _run(
     recent: dict[str, list[Tensor]] = {}
     logged = saved = time.monotonic()
     grid_every = max(1, trainer.settings.epochs // _GRIDS)
-    try:
+    with _asked_to_stop() as stopping:
         while trainer.iteration < trainer.iterations:
             for name, value in trainer.step().items():
                 recent.setdefault(name, []).append(value)
@@ -75,12 +78,28 @@ def _run(
             if position == 0 and (epoch % grid_every == 0 or epoch == trainer.settings.epochs):
                 picture = run / "grids" / f"epoch-{epoch:04d}.png"
                 save_grid(picture, trainer.averaged_generator, shown)
-            if position == 0 or now - saved > _SAVE_SECONDS:
+            if position == 0 or stopping.is_set() or now - saved > _SAVE_SECONDS:
                 _save(trainer, run)
                 saved = now
-    except KeyboardInterrupt:
-        _save(trainer, run)
-        raise
+            if stopping.is_set():
+                raise KeyboardInterrupt
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Event]:
+    """Set by Ctrl-C and SIGTERM, which then wait for the end of an iteration: half of one cannot
+    be saved."""
+    asked = Event()
+    if current_thread() is not main_thread():
+        yield asked  # only the main thread may handle signals
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    earlier = [signal.signal(number, lambda *_: asked.set()) for number in signals]
+    try:
+        yield asked
+    finally:
+        for number, handler in zip(signals, earlier, strict=True):
+            signal.signal(number, handler)
 
 
 def _figures(trainer: Trainer, recent: dict[str, list[Tensor]], seconds: float) -> dict[str, float]:

@@ -102,6 +102,7 @@ class Trainer:
         bf16 = settings.precision == "bf16" or (
             settings.precision == "auto" and computes_bf16(device)
         )
+        self._shuffled: tuple[int, Tensor] = (-1, torch.empty(0))
         self._autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=bf16)
 
     def step(self) -> dict[str, Tensor]:
@@ -204,8 +205,12 @@ class Trainer:
         return faces.to(self.device), own.to(self.device), targets.to(self.device)
 
     def _order(self, epoch: int) -> Tensor:
+        """The faces of an epoch, shuffled; drawn once an epoch."""
+        if epoch == self._shuffled[0]:
+            return self._shuffled[1]
         draw = torch.Generator().manual_seed(self.settings.seed * 1_000_003 - epoch - 1)
-        return torch.randperm(len(self.faces), generator=draw)
+        self._shuffled = epoch, torch.randperm(len(self.faces), generator=draw)
+        return self._shuffled[1]
 
     def _set_rates(self) -> None:
         left = self.iterations - self.iteration

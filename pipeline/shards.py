@@ -119,9 +119,7 @@ def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
             shard = pq.ParquetFile(file)
             missing = set(columns or SCHEMA.names) - set(shard.schema_arrow.names)
             if missing:
-                raise WrongUse(
-                    f"{path} is no shard: it lacks {', '.join(sorted(missing))}."
-                )
+                raise WrongUse(f"{path} is no shard: it lacks {', '.join(sorted(missing))}.")
             return shard.read(columns=columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise WrongUse(f"{path} cannot be read as a shard: {error}") from error

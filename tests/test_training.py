@@ -126,10 +126,11 @@ def test_resumed_run_equals_an_undisturbed_one_to_the_bit(folder, tmp_path):
         assert same(getattr(whole, name).state_dict(), getattr(rest, name).state_dict()), name
 
 
-def test_killed_command_goes_on_and_ends_as_if_undisturbed(folder, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_stopped_command_goes_on_and_ends_as_if_undisturbed(folder, tmp_path, how):
     command = [sys.executable, "-m", "ganim.cli", "train", str(folder), "--size", "64"]
     command += ["--width", "8", "--blocks", "1", "--critic-width", "8", "--critic-layers", "4"]
-    command += ["--batch", "4", "--epochs", "30", "--precision", "fp32", "--device", "cpu"]
+    command += ["--batch", "4", "--epochs", "12", "--precision", "fp32", "--device", "cpu"]
     subprocess.run([*command, "--run", str(tmp_path / "whole")], check=True, capture_output=True)
 
     run = tmp_path / "killed"
@@ -137,9 +138,9 @@ def test_killed_command_goes_on_and_ends_as_if_undisturbed(folder, tmp_path):
     deadline = time.monotonic() + 120
     while not (run / STATE).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert load_state(run / STATE)["iteration"] < 120, "it was killed too late to show anything"
+    os.killpg(process.pid, how)
+    assert process.wait(60) == (-how if how == signal.SIGKILL else 130)
+    assert load_state(run / STATE)["iteration"] < 48, "it was killed too late to show anything"
     again = subprocess.run([*command, "--run", str(run)], capture_output=True, text=True)
     assert again.returncode == 0 and "done before" in again.stderr
 
@@ -151,6 +152,13 @@ def test_killed_command_goes_on_and_ends_as_if_undisturbed(folder, tmp_path):
         for folder in (tmp_path / "whole", run)
     ]
     assert lines[0] == lines[1]
+
+
+def test_a_damaged_state_is_named(folder, tmp_path):
+    train(folder, tmp_path / "run", TINY)
+    (tmp_path / "run" / STATE).write_bytes(b"damaged")
+    with pytest.raises(WrongUse, match="begin anew"):
+        train(folder, tmp_path / "run", TINY)
 
 
 def test_run_folder_holds_what_a_person_wants(folder, tmp_path):
