@@ -36,7 +36,7 @@ def main(folder: Path, photos: Path, number: str, count: int, weights: Path, see
     """Print how many faces rise, the mean readings, untouched pixels and identity distance."""
     sources = sorted(
         source
-        for path in shards.shard_paths(folder, "test")
+        for path in shards.split_paths(folder, "test")
         for source, status in zip(
             *(shards.read_shard(path).column(name).to_pylist() for name in ("source", "status")),
             strict=True,

@@ -12,8 +12,9 @@ from torch import Tensor
 from ..pipeline import faces
 from ..pipeline.action_units import Edit, apply_edits
 from ..pipeline.errors import NothingUsable, WrongUse
+from ..pipeline.files import write_whole
 from . import estimator
-from .checkpoint import WEIGHTS, write_whole
+from .checkpoint import WEIGHTS
 from .data import from_model, to_model
 from .generator import load_generator
 

@@ -1,8 +1,6 @@
 """Weights and training states on disk: safetensors, written whole or not at all."""
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..pipeline.errors import WrongUse
+from ..pipeline.files import write_whole
 
 WEIGHTS = Path(__file__).parent / "weights"
 """What ships with the package."""
@@ -83,16 +82,3 @@ def load_state(path: Path) -> dict[str, Any]:
             f"{path} cannot be read as the state of a run. Choose another --run, or begin anew: "
             "delete the file."
         ) from error
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, then put it in place: all of it or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(beside)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -38,9 +38,12 @@ class Faces:
         )
 
 
-def load_faces(folder: Path, split: str, size: int) -> Faces:
-    """Load and decode a split, resized to `size`. Raises WrongUse where none is annotated."""
-    frame = shards.annotated_faces(folder, split)
+def load_faces(folder: Path, split: str, size: int, most: int | None = None) -> Faces:
+    """Load and decode a split, or its first `most` faces, resized to `size`.
+
+    Raises WrongUse where no face is annotated.
+    """
+    frame = shards.annotated_faces(folder, split)[:most]
     images = torch.empty((len(frame), 3, size, size), dtype=torch.uint8)
 
     def decode(index: int, encoded: bytes) -> None:

@@ -9,6 +9,7 @@ Train one on any shards that OpenFace annotated:
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +53,7 @@ class Estimator(nn.Module):
 
     def __init__(self, widths: Sequence[int] = (32, 64, 128, 192)) -> None:
         super().__init__()
-        self.settings = {"widths": list(widths)}
+        self.settings: dict[str, Any] = {"widths": list(widths)}
         self.stem = nn.Sequential(
             nn.Conv2d(3, widths[0], 5, 2, 2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )
@@ -84,6 +85,7 @@ def load_estimator(path: Path = SHIPPED) -> Estimator:
     tensors, settings = load_weights(path, kind="estimator")
     estimator = Estimator(settings["widths"])
     fill(estimator, tensors, path)
+    estimator.settings = settings
     return estimator.eval()
 
 
@@ -94,7 +96,7 @@ class EstimatorAnnotator:
 
     def __init__(self, path: Path = SHIPPED) -> None:
         self._estimator = load_estimator(path)
-        self.name = f"ganim estimator {load_weights(path, kind='estimator')[1]['version']}"
+        self.name = f"ganim estimator {self._estimator.settings['version']}"
 
     def read(self, crops: Sequence[Crop]) -> list[Reading]:
         """One reading a crop. It gives no confidence yet."""

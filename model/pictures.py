@@ -7,10 +7,11 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from ..pipeline.action_units import COUNT, Edit, apply_edits
-from .checkpoint import write_whole
+from ..pipeline.files import write_whole
 from .data import Faces, to_model
 from .generator import Generator
 
+GRID_FACES = 8
 SHOWN_EDITS: dict[str, list[Edit]] = {
     "AU12": [Edit(12, 1.0)],
     "AU4": [Edit(4, 1.0)],
@@ -21,11 +22,11 @@ SHOWN_EDITS: dict[str, list[Edit]] = {
 
 
 @torch.inference_mode()
-def save_grid(path: Path, generator: Generator, faces: Faces, rows: int = 8) -> None:
-    """Write a PNG: a row a face, its columns the input, each edit, and AU12's masks."""
+def save_grid(path: Path, generator: Generator, faces: Faces) -> None:
+    """Write a PNG: a row for each of the first GRID_FACES, with the input, each edit, AU12's masks."""
     device = next(generator.parameters()).device
-    images = to_model(faces.images[:rows]).to(device)
-    own = faces.aus[:rows].numpy()
+    images = to_model(faces.images[:GRID_FACES]).to(device)
+    own = faces.aus[:GRID_FACES].numpy()
     columns = [images]
     for edits in SHOWN_EDITS.values():
         aus = torch.stack([torch.from_numpy(apply_edits(values, edits)) for values in own])

@@ -12,9 +12,10 @@ from threading import Event, current_thread, main_thread
 import torch
 from torch import Tensor
 
-from .checkpoint import load_state, save_state, write_whole
+from ..pipeline.files import write_whole
+from .checkpoint import load_state, save_state
 from .data import Faces, load_faces
-from .pictures import save_grid
+from .pictures import GRID_FACES, save_grid
 from .training import STATE, WEIGHTS, Trainer, TrainSettings
 
 METRICS = "metrics.jsonl"
@@ -43,7 +44,7 @@ def train(
     settings.validate()
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     faces = load_faces(shards, "train", settings.size)
-    shown = load_faces(shards, "test", settings.size)
+    shown = load_faces(shards, "test", settings.size, most=GRID_FACES)
     trainer = Trainer(settings, faces, device, init)
     run.mkdir(parents=True, exist_ok=True)
     if (run / STATE).exists():

@@ -22,7 +22,7 @@ from torch import Tensor
 from ..pipeline.action_units import MAX_INTENSITY, NUMBERS
 from ..pipeline.errors import GanimError
 from .checkpoint import save_weights
-from .data import Faces, load_faces, to_model
+from .data import Faces, load_faces
 from .ema import averaged
 from .estimator import SIZE, Estimator
 
@@ -150,7 +150,7 @@ def predict(estimator: Estimator, faces: Faces) -> Tensor:
     """AUs (faces, 17) in 0-1, unclamped output clamped."""
     estimator.eval()
     with torch.autocast("cpu", torch.bfloat16):
-        return torch.cat([estimator.read(to_model(batch)) for batch in faces.images.split(128)])
+        return torch.cat([estimator.read(batch) for batch in faces.images.split(128)])
 
 
 def agreement(estimator: Estimator, faces: Faces) -> pd.DataFrame:

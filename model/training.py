@@ -14,11 +14,11 @@ from torch import Tensor
 
 from ..pipeline.errors import WrongUse
 from . import losses
-from .checkpoint import fill, load_state, load_weights, save_weights
+from .checkpoint import load_state, save_weights
 from .critic import Critic, CriticSettings
 from .data import Faces, to_model
 from .ema import averaged
-from .generator import Generator, GeneratorSettings, Masks
+from .generator import Generator, GeneratorSettings, Masks, load_generator
 from .losses import LossWeights
 
 STATE = "state.pt"
@@ -85,9 +85,11 @@ class Trainer:
             )
         self.settings, self.faces, self.device = settings, faces, device
         torch.manual_seed(settings.seed)
-        generator = Generator(settings.generator)
-        if init is not None and not init.is_dir():
-            _start_from(generator, init)
+        generator = (
+            _start_from(init, settings.generator)
+            if init is not None and not init.is_dir()
+            else Generator(settings.generator)
+        )
         self.generator = generator.to(device)
         self.critic = Critic(settings.size, settings.critic).to(device)
         self.average = averaged(self.generator, settings.ema, warm=init is None)
@@ -296,11 +298,11 @@ def computes_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def _start_from(generator: Generator, init: Path) -> None:
-    tensors, settings = load_weights(init, kind="generator")
-    if settings["generator"] != asdict(generator.settings):
+def _start_from(init: Path, asked: GeneratorSettings) -> Generator:
+    generator, _ = load_generator(init)
+    if generator.settings != asked:
         raise WrongUse(
-            f"{init} holds a generator of {settings['generator']}, but the settings ask for "
-            f"{asdict(generator.settings)}. Leave width, blocks and upsampling to the file."
+            f"{init} holds a generator of {asdict(generator.settings)}, but the settings ask for "
+            f"{asdict(asked)}. Leave width, blocks and upsampling to the file."
         )
-    fill(generator, tensors, init)
+    return generator.train()

@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from . import shards
 from .action_units import COLUMNS, COUNT
@@ -78,8 +77,10 @@ def annotate(
     """
     paths = shards.shard_paths(folder)
     manifest = shards.read_manifest(folder)
-    todo_of = {path: _todo(path, annotator.name, overwrite) for path in paths}
-    total = sum(_faces(path) for path in paths)
+    todo_of, total = {}, 0
+    for path in paths:
+        todo_of[path], faces = _todo(path, annotator.name, overwrite)
+        total += faces
     skipped = total - sum(len(todo) for todo in todo_of.values())
     on_start(total, skipped)
     for path, todo in todo_of.items():
@@ -95,21 +96,16 @@ def annotate(
     return summary
 
 
-def _faces(path: Path) -> int:
-    """How many rows of a shard have a crop."""
-    status = shards.read_shard(path, ["status"]).column("status")
-    return int(pc.sum(pc.is_in(status, pa.array([shards.OK, shards.NO_AUS]))).as_py() or 0)
-
-
-def _todo(path: Path, name: str, overwrite: bool) -> list[int]:
-    """Rows of a shard that have a crop and no answer yet."""
+def _todo(path: Path, name: str, overwrite: bool) -> tuple[list[int], int]:
+    """The rows of a shard that have a crop and no answer yet, and how many have a crop."""
     table = shards.read_shard(path, ["status", "annotator"])
-    rows = []
+    rows, faces = [], 0
     for index, (status, earlier) in enumerate(
         zip(table["status"].to_pylist(), table["annotator"].to_pylist(), strict=True)
     ):
         if status not in (shards.OK, shards.NO_AUS):
             continue
+        faces += 1
         if earlier is None or overwrite:
             rows.append(index)
         elif earlier != name:
@@ -117,7 +113,7 @@ def _todo(path: Path, name: str, overwrite: bool) -> list[int]:
                 f"{path.parent} holds AUs by {earlier}; labels by {name} must not mix with them. "
                 "Go on with the same annotator, or do all faces again with --overwrite."
             )
-    return rows
+    return rows, faces
 
 
 def _annotate_shard(

@@ -1,7 +1,7 @@
 """Photographs to shards: walk a folder, find each main face, cut it, write it down."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ def _claim(out: Path, recorded: dict[str, Any]) -> None:
     """Create `out`, or check that what stands there was made with the same settings."""
     manifest = shards.read_manifest(out) if out.is_dir() else None
     if manifest is None:
-        if any(_any_shards(out)):
+        if any(out.glob("*.parquet")):
             raise WrongUse(f"{out} holds shards without {shards.MANIFEST}. Choose another --out.")
         out.mkdir(parents=True, exist_ok=True)
         shards.write_manifest(out, recorded)
@@ -151,10 +151,6 @@ def _claim(out: Path, recorded: dict[str, Any]) -> None:
                 f"{out} was prepared with {name}={earlier}, this run says {name}={value}. Repeat "
                 "the earlier setting to go on, or choose another --out."
             )
-
-
-def _any_shards(out: Path) -> Iterator[Path]:
-    return out.glob("*.parquet")
 
 
 def _source_name(path: Path) -> str:

@@ -7,7 +7,6 @@ with. A file appears whole or not at all: written beside, fsynced, renamed.
 
 import hashlib
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 
 from .action_units import COLUMNS
 from .errors import WrongUse
+from .files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,36 +36,30 @@ NO_AUS = "no_aus"
 """A crop whose AUs the annotator could not read; the row keeps its image and gets a reason."""
 
 _BOX = pa.list_(pa.int32())
-_FIELDS: list[tuple[str, pa.DataType, dict[str, Any]]] = []
-
-
-def _add(name: str, kind: pa.DataType, feature: dict[str, Any]) -> None:
-    _FIELDS.append((name, kind, feature))
 
 
 def _value(dtype: str) -> dict[str, Any]:
     return {"dtype": dtype, "_type": "Value"}
 
 
-_add("key", pa.string(), _value("string"))
-_add(
-    "image",
-    pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
-    {"_type": "Image"},
-)
-_add("source", pa.string(), _value("string"))
-_add("source_width", pa.int32(), _value("int32"))
-_add("source_height", pa.int32(), _value("int32"))
-_add("face_index", pa.int32(), _value("int32"))
-_add("box", _BOX, {"feature": _value("int32"), "_type": "Sequence"})
-_add("crop", _BOX, {"feature": _value("int32"), "_type": "Sequence"})
-_add("detection_score", pa.float32(), _value("float32"))
-_add("status", pa.string(), _value("string"))
-_add("error", pa.string(), _value("string"))
-for _column in COLUMNS:
-    _add(_column, pa.float32(), _value("float32"))
-_add("au_confidence", pa.float32(), _value("float32"))
-_add("annotator", pa.string(), _value("string"))
+_BOX_FEATURE = {"feature": _value("int32"), "_type": "Sequence"}
+# Name, Arrow's type, and what Hugging Face's datasets calls it.
+_FIELDS: list[tuple[str, pa.DataType, dict[str, Any]]] = [
+    ("key", pa.string(), _value("string")),
+    ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"_type": "Image"}),
+    ("source", pa.string(), _value("string")),
+    ("source_width", pa.int32(), _value("int32")),
+    ("source_height", pa.int32(), _value("int32")),
+    ("face_index", pa.int32(), _value("int32")),
+    ("box", _BOX, _BOX_FEATURE),
+    ("crop", _BOX, _BOX_FEATURE),
+    ("detection_score", pa.float32(), _value("float32")),
+    ("status", pa.string(), _value("string")),
+    ("error", pa.string(), _value("string")),
+    *((column, pa.float32(), _value("float32")) for column in COLUMNS),
+    ("au_confidence", pa.float32(), _value("float32")),
+    ("annotator", pa.string(), _value("string")),
+]
 
 SCHEMA = pa.schema(
     [(name, kind) for name, kind, _ in _FIELDS],
@@ -86,11 +80,10 @@ def split_of(source: str, test_fraction: float) -> str:
     return "test" if int.from_bytes(digest[:4], "big") < test_fraction * 2**32 else "train"
 
 
-def shard_paths(folder: Path, split: str | None = None) -> list[Path]:
-    """The shards of a folder, in order; of one split if named. Raises WrongUse if it has none."""
-    splits = SPLITS if split is None else (split,)
-    paths = [path for name in splits for path in shard_paths_or_none(folder, name)]
-    if not paths and split is None:
+def shard_paths(folder: Path) -> list[Path]:
+    """All shards of a folder, in order. Raises WrongUse if it has none."""
+    paths = [path for split in SPLITS for path in split_paths(folder, split)]
+    if not paths:
         raise WrongUse(
             f"There are no shards in {folder}. Make them first: ganim prepare --src PHOTOS "
             f"--out {folder}"
@@ -100,12 +93,12 @@ def shard_paths(folder: Path, split: str | None = None) -> list[Path]:
 
 def next_shard_path(folder: Path, split: str) -> Path:
     """The first free name of a split."""
-    numbers = [int(path.stem.rsplit("-", 1)[1]) for path in shard_paths_or_none(folder, split)]
+    numbers = [int(path.stem.rsplit("-", 1)[1]) for path in split_paths(folder, split)]
     return folder / f"{split}-{max(numbers, default=-1) + 1:05d}.parquet"
 
 
-def shard_paths_or_none(folder: Path, split: str) -> list[Path]:
-    """The shards of a split, in order. Copies (`train-00000 (1).parquet`) are none."""
+def split_paths(folder: Path, split: str) -> list[Path]:
+    """The shards of a split, in order; may be none. Copies (`train-00000 (1).parquet`) are none."""
     ours = re.compile(rf"{split}-\d+\.parquet")
     return sorted(path for path in folder.glob("*.parquet") if ours.fullmatch(path.name))
 
@@ -128,7 +121,7 @@ def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
 def read_column(folder: Path, column: str) -> Iterator[Any]:
     """Every value of a column, over all shards of a folder (nothing for an empty folder)."""
     for split in SPLITS:
-        for path in shard_paths_or_none(folder, split):
+        for path in split_paths(folder, split):
             yield from read_shard(path, [column]).column(column).to_pylist()
 
 
@@ -137,8 +130,8 @@ def write_shard(path: Path, table: pa.Table) -> None:
     compression = {_leaf(name): "NONE" if name == "image" else "ZSTD" for name, _, _ in _FIELDS} | {
         "image.path": "ZSTD"
     }
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+
+    def write(beside: Path) -> None:
         with beside.open("wb") as file:
             pq.write_table(
                 table.cast(SCHEMA).replace_schema_metadata(SCHEMA.metadata),
@@ -147,12 +140,8 @@ def write_shard(path: Path, table: pa.Table) -> None:
                 row_group_size=_ROW_GROUP,
                 write_page_index=True,
             )
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        beside.unlink(missing_ok=True)
+
+    write_whole(path, write)
 
 
 def rows_to_table(rows: list[dict[str, Any]]) -> pa.Table:
@@ -192,14 +181,8 @@ def write_manifest(folder: Path, settings: dict[str, Any]) -> dict[str, int]:
         "fingerprint": fingerprint(settings),
         "counts": dict(sorted(counts.items())),
     }
-    path = folder / MANIFEST
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with beside.open("w") as file:
-        json.dump(manifest, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    _sync_folder(folder)
+    text = json.dumps(manifest, indent=1)
+    write_whole(folder / MANIFEST, lambda beside: beside.write_text(text))
     return dict(counts)
 
 
@@ -219,7 +202,7 @@ def annotated_faces(folder: Path, split: str) -> "pd.DataFrame":
     shard_paths(folder)
     wanted = ["key", "source", "image", "status", "annotator", *COLUMNS]
     frames = []
-    for path in shard_paths_or_none(folder, split):
+    for path in split_paths(folder, split):
         table = read_shard(path, wanted)
         bytes_ = table.column("image").combine_chunks().field("bytes")
         table = table.set_column(table.schema.get_field_index("image"), "image", bytes_)
@@ -244,15 +227,3 @@ def _leaf(name: str) -> str:
     if name == "image":
         return "image.bytes"
     return f"{name}.list.element" if name in ("box", "crop") else name
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable; some platforms cannot open folders, and need not."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

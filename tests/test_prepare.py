@@ -138,7 +138,7 @@ def test_a_row_with_a_face_says_where_it_was(mixed: Path, prepared: tuple[Path, 
 
 def test_rows_stand_on_the_side_their_name_says(prepared: tuple[Path, Summary]) -> None:
     for split in shards.SPLITS:
-        for path in shards.shard_paths_or_none(prepared[0], split):
+        for path in shards.split_paths(prepared[0], split):
             for source in shards.read_shard(path).column("source").to_pylist():
                 assert shards.split_of(source, 0.1) == split
 

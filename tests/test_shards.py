@@ -164,7 +164,7 @@ def test_a_kill_leaves_a_whole_shard_or_none(tmp_path: Path, seconds: float) -> 
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
         time.sleep(seconds)
         process.kill()
-    for path in shards.shard_paths_or_none(tmp_path, "train"):
+    for path in shards.split_paths(tmp_path, "train"):
         sources = shards.read_shard(path).column("source").to_pylist()
         assert len(sources) == 700 and len(set(sources)) == 1
 
