@@ -23,7 +23,7 @@ SHOWN_EDITS: dict[str, list[Edit]] = {
 
 @torch.inference_mode()
 def save_grid(path: Path, generator: Generator, faces: Faces) -> None:
-    """Write a PNG: a row for each of the first GRID_FACES, with the input, each edit, AU12's masks."""
+    """Write a PNG: a row for each of the first GRID_FACES: input, each edit, AU12's masks."""
     device = next(generator.parameters()).device
     images = to_model(faces.images[:GRID_FACES]).to(device)
     own = faces.aus[:GRID_FACES].numpy()
