@@ -6,12 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-
-from . import engine, faces, images, shards
+from . import cutting, engine, faces, images, shards
 from .errors import NothingUsable, WrongUse
-
-_JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
@@ -161,27 +157,23 @@ def _source_name(path: Path) -> str:
 def _read_face(task: tuple[Path, str, PrepareSettings]) -> dict[str, Any]:
     """One photograph to one row; runs in a worker process."""
     path, name, settings = task
-    cv2.setNumThreads(1)  # the processes fill the cores already
     try:
-        image = images.read_image(path)
+        cuts = cutting.cut_faces(path, settings.size, settings.margin)
     except images.TooLarge as reason:
         return _failed(name, shards.TOO_LARGE, str(reason))
     except images.UnreadableImage as reason:
         return _failed(name, shards.UNREADABLE, str(reason))
-    height, width = image.shape[:2]
-    size = {"source_width": width, "source_height": height}
-    found = faces.detect_faces(image)
-    if not found:
+    size = {"source_width": cuts.width, "source_height": cuts.height}
+    if not cuts.faces:
         return _failed(name, shards.NO_FACE, "the HOG detector found no face") | size
-    face = found[0]
-    crop = faces.crop_box(face.box, settings.margin)
+    face = cuts.faces[0]
     return size | {
         "key": f"{name}#0",
-        "image": {"bytes": encode_jpeg(faces.cut_crop(image, crop, settings.size)), "path": None},
+        "image": {"bytes": face.jpeg, "path": None},
         "source": name,
         "face_index": 0,
         "box": face.box.as_list(),
-        "crop": crop.as_list(),
+        "crop": face.crop.as_list(),
         "detection_score": face.score,
         "status": shards.OK,
     }
@@ -189,12 +181,3 @@ def _read_face(task: tuple[Path, str, PrepareSettings]) -> dict[str, Any]:
 
 def _failed(name: str, status: str, error: str) -> dict[str, Any]:
     return {"key": f"{name}#", "source": name, "status": status, "error": error}
-
-
-def encode_jpeg(crop: Any) -> bytes:
-    """An RGB crop as JPEG bytes."""
-    done, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    )
-    assert done, "OpenCV could not encode a crop it was given"
-    return encoded.tobytes()

@@ -93,6 +93,6 @@ def test_persons_never_stand_on_both_sides(tmp_path):
 
 
 def _jpeg():
-    from ganim.pipeline.prepare import encode_jpeg
+    from ganim.pipeline.cutting import encode_jpeg
 
     return encode_jpeg(np.zeros((16, 16, 3), np.uint8))

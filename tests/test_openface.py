@@ -626,11 +626,11 @@ def test_openface_itself(tmp_path: Path) -> None:
     photograph = SHARED / "faces" / "wild" / "portrait_obama.jpg"
     if not photograph.exists():
         pytest.skip("../shared/faces is not here")
-    from ganim.pipeline import faces, images, prepare
+    from ganim.pipeline import cutting, faces, images
 
     image = images.read_image(photograph)
     box = faces.detect_faces(image)[0].box
-    crop = prepare.encode_jpeg(faces.cut_crop(image, faces.crop_box(box)))
+    crop = cutting.encode_jpeg(faces.cut_crop(image, faces.crop_box(box)))
     [reading] = annotator.read([Crop("a", "a", crop, (0, 0, 1, 1))])
     [original] = read_csv(SAMPLES / "landmarks" / "portrait_obama.csv")
     assert reading.aus is not None

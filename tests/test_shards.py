@@ -19,8 +19,8 @@ from PIL import Image
 
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
+from ganim.pipeline.cutting import encode_jpeg
 from ganim.pipeline.errors import WrongUse
-from ganim.pipeline.prepare import encode_jpeg
 
 
 def face_row(index: int, picture: bytes, **more: Any) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from ganim.model.run import METRICS, train
 from ganim.model.training import STATE, Trainer, TrainSettings
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
+from ganim.pipeline.cutting import encode_jpeg
 from ganim.pipeline.errors import WrongUse
-from ganim.pipeline.prepare import encode_jpeg
 
 TINY = TrainSettings(
     size=64,
