@@ -156,7 +156,7 @@ def _annotator(kind: str, shards: Path, labels: Path | None, openface: dict[str,
             if kind == "openface" or openface["program"] or openface["runtime"]:
                 raise
             _say(f"No OpenFace here, so the estimator reads the AUs. ({reason})", err=True)
-    from .model.estimator import EstimatorAnnotator
+    from .model.readers import EstimatorAnnotator
 
     return EstimatorAnnotator()
 

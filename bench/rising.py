@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from ganim.model.animate import SHIPPED, Animator, save
-from ganim.model.estimator import SIZE, load_estimator
+from ganim.model.estimator import load_estimator
+from ganim.model.readers import SIZE
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import NUMBERS, Edit, apply_edits
 from ganim.pipeline.faces import Box, cut_crop
@@ -60,7 +61,7 @@ def main(folder: Path, photos: Path, number: str, count: int, weights: Path, see
             same &= np.array_equal(result[outside], photograph[outside])
             crops.append(cut_crop(result, crop, SIZE))
         untouched += same
-        read = estimator.read(torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)).numpy()
+        read = estimator.read(torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)).aus.numpy()
         readings.append(read[:, column])
         others.append(np.abs(np.delete(read[-1] - face.own_aus, column)).mean())
         distances.append(_identity(photograph, crop, crops[-1]))

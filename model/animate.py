@@ -13,9 +13,10 @@ from ..pipeline import faces
 from ..pipeline.action_units import Edit, apply_edits
 from ..pipeline.errors import NothingUsable, WrongUse
 from ..pipeline.files import write_whole
-from . import estimator
+from . import readers
 from .checkpoint import WEIGHTS
 from .data import from_model, to_model
+from .estimator import load_estimator
 from .generator import load_generator
 
 SHIPPED = WEIGHTS / "generator.safetensors"
@@ -40,9 +41,9 @@ class FoundFace:
 class Animator:
     """A generator and the estimator, loaded once for any number of photographs."""
 
-    def __init__(self, weights: Path = SHIPPED, estimator_weights: Path = estimator.SHIPPED):
+    def __init__(self, weights: Path = SHIPPED, estimator_weights: Path = readers.SHIPPED):
         self._generator, self._size = load_generator(weights)
-        self._estimator = estimator.load_estimator(estimator_weights)
+        self._estimator = load_estimator(estimator_weights)
 
     def find(self, photograph: np.ndarray) -> FoundFace:
         """The largest face of an RGB photograph (h, w, 3) uint8; NothingUsable without one."""
@@ -53,8 +54,8 @@ class Animator:
                 "80 pixels wide or more."
             )
         crop = faces.crop_box(found[0].box)
-        seen = faces.cut_crop(photograph, crop, estimator.SIZE)
-        own = self._estimator.read(_batch(seen))[0].numpy()
+        seen = faces.cut_crop(photograph, crop, readers.SIZE)
+        own = self._estimator.read(_batch(seen)).aus[0].numpy()
         return FoundFace(crop, faces.cut_crop(photograph, crop, self._size), own)
 
     @torch.inference_mode()

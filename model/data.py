@@ -1,17 +1,16 @@
 """Annotated shards as tensors in memory: every crop is decoded once, then only indexed."""
 
-import io
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ..pipeline import shards
 from ..pipeline.action_units import COLUMNS, to_unit
+from ..pipeline.cutting import decode_crop
 
 
 @dataclass(frozen=True)
@@ -53,15 +52,6 @@ def load_faces(folder: Path, split: str, size: int, most: int | None = None) -> 
         list(pool.map(decode, range(len(frame)), frame["image"]))
     aus = to_unit(frame[list(COLUMNS)].to_numpy(np.float32))
     return Faces(images, torch.from_numpy(aus), list(frame["key"]), list(frame["source"]))
-
-
-def decode_crop(encoded: bytes, size: int) -> np.ndarray:
-    """A crop's JPEG bytes as (size, size, 3) uint8 RGB."""
-    with Image.open(io.BytesIO(encoded)) as picture:
-        rgb = picture.convert("RGB")
-        if rgb.size != (size, size):
-            rgb = rgb.resize((size, size), Image.Resampling.LANCZOS)
-        return np.array(rgb)
 
 
 def to_model(images: Tensor) -> Tensor:

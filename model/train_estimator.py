@@ -1,14 +1,16 @@
-"""Train the estimator on annotated shards.
+"""Train the estimator on shards that OpenFace annotated, and on human coding where there is any.
 
     python -m ganim.model.train_estimator --shards shards/ --out estimator.safetensors
 
-Held out: photographs of the shards' test split. With `--persons`, a table with the columns
-`photo` and `person`, the photographs it covers are split by person instead; and a photograph
-from a folder the table covers, but which it does not name, could show anybody and is left out.
+Held out are the photographs of the shards' test split. `--human` names a table of what trained
+coders saw: columns `photo`, `person` and `aus` (as `1C 12D 15LB`). Its photographs teach a second
+reading, on the coders' scale, and are split by person.
 """
 
-import hashlib
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -16,172 +18,172 @@ import click
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..pipeline.action_units import MAX_INTENSITY, NUMBERS
 from ..pipeline.errors import GanimError
+from .agreement import agreement, by_folder, mean_r
+from .alignment import mean_face
+from .augment import augment, spoil
 from .checkpoint import save_weights
-from .data import Faces, load_faces
 from .ema import averaged
-from .estimator import SIZE, Estimator
+from .estimator import Estimator, Outputs
+from .estimator_data import Examples, load_examples
+from .estimator_losses import EstimatorWeights, Objective
+from .readers import SIZE, Coding
 
-VERSION = "1"
+VERSION = "2"
 
 
 @dataclass(frozen=True)
 class EstimatorSettings:
     """The recipe of the shipped estimator."""
 
-    epochs: int = 24
+    epochs: int = 28
     batch: int = 64
     rate: float = 2e-3
     """Peak learning rate of AdamW, reached after a tenth of the steps, then a cosine to zero."""
     weight_decay: float = 0.05
     ema: float = 0.998
+    spoilt: int = 4
+    """Crops of a batch from which nothing can be read: they teach doubt alone."""
+    coded_share: float = 0.08
+    """Share of a batch drawn again from the faces that human coders scored."""
+    weights: EstimatorWeights = field(default_factory=EstimatorWeights)
     seed: int = 0
 
 
-def split_faces(shards: Path, persons: Path | None, held_out: float = 0.1) -> tuple[Faces, Faces]:
-    """Training and held-out faces, no photograph and no known person on both sides."""
-    train, test = (load_faces(shards, split, SIZE) for split in ("train", "test"))
-    if persons is None:
-        return train, test
-    person_of = pd.read_csv(persons, dtype=str).set_index("photo")["person"].to_dict()
-    covered = {Path(str(photo)).parent for photo in person_of}
-
-    def side(source: str, split: str) -> str | None:
-        if source in person_of:
-            digest = hashlib.sha1(person_of[source].encode()).digest()
-            return "test" if digest[0] < held_out * 256 else "train"
-        return None if Path(source).parent in covered else split
-
-    everything = Faces(
-        torch.cat([train.images, test.images]),
-        torch.cat([train.aus, test.aus]),
-        train.keys + test.keys,
-        train.sources + test.sources,
-    )
-    splits = ["train"] * len(train) + ["test"] * len(test)
-    sides = np.array([side(*pair) for pair in zip(everything.sources, splits, strict=True)])
-    return everything.subset(np.flatnonzero(sides == "train")), everything.subset(
-        np.flatnonzero(sides == "test")
-    )
-
-
-def augment(crops: Tensor, generator: torch.Generator) -> Tensor:
-    """Crops (n, 3, size, size) in 0-1, varied as photographs in the wild are: mirrored, moved,
-    scaled, turned, blurred, darker or brighter, greyer."""
-    n, _, size, _ = crops.shape
-
-    def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(n, generator=generator) * (high - low) + low
-
-    angle, scale = uniform(-0.14, 0.14), uniform(0.88, 1.14)
-    mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
-    matrix = torch.zeros(n, 2, 3)
-    matrix[:, 0, 0], matrix[:, 0, 1] = torch.cos(angle) * scale * mirror, -torch.sin(angle) * scale
-    matrix[:, 1, 0], matrix[:, 1, 1] = torch.sin(angle) * scale * mirror, torch.cos(angle) * scale
-    matrix[:, 0, 2], matrix[:, 1, 2] = uniform(-0.12, 0.12), uniform(-0.12, 0.12)
-    grid = F.affine_grid(matrix, list(crops.shape), align_corners=False)
-    crops = F.grid_sample(crops, grid, padding_mode="border", align_corners=False)
-
-    blurred = F.interpolate(
-        F.interpolate(crops, scale_factor=0.5, mode="area"), (size, size), mode="bilinear"
-    )
-    amount = uniform(-1.0, 1.0).clamp(min=0.0)[:, None, None, None]
-    crops = torch.lerp(crops, blurred, amount)
-
-    grey = crops.mean(1, keepdim=True)
-    crops = torch.lerp(crops, grey, uniform(-0.3, 0.6)[:, None, None, None])
-    crops = crops.clamp(0.0, 1.0).pow(torch.exp(uniform(-0.5, 0.5))[:, None, None, None])
-    mean = crops.mean((1, 2, 3), keepdim=True)
-    crops = (crops - mean) * uniform(0.75, 1.25)[:, None, None, None] + mean
-    return crops.clamp(0.0, 1.0)
-
-
-def censored_loss(predicted: Tensor, target: Tensor, deviation: Tensor) -> Tensor:
-    """Mean squared error in units of each AU's standard deviation, one-sided at zero.
-
-    OpenFace clips at 0: where it says 0, any prediction below is as right (Tobin 1958).
-    """
-    error = torch.where(target > 0, predicted - target, predicted.clamp(min=0.0))
-    return (error / deviation).square().mean()
-
-
-def train(faces: Faces, held_out: Faces, settings: EstimatorSettings) -> Estimator:
-    """Train on faces; print a line an epoch with the agreement on those held out."""
+def train(examples: Examples, held_out: Examples, settings: EstimatorSettings) -> Estimator:
+    """Train on examples; print a line an epoch with the agreement on those held out."""
     torch.manual_seed(settings.seed)
-    generator = torch.Generator().manual_seed(settings.seed)
     estimator = Estimator().to(memory_format=torch.channels_last)
+    with torch.no_grad():
+        estimator.view.mean_face.copy_(mean_face(examples.landmarks))
+        estimator.aligner.head.bias.copy_(examples.landmarks.mean(0).flatten())
+    objective = Objective(examples, settings.weights)
     average = averaged(estimator, settings.ema)
     optimizer = torch.optim.AdamW(
-        estimator.parameters(), settings.rate, weight_decay=settings.weight_decay
+        [*estimator.parameters(), *objective.parameters()],
+        settings.rate,
+        weight_decay=settings.weight_decay,
     )
-    steps = settings.epochs * (len(faces) // settings.batch)
+    steps = len(examples) // settings.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.rate, total_steps=steps, pct_start=0.1
+        optimizer, settings.rate, total_steps=settings.epochs * steps, pct_start=0.1
     )
-    deviation = faces.aus.std(0).clamp(min=0.02)
+    batches = _batches(examples, settings, steps * settings.epochs)
     for epoch in range(settings.epochs):
         estimator.train()
-        losses = []
-        order = torch.randperm(len(faces), generator=generator)
-        for chosen in order.split(settings.batch)[: len(faces) // settings.batch]:
-            crops = augment(faces.images[chosen].float() / 255, generator) * 2 - 1
+        losses: Counter[str] = Counter()
+        for _ in range(steps):
+            chosen, crops, landmarks = next(batches)
             with torch.autocast("cpu", torch.bfloat16):
-                predicted = estimator(crops.contiguous(memory_format=torch.channels_last))
-            loss = censored_loss(predicted.float(), faces.aus[chosen], deviation)
+                outputs = estimator(crops)
+            terms = objective(Outputs(*(value.float() for value in outputs)), chosen, landmarks)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            sum(terms.values(), torch.zeros(())).backward()
             optimizer.step()
             schedule.step()
             average.update_parameters(estimator)
-            losses.append(loss.item())
-        r = agreement(cast(Estimator, average.module), held_out)["r"]
-        print(
-            f"epoch {epoch + 1:3d}  loss {np.mean(losses):.4f}  held-out r {r.mean():.4f}",
-            flush=True,
+            losses.update({name: term.item() / steps for name, term in terms.items()})
+        agreements = tables(cast(Estimator, average.module), held_out)
+        shown = [f"{name} {loss:.4f}" for name, loss in losses.items()]
+        shown += [f"r with {of} {mean_r(table):.4f}" for of, table in agreements]
+        print(f"epoch {epoch + 1:3d}  {'  '.join(shown)}", flush=True)
+    estimator = cast(Estimator, average.module).eval()
+    calibrate_confidence(estimator, examples)
+    return estimator
+
+
+def _batches(
+    examples: Examples, settings: EstimatorSettings, count: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Positions, crops in -1..1 and landmarks of one batch after the other, prepared ahead in a
+    thread. The last crops of each are spoilt, and have no landmarks."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    again = round(settings.batch * settings.coded_share) if len(examples.coded) else 0
+    coded = torch.from_numpy(examples.coded)
+
+    def positions() -> Iterator[Tensor]:
+        fresh = settings.batch - again
+        while True:
+            for part in torch.randperm(len(examples), generator=generator).split(fresh):
+                if len(part) == fresh:
+                    more = torch.randint(max(1, len(coded)), (again,), generator=generator)
+                    yield torch.cat([coded[more], part]) if again else part
+
+    def prepare(chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        crops, landmarks = augment(
+            examples.faces.images[chosen], examples.landmarks[chosen], generator
         )
-    return cast(Estimator, average.module).eval()
+        crops[-settings.spoilt :] = spoil(crops[-settings.spoilt :], generator)
+        crops = (crops * 2 - 1).contiguous(memory_format=torch.channels_last)
+        return chosen, crops, landmarks[: -settings.spoilt]
+
+    order = positions()
+    with ThreadPoolExecutor(1) as pool:
+        ahead = [pool.submit(prepare, next(order)) for _ in range(4)]
+        for _ in range(count):
+            ahead.append(pool.submit(prepare, next(order)))
+            yield ahead.pop(0).result()
 
 
-def predict(estimator: Estimator, faces: Faces) -> Tensor:
-    """AUs (faces, 17) in 0-1, unclamped output clamped."""
+def calibrate_confidence(estimator: Estimator, examples: Examples, count: int = 1000) -> None:
+    """Set the confidence to 0.95 at the median of clear crops, to 0.05 at that of spoilt ones."""
+    generator = torch.Generator().manual_seed(0)
+    crops = examples.faces.images[torch.randperm(len(examples), generator=generator)[:count]]
+    clear = crops.float() / 255
+    spoilt = spoil(clear, generator)
+    with torch.inference_mode():
+        low, high = (
+            torch.cat([estimator(part * 2 - 1).doubt for part in which.split(64)]).median()
+            for which in (clear, spoilt)
+        )
+    estimator.half_doubt.fill_((low + high) / 2)
+    estimator.doubt_scale.fill_(((high - low) / 2 / np.log(19)).clamp(min=1e-3))
+
+
+def predict(estimator: Estimator, images: Tensor, coding: Coding) -> np.ndarray:
+    """AUs (n, 17) in 0-1 of crops (n, 3, size, size) uint8."""
     estimator.eval()
-    with torch.autocast("cpu", torch.bfloat16):
-        return torch.cat([estimator.read(batch) for batch in faces.images.split(128)])
+    return torch.cat([estimator.read(batch, coding).aus for batch in images.split(64)]).numpy()
 
 
-def agreement(estimator: Estimator, faces: Faces) -> pd.DataFrame:
-    """A row an AU: Pearson r, mean absolute error (0-5), standard deviation of the reference."""
-    predicted, reference = predict(estimator, faces).numpy(), faces.aus.numpy()
-    rows = [
-        {
-            "AU": f"AU{number:02d}",
-            "r": np.corrcoef(predicted[:, index], reference[:, index])[0, 1],
-            "MAE": np.abs(predicted[:, index] - reference[:, index]).mean() * MAX_INTENSITY,
-            "sd": reference[:, index].std() * MAX_INTENSITY,
-        }
-        for index, number in enumerate(NUMBERS)
-    ]
-    return pd.DataFrame(rows).set_index("AU")
+def tables(estimator: Estimator, held_out: Examples) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Agreement with OpenFace on all held-out faces, then with coders on those they scored."""
+    read = predict(estimator, held_out.faces.images, "openface")
+    yield "OpenFace", agreement(read, held_out.faces.aus.numpy())
+    coded = held_out.subset(held_out.coded)
+    if len(coded):
+        read = predict(estimator, coded.faces.images, "facs")
+        yield "human coders", agreement(read, coded.facs.numpy())
+
+
+def report(estimator: Estimator, held_out: Examples) -> None:
+    """Print the agreement on the held-out faces: with OpenFace, by folder, with human coders."""
+    for reference, table in tables(estimator, held_out):
+        print(f"\nAgreement with {reference}\n{table.round(3).to_string()}")
+    read = predict(estimator, held_out.faces.images, "openface")
+    aus = held_out.faces.aus.numpy()
+    print("\nMean r with OpenFace over the AUs whose sd exceeds 0.2, by folder")
+    for folder, chosen in by_folder(held_out.faces.sources).items():
+        print(f"{folder}: {len(chosen)} faces, {mean_r(agreement(read[chosen], aus[chosen])):.4f}")
 
 
 @click.command(help=__doc__)
 @click.option("--shards", type=click.Path(path_type=Path), required=True)
-@click.option("--persons", type=click.Path(path_type=Path, exists=True))
+@click.option("--human", type=click.Path(path_type=Path, exists=True))
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--epochs", type=click.IntRange(min=1), default=EstimatorSettings.epochs)
-def main(shards: Path, persons: Path | None, out: Path, epochs: int) -> None:
-    """Train, print the agreement by set, and write the weights."""
+def main(shards: Path, human: Path | None, out: Path, epochs: int) -> None:
+    """Train, write the weights, and print the agreement on the held-out faces."""
     settings = EstimatorSettings(epochs=epochs)
     try:
-        faces, held_out = split_faces(shards, persons)
+        examples, held_out = load_examples(shards, human, SIZE)
     except GanimError as error:
         raise click.ClickException(str(error)) from error
-    print(f"{len(faces)} faces to train on, {len(held_out)} held out", flush=True)
-    estimator = train(faces, held_out, settings)
+    print(f"{len(examples)} faces to train on, {len(examples.coded)} of them coded;", end=" ")
+    print(f"{len(held_out)} held out, {len(held_out.coded)} of them coded", flush=True)
+    estimator = train(examples, held_out, settings)
     save_weights(
         out,
         estimator.state_dict(),
@@ -189,18 +191,6 @@ def main(shards: Path, persons: Path | None, out: Path, epochs: int) -> None:
         estimator.settings | {"version": VERSION, "recipe": asdict(settings)},
     )
     report(estimator, held_out)
-
-
-def report(estimator: Estimator, held_out: Faces) -> None:
-    """Print the agreement on the held-out faces, per AU and per folder of photographs."""
-    table = agreement(estimator, held_out)
-    print(table.round(3).to_string())
-    print(f"mean r {table.r.mean():.4f}, MAE {table.MAE.mean():.3f}")
-    folders = np.array([str(Path(source).parent) for source in held_out.sources])
-    for folder in np.unique(folders):
-        chosen = np.flatnonzero(folders == folder)
-        mean = agreement(estimator, held_out.subset(chosen)).r.mean()
-        print(f"{folder}: {len(chosen)} faces, mean r {mean:.4f}")
 
 
 if __name__ == "__main__":

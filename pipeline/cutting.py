@@ -1,10 +1,12 @@
 """One photograph, file in, face crops out: decode, detect, cut. Runs in the worker processes."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from . import faces, images
 
@@ -74,3 +76,12 @@ def encode_jpeg(crop: np.ndarray) -> bytes:
     )
     assert done, "OpenCV could not encode a crop it was given"
     return encoded.tobytes()
+
+
+def decode_crop(encoded: bytes, size: int) -> np.ndarray:
+    """A crop's JPEG bytes as (size, size, 3) uint8 RGB."""
+    with Image.open(io.BytesIO(encoded)) as picture:
+        rgb = picture.convert("RGB")
+        if rgb.size != (size, size):
+            rgb = rgb.resize((size, size), Image.Resampling.LANCZOS)
+        return np.array(rgb)

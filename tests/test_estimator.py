@@ -1,7 +1,10 @@
 """The shipped estimator: as an annotator, and against OpenFace where its answers are at hand."""
 
+import subprocess
+import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +12,15 @@ import torch
 from click.testing import CliRunner
 
 from ganim.cli import main
-from ganim.model.train_estimator import censored_loss, split_faces
-from ganim.pipeline import shards
+from ganim.model.data import Faces
+from ganim.model.estimator import Estimator
+from ganim.model.estimator_data import Examples, human_codes, load_examples
+from ganim.model.estimator_losses import censored_loss, doubt_loss, presumed_codes
+from ganim.model.export_estimator import export
+from ganim.model.readers import load_reader, read_table
+from ganim.pipeline import faces, images, shards
 from ganim.pipeline.action_units import COLUMNS
+from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.prepare import prepare
 
 ROOT = Path(__file__).parents[1]
@@ -61,6 +70,39 @@ def test_loss_is_one_sided_at_zero():
     assert above.item() == pytest.approx(0.25)
 
 
+def test_what_nobody_scored_costs_nothing():
+    target = torch.tensor([[torch.nan, 0.5], [torch.nan, 0.0]])
+    loss = censored_loss(torch.tensor([[9.0, 0.7], [9.0, -1.0]]), target, torch.tensor([1.0, 0.1]))
+    assert loss.item() == pytest.approx((2.0**2 + 0) / 2)
+    assert censored_loss(torch.ones(1, 2), torch.full((1, 2), torch.nan), torch.ones(2)) == 0
+
+
+def test_doubt_is_least_costly_where_it_says_the_error():
+    expected, error = torch.full((1, 17), 0.1), torch.full((1, 17), 0.2)
+    costs = [doubt_loss(torch.tensor([d]), error, expected).item() for d in np.log([1.5, 2.0, 3.0])]
+    assert min(costs) == costs[1]
+    assert costs[1] == pytest.approx(1 + np.log(0.2))
+
+
+def test_human_codes():
+    assert human_codes("1C 12D 25E") == {1: 3.0, 12: 4.0, 25: 5.0}
+    assert human_codes("15LB 1LDRC") == {15: 1.0, 1: 3.5}
+    assert np.isnan(human_codes("4X")[4])
+    assert human_codes("") == {}
+    with pytest.raises(WrongUse, match="12D"):
+        human_codes("smile")
+
+
+def test_presumed_codes_are_the_line_between_openface_and_the_coders():
+    aus = torch.rand(40, 17)
+    facs = torch.full((40, 17), torch.nan)
+    facs[:20, 3] = aus[:20, 3] * 0.5 + 0.1
+    faces = Faces(torch.zeros(40, 3, 1, 1), aus, ["k"] * 40, ["s"] * 40)
+    presumed = presumed_codes(Examples(faces, facs, torch.zeros(40, 68, 2)))
+    assert torch.allclose(presumed[:, 3], aus[:, 3] * 0.5 + 0.1, atol=1e-5)
+    assert torch.equal(presumed[:, 4], aus[:, 4]), "nobody scored it: OpenFace's answer"
+
+
 def test_persons_never_stand_on_both_sides(tmp_path):
     rows = [
         {
@@ -79,8 +121,10 @@ def test_persons_never_stand_on_both_sides(tmp_path):
         shards.write_shard(path, shards.rows_to_table(part))
     table = pd.DataFrame({"photo": [f"known/{n}.jpg" for n in range(50)], "person": range(50)})
     table["person"] //= 2
-    table.to_csv(tmp_path / "persons.csv", index=False)
-    train, test = split_faces(tmp_path / "shards", tmp_path / "persons.csv", held_out=0.4)
+    table["aus"] = "12C"
+    table.to_csv(tmp_path / "human.csv", index=False)
+    sides = load_examples(tmp_path / "shards", tmp_path / "human.csv", 128, held_out=0.4)
+    train, test = (side.faces for side in sides)
 
     def persons(faces):
         numbers = (Path(source) for source in faces.sources if source.startswith("known"))
@@ -88,8 +132,59 @@ def test_persons_never_stand_on_both_sides(tmp_path):
 
     assert persons(train) and persons(test) and not persons(train) & persons(test)
     everything = train.sources + test.sources
-    assert not {f"known/{n}.jpg" for n in range(50, 60)} & set(everything), "nobody knows whom"
+    unnamed = {f"known/{n}.jpg" for n in range(50, 60)} & set(everything)
+    assert not unnamed, "all these crops look alike: they could show a held-out person"
     assert sum(source.startswith("free") for source in everything) == 60
+    for side in sides:
+        coded = side.facs[torch.from_numpy(side.coded)]
+        assert len(coded) == sum(source.startswith("known") for source in side.faces.sources)
+        assert torch.allclose(coded[:, 8], torch.tensor(0.6)), "12C is AU12 at 3 of 5"
+        assert coded[:, :8].isnan().all(), "AUs the table never names were not scored"
+
+
+def test_confidence_falls_on_what_cannot_be_read():
+    photograph = images.read_image(ROOT / "examples" / "astronaut.png")
+    crop = faces.cut_crop(photograph, faces.crop_box(faces.detect_faces(photograph)[0].box))
+    blurred = cv2.resize(cv2.resize(crop, (8, 8), interpolation=cv2.INTER_AREA), (128, 128))
+    covered = crop.copy()
+    covered[20:] = 128
+    noise = np.random.default_rng(0).integers(0, 256, crop.shape, np.uint8)
+    spoilt = read_table(np.stack([blurred, covered, crop[::-1].copy(), noise]))
+    clear = read_table(crop[None])["au_confidence"].item()
+    assert clear > 0.8
+    assert (spoilt["au_confidence"] < clear - 0.3).all()
+
+
+def test_onnx_runtime_reads_as_torch_does_and_needs_no_torch(tmp_path):
+    pytest.importorskip("onnxscript")
+    path = tmp_path / "estimator.onnx"
+    shipped = load_reader()
+    assert isinstance(shipped, Estimator)
+    export(shipped, path)
+    crops = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), np.uint8)
+    np.save(tmp_path / "crops.npy", crops)
+    script = (
+        "import sys, numpy as np; sys.modules['torch'] = None\n"
+        "from pathlib import Path; from ganim.model.readers import read_table\n"
+        "folder = Path(sys.argv[1]); crops = np.load(folder / 'crops.npy')\n"
+        "for coding in ('openface', 'facs'):\n"
+        "    table = read_table(crops, folder / 'estimator.onnx', coding)\n"
+        "    table.to_csv(folder / f'{coding}.csv', index=False)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, tmp_path], check=True)
+    for coding in ("openface", "facs"):
+        there, here = pd.read_csv(tmp_path / f"{coding}.csv"), read_table(crops, coding=coding)
+        assert there.to_numpy() == pytest.approx(here.to_numpy(), abs=1e-3)
+    assert list(here) == [*COLUMNS, "au_confidence"]
+
+
+def test_wrong_onnx_files_are_refused(tmp_path):
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(WrongUse, match="export_estimator"):
+        load_reader(tmp_path / "absent.onnx")
+    (tmp_path / "text.onnx").write_text("no model")
+    with pytest.raises(WrongUse, match="no estimator of ganim"):
+        load_reader(tmp_path / "text.onnx")
 
 
 def _jpeg():

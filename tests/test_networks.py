@@ -85,9 +85,13 @@ def test_critic_with_too_many_layers_is_refused():
 
 @pytest.mark.parametrize("size", [96, 128, 200])
 def test_estimator_takes_any_size_and_stays_in_range(size):
-    read = Estimator((4, 4, 4, 4)).eval().read(torch.randint(0, 255, (2, 3, size, size)).byte())
-    assert read.shape == (2, 17)
-    assert read.min() >= 0 and read.max() <= 1
+    estimator = Estimator((4, 4, 4, 4, 4), (4, 4, 4, 4)).eval()
+    torch.nn.init.uniform_(estimator.aligner.head.bias, -0.5, 0.5)
+    torch.nn.init.uniform_(estimator.view.mean_face, -0.5, 0.5)
+    read = estimator.read(torch.randint(0, 255, (2, 3, size, size)).byte())
+    assert read.aus.shape == (2, 17) and read.confidence.shape == (2,)
+    for values in (read.aus, read.confidence):
+        assert values.min() >= 0 and values.max() <= 1
 
 
 def test_weights_round_trip_and_wrong_files(tmp_path):
