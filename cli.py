@@ -204,6 +204,12 @@ def _failures(seen: Counter[str]) -> str:
 @click.option("--decay-epochs", type=int, default=10, help="Last epochs, rate falling to zero.")
 @click.option("--critic-steps", type=int, default=5, help="Critic steps to one of the generator.")
 @click.option("--critic-warmup", type=int, default=0, help="First iterations, the critic alone.")
+@click.option(
+    "--single-au",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Share of targets that change one AU; the others are another face's.",
+)
 @click.option("--rate", type=click.FloatRange(0, min_open=True), default=1e-4, help="Of Adam.")
 @click.option("--ema", type=click.FloatRange(0, 1, max_open=True), default=0.999)
 @click.option("--lambda-adversarial", type=float, default=0.25, help="Wasserstein terms.")

@@ -44,6 +44,9 @@ class TrainSettings:
     """Adam's learning rate, with betas 0.5 and 0.999."""
     au_noise: float = 0.1
     """Half-width of the uniform noise on target AUs, which are then clamped to 0-1."""
+    single_au: float = 0.0
+    """Share of the targets that are the face's own AUs with one of them drawn anew from 0-1, as
+    users ask for it; the others are those of a random other face, as all of the paper's are."""
     ema: float = 0.999
     """Decay of the averaged generator, which is the one that is written."""
     seed: int = 0
@@ -59,6 +62,8 @@ class TrainSettings:
             raise WrongUse(f"--size {self.size}: faces are 64 px or more, in multiples of 4.")
         if self.batch < 1 or self.epochs < 1 or self.critic_steps < 1:
             raise WrongUse("--batch, --epochs and --critic-steps must be 1 or more.")
+        if not 0 <= self.single_au <= 1:
+            raise WrongUse(f"--single-au {self.single_au:g} is a share, 0 to 1.")
         if not 0 <= self.decay_epochs <= self.epochs:
             raise WrongUse(
                 f"--decay-epochs {self.decay_epochs} is outside 0 to --epochs {self.epochs}."
@@ -192,7 +197,8 @@ class Trainer:
         }
 
     def _batch(self, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Faces, their own AUs, and as targets those of random other faces with noise."""
+        """Faces, their own AUs, and targets: those of random other faces with noise, or one AU
+        changed."""
         settings = self.settings
         epoch, position = divmod(self.iteration, self.iterations_per_epoch)
         order = self._order(epoch)
@@ -204,6 +210,14 @@ class Trainer:
         noise = torch.rand(settings.batch, self.faces.aus.shape[1], generator=draw) * 2 - 1
         targets = (self.faces.aus[others] + settings.au_noise * noise).clamp(0.0, 1.0)
         own = self.faces.aus[chosen]
+        if settings.single_au:
+            changed = own.scatter(
+                1,
+                torch.randint(own.shape[1], (settings.batch, 1), generator=draw),
+                torch.rand(settings.batch, 1, generator=draw),
+            )
+            alone = torch.rand(settings.batch, 1, generator=draw) < settings.single_au
+            targets = torch.where(alone, changed, targets)
         return faces.to(self.device), own.to(self.device), targets.to(self.device)
 
     def _order(self, epoch: int) -> Tensor:

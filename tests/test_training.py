@@ -82,6 +82,20 @@ def test_targets_are_clamped(folder):
     assert targets.min() >= 0 and targets.max() <= 1
 
 
+def test_a_share_of_the_targets_changes_one_au(folder):
+    one = trainer(folder, replace(TINY, single_au=0.5, batch=16))
+    changes = []
+    for seed in range(20):
+        _, own, targets = one._batch(torch.Generator().manual_seed(seed))
+        changes += ((own - targets).abs() > 1e-6).sum(1).tolist()
+    assert 100 < changes.count(1) < 220, "of 320"
+    single = trainer(folder, replace(TINY, single_au=1.0))
+    _, own, targets = single._batch(torch.Generator().manual_seed(0))
+    assert ((own != targets).sum(1) <= 1).all()
+    with pytest.raises(WrongUse, match="--single-au"):
+        replace(TINY, single_au=1.5).validate()
+
+
 def test_generator_steps_every_fifth_by_the_paper(folder):
     one = trainer(folder, replace(TINY, critic_steps=5))
     turns = ["generator" in one.step() for _ in range(10)]
