@@ -89,7 +89,7 @@ def _annotation(figures: Figures) -> Iterator[Hint]:
         yield Hint(f"Of {refused / faces:.0%} of the faces no action units could be read.")
     if len(annotators) > 1:
         yield Hint(f"Action units by {' and by '.join(annotators)} are mixed.")
-    elif annotators and "estimator" in annotators[0]:
+    elif annotators and annotators[0].startswith("ganim estimator"):
         yield Hint(
             f"All action units are by {annotators[0]}, not by OpenFace: good enough to try "
             "things out, less exact.",

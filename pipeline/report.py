@@ -74,16 +74,14 @@ def render(figures: Figures) -> str:
     )
     faces, annotated = figures.faces, figures.annotated
     confidence = annotated["au_confidence"]
-    doubtful = annotated[confidence < confidence.median()]
+    doubtful = annotated[confidence < confidence.max()]
+    refused = faces[faces["status"] == shards.NO_AUS]
     units = figures.action_units()
-    # What to show: the rows of the faces, and the column whose value stands below each.
+    # What to show: the rows of the faces, and the column whose value stands on each.
     galleries: dict[str, tuple[pd.DataFrame, str]] = {
         "random": (faces.nsmallest(_RANDOM, "draw"), ""),
         "lowest_score": (faces.nsmallest(_WORST, "detection_score"), "detection_score"),
-        "without_aus": (
-            faces[faces["status"] == shards.NO_AUS].nsmallest(_WORST, "draw"),
-            "",
-        ),
+        "without_aus": (refused.nsmallest(_WORST, "draw"), ""),
         "lowest_confidence": (doubtful.nsmallest(_WORST, "au_confidence"), "au_confidence"),
     } | {column: (annotated.nlargest(_STRONGEST, column), column) for column in COLUMNS if units}
     return environment.from_string(template).render(
@@ -157,10 +155,8 @@ def _tiles(
         if wanted:
             table = shards.read_shard(path, ["source", "image"]).take(wanted)
             for row, face in zip(wanted, table.to_pylist(), strict=True):
-                pictures[shard, row] = (
-                    _thumbnail(face["image"]["bytes"]),
-                    printable(face["source"]),
-                )
+                jpeg = (face["image"] or {}).get("bytes")
+                pictures[shard, row] = _thumbnail(jpeg), printable(face["source"])
     return {
         name: [
             Tile(*pictures[face["shard"], face["row"]], f"{face[column]:.2f}" if column else "")
@@ -176,7 +172,7 @@ def _thumbnail(jpeg: bytes | None) -> str:
         with Image.open(io.BytesIO(jpeg or b"")) as picture:
             picture.draft("RGB", (_THUMBNAIL, _THUMBNAIL))
             small = picture.convert("RGB")
-    except OSError:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return ""
     small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

@@ -42,7 +42,7 @@ def screenshot(
 
 def _run(page: Path, *options: str) -> bytes:
     assert _PROGRAM is not None and page.is_file()
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         done = subprocess.run(
             [_PROGRAM, *_QUIET, f"--user-data-dir={profile}", *options, page.resolve().as_uri()],
             capture_output=True,

@@ -1,6 +1,7 @@
 """What one sees of a shard set: `ganim inspect` and report.html, opened in a real browser."""
 
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def annotated(index: int, aus: np.ndarray, **more: Any) -> dict[str, Any]:
     return values | {"au_confidence": 0.95, "annotator": "OpenFace 2.0 test"} | more
 
 
-def write_set(folder: Path, train: list[dict], test: list[dict] = []) -> Path:  # noqa: B006
+def write_set(folder: Path, train: Sequence[dict], test: Sequence[dict] = ()) -> Path:
     for split, rows in {"train": train, "test": test}.items():
         for number, start in enumerate(range(0, len(rows), 100)):
             table = shards.rows_to_table(rows[start : start + 100])
@@ -93,6 +94,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, crop: bytes) -> Path:
     )
     train[20]["image"]["bytes"] = b"no JPEG"
     train[20]["detection_score"] = -1.0
+    train[21] |= {"image": None, "detection_score": -0.5}
     train += [
         failed(f"{n}.png", shards.TOO_LARGE, f"{n}00x20000 is more than 100 megapixels")
         for n in range(9)
@@ -280,6 +282,7 @@ def test_the_strongest_and_the_weakest_are_shown(hostile: Path, page: Path) -> N
             assert f"<b>{value:.2f}</b>" in text
     lowest = text[text.index("Lowest detection scores") : text.index("Sizes and scores")]
     assert lowest.count("<figure") == 24
+    assert lowest.count("not readable") == 2
     assert lowest.index("not readable") < lowest.index("<b>0.00</b>") < lowest.index("<b>0.01</b>")
 
 
