@@ -18,8 +18,8 @@ from .pipeline.errors import GanimError, NothingUsable, WrongUse
 from .pipeline.progress import Tracker
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
-REPORT = "report.html"
 FILE = click.Path(dir_okay=False, path_type=Path)
+REPORT = "report.html"
 
 
 class _Failure(click.ClickException):
