@@ -4,7 +4,7 @@ Runtime. Nothing here imports torch, so that an .onnx file serves machines witho
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ SIZE = 128
 """Side of the crops the estimator reads, px."""
 SHIPPED = Path(__file__).parent / "weights" / "estimator.safetensors"
 Coding = Literal["openface", "facs"]
+CODINGS: tuple[Coding, ...] = get_args(Coding)
 """Whose intensities: OpenFace's, or those of trained human coders (FACS, A-E as 1-5)."""
 _BATCH = 64
 
