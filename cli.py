@@ -3,7 +3,11 @@
 Each command imports its work when it runs, so that `ganim --help` needs neither torch nor dlib.
 """
 
+import contextlib
+import os
+import signal
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,7 +99,7 @@ def prepare(
 
 
 @main.command()
-@click.argument("shards", type=FOLDER, default=Path("shards"))
+@click.argument("shards", type=click.Path(path_type=Path), default=Path("shards"))
 @click.option(
     "--annotator",
     "kind",
@@ -106,21 +110,61 @@ def prepare(
 @click.option("--labels", type=click.Path(path_type=Path), help="AUs that already exist.")
 @click.option("--runtime", type=click.Choice(["docker", "podman"]), help="Container runtime.")
 @click.option("--image", default="algebr/openface:latest", help="OpenFace's image.")
+@click.option("--pull", is_flag=True, help="Download the image if it is not here.")
 @click.option("--image-program", help="Path of FaceLandmarkImg inside the image.")
 @click.option("--program", type=FILE, help="A FaceLandmarkImg on this machine; no container then.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="OpenFaces at once; all cores by default."
+)
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    default=0.7,
+    help="Faces that OpenFace is less sure of get a reason, no AUs.",
+)
 @click.option("--overwrite", is_flag=True, help="Do every face again.")
+@click.option(
+    "--redo-below",
+    type=click.FloatRange(0, 1),
+    help="Do faces again that have less confidence, or no AUs.",
+)
+@click.option("--out", type=FILE, help="The CSV of a clip.  [default: CLIP.csv]")
 def annotate(
-    shards: Path, kind: str, labels: Path | None, overwrite: bool, **openface: Any
+    shards: Path,
+    kind: str,
+    labels: Path | None,
+    overwrite: bool,
+    redo_below: float | None,
+    out: Path | None,
+    **openface: Any,
 ) -> None:
-    """Fill in the 17 action units of every face in SHARDS.
+    """Fill in the 17 action units of every face in SHARDS, or of every frame of a clip.
 
     labels reads a folder of OpenFace CSVs, a table (.parquet, .csv) with a column `photo`, or
-    the original project's aus_openface.pkl. Run again to go on after a stop.
+    the original project's aus_openface.pkl. Run again to go on after a stop. Of a clip, the
+    largest face of every frame is written to a CSV with OpenFace's columns.
     """
-    from .pipeline.annotate import annotate as run
-
-    annotator = _annotator(kind, shards, labels, openface)
+    if overwrite and redo_below is not None:
+        raise WrongUse("--overwrite does every face again, --redo-below some: name one of them.")
+    if out is not None and shards.is_dir():
+        raise WrongUse(f"--out is for clips; the AUs of {shards} are written into its shards.")
+    annotator, workers = _annotator(kind, shards, labels, openface)
     _say(f"Annotating with {annotator.name}", err=True)
+    with _stopped_by_signals():
+        if shards.is_file():
+            _annotate_clip(shards, out or shards.with_suffix(".csv"), annotator)
+        else:
+            _annotate_shards(shards, annotator, workers, overwrite, redo_below)
+
+
+def _annotate_shards(
+    shards: Path, annotator: Any, workers: int, overwrite: bool, redo_below: float | None
+) -> None:
+    from .pipeline.annotate import annotate as annotate_shards
+    from .pipeline.annotate import in_turn
+    from .pipeline.openface import OpenFace
+
+    openface = annotator if isinstance(annotator, OpenFace) else None
     seen: Counter[str] = Counter()
     with Tracker("annotate", "faces") as tracker:
 
@@ -128,16 +172,45 @@ def annotate(
             seen[status] += 1
             tracker.advance(note=_failures(seen))
 
-        summary = run(shards, annotator, overwrite, tracker.start, on_face)
+        summary = annotate_shards(
+            shards,
+            annotator,
+            overwrite,
+            redo_below,
+            workers,
+            openface.run if openface else in_turn,
+            tracker.start,
+            on_face,
+        )
     _say(
         f"{summary.annotated} faces have AUs, {summary.failed} have a reason why not; "
         f"{summary.skipped} were done before"
     )
+    if summary.read:
+        speed = f"{summary.read} faces in {summary.seconds:.1f} s, {summary.rate:.1f} a second"
+        if openface:
+            share = 1 - openface.seconds_reading / (summary.seconds * workers)
+            speed += f"; {max(0.0, share):.1%} of the time OpenFace looked at none"
+        _say(speed)
     _say(f"Next: ganim train {shards}")
 
 
-def _annotator(kind: str, shards: Path, labels: Path | None, openface: dict[str, Any]) -> Any:
-    """The annotator that was asked for; for `auto`, OpenFace if it is here."""
+def _annotate_clip(clip: Path, out: Path, annotator: Any) -> None:
+    from .pipeline.annotate_clip import annotate_clip, openface_clip
+    from .pipeline.openface import OpenFace
+
+    if isinstance(annotator, OpenFace):
+        summary = openface_clip(clip, out, annotator)
+    else:
+        with Tracker("annotate", "frames") as tracker:
+            summary = annotate_clip(clip, out, annotator, lambda status: tracker.advance())
+    _say(f"{summary.with_aus} of {summary.frames} frames have AUs; wrote {out}")
+
+
+def _annotator(
+    kind: str, shards: Path, labels: Path | None, options: dict[str, Any]
+) -> tuple[Any, int]:
+    """The annotator asked for, for `auto` OpenFace if it is here; and how many work at once."""
     from .pipeline.shards import read_column
 
     if (kind == "labels") != (labels is not None):
@@ -145,20 +218,41 @@ def _annotator(kind: str, shards: Path, labels: Path | None, openface: dict[str,
     if labels is not None:
         from .pipeline.labels import Labels
 
-        return Labels.load(labels, read_column(shards, "source"))
+        if shards.is_file():
+            raise WrongUse("--labels are of photographs. A clip is read by openface or estimator.")
+        sources = read_column(shards, "source")
+        return Labels.load(labels, sources, options["min_confidence"]), 1
     if kind != "estimator":
         from .pipeline.openface import find_openface
 
+        options["workers"] = options["workers"] or len(os.sched_getaffinity(0))
         try:
-            return find_openface(**{k: v for k, v in openface.items() if v is not None})
+            openface = find_openface(**{k: v for k, v in options.items() if v is not None})
+            if shards.is_file():
+                openface.check_clips()
+            return openface, openface.workers
         except WrongUse as reason:
             # Someone who names a program or runtime wants that one, not a substitute.
-            if kind == "openface" or openface["program"] or openface["runtime"]:
+            if kind == "openface" or options["program"] or options["runtime"] or options["pull"]:
                 raise
             _say(f"No OpenFace here, so the estimator reads the AUs. ({reason})", err=True)
     from .model.estimator import EstimatorAnnotator
 
-    return EstimatorAnnotator()
+    return EstimatorAnnotator(), 1
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the work as Ctrl-C does: tidily."""
+    before = {
+        number: signal.signal(number, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _say(text: str, err: bool = False) -> None:

@@ -1,0 +1,65 @@
+"""Temporary folders that outlive nobody: locked while in use, swept away by the next run.
+
+The lock is the kernel's, on the folder itself, so it ends with the process however that dies.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+_PREFIX = "ganim-openface-"
+
+
+@contextlib.contextmanager
+def workspace() -> Iterator[Path]:
+    """A new empty folder, gone at the end. Its name is unique on this machine."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        lock = _lock(folder)
+        # A sweep can come between the folder and its lock: then it took the folder for abandoned.
+        if lock is not None:
+            break
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Whether nobody works in a workspace any more, or it is gone."""
+    if not folder.exists():
+        return True
+    lock = _lock(folder)
+    if lock is not None:
+        os.close(lock)
+    return lock is not None
+
+
+def sweep() -> None:
+    """Remove the workspaces that killed processes left in the temporary folder."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        lock = _lock(folder)
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """The handle that holds a folder's lock; None if another has it, or the folder is gone."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(handle), folder.stat()):
+            return handle
+    except OSError:
+        pass
+    os.close(handle)
+    return None
