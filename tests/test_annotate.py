@@ -109,7 +109,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def test_every_face_gets_its_own_action_units(folder: Path) -> None:
     before = rows_of(folder)
     summary = annotate(folder, Fake())
-    assert summary == Summary(annotated=9, failed=2, skipped=0)
+    assert summary == Summary(annotated=9, failed=2, skipped=0, read=11)
 
     changed = {*COLUMNS, "au_confidence", "annotator", "status", "error"}
     after = rows_of(folder)
@@ -172,7 +172,7 @@ def test_faces_prepared_later_are_filled_in(folder: Path) -> None:
     later = shards.rows_to_table([face("later.jpg")])
     shards.write_shard(shards.next_shard_path(folder, "train"), later)
     fake = Fake()
-    assert annotate(folder, fake) == Summary(annotated=10, failed=2, skipped=11)
+    assert annotate(folder, fake) == Summary(annotated=10, failed=2, skipped=11, read=1)
     assert fake.asked == ["later.jpg#0"]
 
 
@@ -202,7 +202,9 @@ def test_another_annotator_is_refused_before_it_fills_what_is_still_open(folder:
 def test_overwrite_does_every_face_again(folder: Path) -> None:
     annotate(folder, Fake())
     other = Fake(name="other 2.0")
-    assert annotate(folder, other, overwrite=True) == Summary(annotated=9, failed=2, skipped=0)
+    assert annotate(folder, other, overwrite=True) == Summary(
+        annotated=9, failed=2, skipped=0, read=11
+    )
     assert sorted(other.asked) == sorted(KEYS)
     faces = [row for row in rows_of(folder) if row["status"] != shards.NO_FACE]
     assert {row["annotator"] for row in faces} == {"other 2.0"}
@@ -242,15 +244,15 @@ def annotate_killed(folder: Path, batch: int) -> None:
 
 def test_killed_again_and_again_it_ends_as_an_undisturbed_run(folder: Path) -> None:
     open_faces = len(KEYS)
-    # 3, 2 and 2 batches in three shards: stops in the second shard, and then in the third.
-    for batch, left in ((5, 6), (4, 3)):
+    # Two faces a batch, over five, three and three: stops in the second shard, then in the third.
+    for batch, left in ((4, 6), (3, 3)):
         annotate_killed(folder, batch)
         rows = [row for row in rows_of(folder) if row["status"] != shards.NO_FACE]
         assert len(rows) == len(KEYS), "no face is lost"
         open_faces = sum(row["annotator"] is None for row in rows)
         assert open_faces == left
     fake = Fake()
-    assert annotate(folder, fake) == Summary(annotated=9, failed=2, skipped=len(KEYS) - open_faces)
+    assert annotate(folder, fake) == Summary(9, 2, len(KEYS) - open_faces, open_faces)
     assert sorted(fake.asked) == sorted(f"{name}#0" for name in FACES["test-00000"])
     for row in rows_of(folder):
         if row["status"] == shards.OK:
