@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import av
 import numpy as np
@@ -44,7 +44,7 @@ def frames(clip: Path | BinaryIO, every: float = 0.0) -> Iterator[Frame]:
         return
     end = 0.0
     try:
-        with av.open(clip, options={"format_whitelist": _FORMATS}) as container:
+        with av.open(clip, "r", options={"format_whitelist": _FORMATS}) as container:
             if not container.streams.video:
                 raise UnreadableImage("it holds sound, but no pictures")
             stream = container.streams.video[0]
@@ -91,7 +91,7 @@ def _upright(frame: av.VideoFrame) -> np.ndarray:
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return picture
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(cast(Any, matrix), np.int32)[:5].tolist()
     if abs(a) < abs(b):
         picture = picture.swapaxes(0, 1)
         a, d = c, b

@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 
 _RUNNING = 4
 """Tasks handed over to each worker at a time: enough that it never waits for the next."""
+_REASON = "it crashed the process that read it, or ran out of memory"
 AHEAD = 32
 """Tasks a worker may be ahead of the oldest unfinished one; their results wait in memory."""
 
@@ -123,13 +124,8 @@ def _in_order(
                 running.pop(future, None)
         while slots and slots[0].future.done():
             slot = slots.popleft()
-            if isinstance(slot.future.exception(), place.crash):
-                yield (
-                    slot.task,
-                    Crashed("it crashed the process that read it, or ran out of memory"),
-                )
-            else:
-                yield slot.task, slot.future.result()
+            crashed = isinstance(slot.future.exception(), place.crash)
+            yield slot.task, Crashed(_REASON) if crashed else slot.future.result()
 
 
 def _clear_suspects(

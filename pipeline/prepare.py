@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from .files import is_local, locked
 NEW_SET = ".overwrite"
 """Folder below the shards' where --overwrite makes the new set, until it takes their place."""
 
-# A clip gives many rows at once, so few may wait for their turn.
-_CLIPS_AHEAD = 4
 _DECODED = (shards.OK, shards.NO_FACE, shards.TOO_SMALL, shards.NO_AUS)
 
 
@@ -106,11 +103,8 @@ def prepare(
         on_start(total, total - todo - new)
         if todo:
             shards.write_manifest(folder, recorded, complete=False)
-        results = chain(
-            engine.run(rows.photograph_rows, run.tasks(photographs), workers, scheduler),
-            engine.run(rows.clip_rows, run.tasks(clips), workers, scheduler, _CLIPS_AHEAD),
-        )
-        for task, result in results:
+        tasks = run.tasks(photographs + clips)
+        for task, result in engine.run(rows.file_rows, tasks, workers, scheduler):
             on_file(run.take(task, result))
         run.flush()
         # A set without a face is never complete: it takes no other's place, and what is new in

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Literal
 
 from . import clips, cutting, faces, images, shards, sources
@@ -37,8 +37,13 @@ class Task:
     settings: FaceSettings
 
 
-def photograph_rows(task: Task) -> list[Row]:
-    """A row for each face of a photograph, or one with the reason why there is none."""
+def file_rows(task: Task) -> list[Row]:
+    """A row for each face of a file, and one with the reason where there is none; never empty."""
+    is_clip = PurePosixPath(task.path).suffix.lower() in clips.SUFFIXES
+    return _clip_rows(task) if is_clip else _photograph_rows(task)
+
+
+def _photograph_rows(task: Task) -> list[Row]:
     try:
         content = sources.read_photograph(task.root, task.path)
     except images.UnreadableImage as reason:
@@ -53,7 +58,7 @@ def photograph_rows(task: Task) -> list[Row]:
     return [row | seen for row in _face_rows(task.name, cuts, settings)]
 
 
-def clip_rows(task: Task) -> list[Row]:
+def _clip_rows(task: Task) -> list[Row]:
     """The rows of a clip's frames; where it is damaged, one more with the reason for the rest."""
     rows: list[Row] = []
     seen: Row = {}

@@ -9,7 +9,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from . import clips, images
@@ -40,7 +40,7 @@ def find(root: Path, out: Path) -> Found:
     """
     found = Found([], [])
     for path in _walk(root, out, found) if is_local(root) else _walk_address(root, out):
-        suffix = os.path.splitext(path)[1].lower()
+        suffix = PurePosixPath(path).suffix.lower()
         if suffix in images.SUFFIXES:
             found.photographs.append(path)
         elif suffix in clips.SUFFIXES:
@@ -55,7 +55,7 @@ def find(root: Path, out: Path) -> Found:
 def _walk(root: Path, out: Path, found: Found) -> Iterator[str]:
     if not root.is_dir():
         raise WrongUse(f"{root} is not a folder. Give --src a folder of photographs.")
-    top, avoided = os.fspath(root), os.fspath(out.resolve()) if is_local(out) else None
+    top, avoided = os.fspath(root), out.resolve() if is_local(out) else None
 
     def closed(error: OSError) -> None:
         found.closed_folders += 1
@@ -64,8 +64,7 @@ def _walk(root: Path, out: Path, found: Found) -> Iterator[str]:
         subfolders[:] = [
             name
             for name in subfolders
-            if not name.startswith(".")
-            and (avoided is None or os.path.realpath(os.path.join(folder, name)) != avoided)
+            if not name.startswith(".") and Path(folder, name).resolve() != avoided
         ]
         below = folder[len(top) :].replace(os.sep, "/").strip("/")
         for name in names:
