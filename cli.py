@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import click
 from . import __version__
 from .pipeline.action_units import EXPRESSIONS, expression_edits, parse_edit, usage
 from .pipeline.errors import GanimError, WrongUse
+from .pipeline.files import address
 from .pipeline.progress import Tracker
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -54,8 +55,20 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--src", type=FOLDER, required=True, help="Folder of photographs, searched deeply.")
-@click.option("--out", type=FOLDER, default=Path("shards"), help="Folder for the shards.")
+@click.option(
+    "--src",
+    type=address,
+    required=True,
+    metavar="FOLDER",
+    help="Photographs and clips, searched deeply; a folder, or an address such as s3://bucket/raw.",
+)
+@click.option(
+    "--out",
+    type=address,
+    default="shards",
+    metavar="FOLDER",
+    help="For the shards; a folder or an address.",
+)
 @click.option("--size", type=click.IntRange(min=64), default=128, help="Side of the crops, px.")
 @click.option(
     "--margin",
@@ -64,37 +77,71 @@ def main() -> None:
     help="Margin around the HOG box, each side, as a share of it.",
 )
 @click.option(
+    "--faces",
+    type=click.Choice(["largest", "all"]),
+    default="largest",
+    help="Which faces of a photograph.",
+)
+@click.option(
+    "--min-face", type=click.IntRange(min=0), default=0, help="Narrowest HOG box that is used, px."
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.01),
+    default=1.0,
+    help="Of clips, one frame in so many seconds.",
+)
+@click.option(
     "--test-fraction",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.1,
-    help="Share of the photographs set apart.",
+    help="Share of the photographs and clips set apart.",
+)
+@click.option("--update", is_flag=True, help="Add files that came after the set was complete.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Make the set anew; the old one stands until the new is complete.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores by default.")
+@click.option("--scheduler", metavar="ADDRESS", help="A Dask cluster's, such as tcp://host:8786.")
 def prepare(
-    src: Path, out: Path, size: int, margin: float, test_fraction: float, workers: int | None
+    src: Path,
+    out: Path,
+    update: bool,
+    overwrite: bool,
+    workers: int | None,
+    scheduler: str | None,
+    **options: Any,
 ) -> None:
-    """Photographs to face crops in Parquet shards.
+    """Photographs and clips to face crops in Parquet shards.
 
-    The main face of each photograph is found by HOG, cut and written; a photograph without a
-    usable face becomes a row with the reason. Run again to go on after a stop.
+    Faces are found by HOG, cut and written; a photograph without a usable face becomes a row with
+    the reason. Run again to go on after a stop.
     """
     from .pipeline.prepare import PrepareSettings
     from .pipeline.prepare import prepare as run
 
-    settings = PrepareSettings(size=size, margin=margin, test_fraction=test_fraction)
+    settings = PrepareSettings(**options)
     seen: Counter[str] = Counter()
-    with Tracker("prepare", "photographs") as tracker:
+    with Tracker("prepare", "files") as tracker:
 
-        def on_photograph(status: str) -> None:
-            seen[status] += 1
+        def on_file(statuses: Sequence[str]) -> None:
+            seen.update(statuses)
             tracker.advance(note=_failures(seen))
 
-        summary = run(src, out, settings, workers, tracker.start, on_photograph)
-    _say(f"{summary.found} photographs in {src}, {summary.skipped} of them done before")
-    for status, count in sorted(summary.counts.items()):
+        summary = run(
+            src, out, settings, workers, scheduler, overwrite, update, tracker.start, on_file
+        )
+    _say(f"{summary.found} photographs and clips in {src}, {summary.skipped} of them done before")
+    for status, count in summary.counts.items():
         _say(f"  {status:<12} {count}")
     if summary.other_files:
-        _say(f"  {summary.other_files} files passed over: no picture by their name")
+        _say(f"  {summary.other_files} files passed over: no picture or clip by their name")
+    if summary.closed_folders:
+        _say(f"  {summary.closed_folders} folders passed over: they may not be listed")
+    if summary.new:
+        _say(f"{summary.new} of them are new since the set was complete. Add them with --update.")
     _say(f"Shards are in {out}. Next: ganim annotate {out}")
 
 
