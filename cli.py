@@ -9,6 +9,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from .pipeline.errors import GanimError, WrongUse
 from .pipeline.files import address
 from .pipeline.progress import Tracker
 
+_CLUSTER = 16
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -146,7 +148,7 @@ def prepare(
 
 
 @main.command()
-@click.argument("shards", type=click.Path(path_type=Path), default=Path("shards"))
+@click.argument("shards", type=address, default="shards")
 @click.option(
     "--annotator",
     "kind",
@@ -162,6 +164,9 @@ def prepare(
 @click.option("--program", type=FILE, help="A FaceLandmarkImg on this machine; no container then.")
 @click.option(
     "--workers", type=click.IntRange(min=1), help="OpenFaces at once; all cores by default."
+)
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="A Dask cluster's, whose machines run OpenFace."
 )
 @click.option(
     "--min-confidence",
@@ -183,6 +188,7 @@ def annotate(
     overwrite: bool,
     redo_below: float | None,
     out: Path | None,
+    scheduler: str | None,
     **openface: Any,
 ) -> None:
     """Fill in the 17 action units of every face in SHARDS, or of every frame of a clip.
@@ -195,23 +201,34 @@ def annotate(
         raise WrongUse("--overwrite does every face again, --redo-below some: name one of them.")
     if out is not None and shards.is_dir():
         raise WrongUse(f"--out is for clips; the AUs of {shards} are written into its shards.")
-    annotator, workers = _annotator(kind, shards, labels, openface)
+    if shards.suffix and not shards.exists():
+        raise WrongUse(f"{shards} is not there. Name a clip, or a folder of shards.")
+    if scheduler is not None and openface["workers"] is not None:
+        raise WrongUse("--workers counts OpenFaces here, --scheduler has its own: give one.")
+    annotator = _annotator(kind, shards, labels, openface)
     _say(f"Annotating with {annotator.name}", err=True)
     with _stopped_by_signals():
         if shards.is_file():
             _annotate_clip(shards, out or shards.with_suffix(".csv"), annotator)
         else:
-            _annotate_shards(shards, annotator, workers, overwrite, redo_below)
+            _annotate_shards(shards, annotator, scheduler, overwrite, redo_below)
 
 
 def _annotate_shards(
-    shards: Path, annotator: Any, workers: int, overwrite: bool, redo_below: float | None
+    shards: Path, annotator: Any, scheduler: str | None, overwrite: bool, redo_below: float | None
 ) -> None:
     from .pipeline.annotate import annotate as annotate_shards
-    from .pipeline.annotate import in_turn
+    from .pipeline.annotate import in_turn, on_cluster
     from .pipeline.openface import OpenFace
 
     openface = annotator if isinstance(annotator, OpenFace) else None
+    workers = openface.workers if openface else 1
+    run: Any = openface.run if openface else in_turn
+    if scheduler is not None:
+        if openface is None:
+            raise WrongUse(f"--scheduler is for OpenFace; {annotator.name} works on this machine.")
+        # How many there are may change; batches are as for many.
+        workers, openface.workers, run = _CLUSTER, 1, partial(on_cluster, scheduler)
     seen: Counter[str] = Counter()
     with Tracker("annotate", "faces") as tracker:
 
@@ -225,7 +242,7 @@ def _annotate_shards(
             overwrite,
             redo_below,
             workers,
-            openface.run if openface else in_turn,
+            run,
             tracker.start,
             on_face,
         )
@@ -235,7 +252,7 @@ def _annotate_shards(
     )
     if summary.read:
         speed = f"{summary.read} faces in {summary.seconds:.1f} s, {summary.rate:.1f} a second"
-        if openface:
+        if openface and scheduler is None:
             share = 1 - openface.seconds_reading / (summary.seconds * workers)
             speed += f"; {max(0.0, share):.1%} of the time OpenFace looked at none"
         _say(speed)
@@ -254,10 +271,8 @@ def _annotate_clip(clip: Path, out: Path, annotator: Any) -> None:
     _say(f"{summary.with_aus} of {summary.frames} frames have AUs; wrote {out}")
 
 
-def _annotator(
-    kind: str, shards: Path, labels: Path | None, options: dict[str, Any]
-) -> tuple[Any, int]:
-    """The annotator asked for, for `auto` OpenFace if it is here; and how many work at once."""
+def _annotator(kind: str, shards: Path, labels: Path | None, options: dict[str, Any]) -> Any:
+    """The annotator that was asked for; for `auto`, OpenFace if it is here."""
     from .pipeline.shards import read_column
 
     if (kind == "labels") != (labels is not None):
@@ -268,7 +283,7 @@ def _annotator(
         if shards.is_file():
             raise WrongUse("--labels are of photographs. A clip is read by openface or estimator.")
         sources = read_column(shards, "source")
-        return Labels.load(labels, sources, options["min_confidence"]), 1
+        return Labels.load(labels, sources, options["min_confidence"])
     if kind != "estimator":
         from .pipeline.openface import find_openface
 
@@ -277,7 +292,7 @@ def _annotator(
             openface = find_openface(**{k: v for k, v in options.items() if v is not None})
             if shards.is_file():
                 openface.check_clips()
-            return openface, openface.workers
+            return openface
         except WrongUse as reason:
             # Someone who names a program or runtime wants that one, not a substitute.
             if kind == "openface" or options["program"] or options["runtime"] or options["pull"]:
@@ -285,7 +300,7 @@ def _annotator(
             _say(f"No OpenFace here, so the estimator reads the AUs. ({reason})", err=True)
     from .model.estimator import EstimatorAnnotator
 
-    return EstimatorAnnotator(), 1
+    return EstimatorAnnotator()
 
 
 @contextlib.contextmanager

@@ -12,10 +12,14 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from . import shards
+from . import engine, shards
 from .action_units import COLUMNS, COUNT
 from .errors import NothingUsable, WrongUse
+from .files import locked
 from .redo import Redo, begin
+
+_AHEAD = 8
+"""Batches each worker of a cluster may be ahead of the oldest unanswered one."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,17 @@ def in_turn(read: Read, batches: Iterable[list[Face]]) -> Answers:
         yield batch, read(batch)
 
 
+def on_cluster(scheduler: str, read: Read, batches: Iterable[list[Face]]) -> Answers:
+    """Read batches by the workers of a Dask cluster, whose scheduler is at that address."""
+    for batch, readings in engine.run(read, batches, scheduler=scheduler, ahead=_AHEAD):
+        if isinstance(readings, engine.Crashed):
+            raise WrongUse(
+                f"Worker after worker of {scheduler} died over the same {len(batch)} faces: "
+                f"{readings}. Look at the workers' logs; the same command goes on."
+            )
+        yield batch, readings
+
+
 def annotate(
     folder: Path,
     annotator: Annotator,
@@ -116,6 +131,21 @@ def annotate(
     order. `workers` is how many it reads at once. Raises WrongUse where there are no shards, or
     where faces were annotated by another annotator.
     """
+    shards.shard_paths(folder)
+    with locked(folder):
+        return _annotate(folder, annotator, overwrite, redo_below, workers, run, on_start, on_face)
+
+
+def _annotate(
+    folder: Path,
+    annotator: Annotator,
+    overwrite: bool,
+    redo_below: float | None,
+    workers: int,
+    run: Callable[[Read, Iterable[list[Face]]], Answers],
+    on_start: Callable[[int, int], None],
+    on_face: Callable[[str], None],
+) -> Summary:
     began = time.monotonic()
     paths = shards.shard_paths(folder)
     manifest = shards.read_manifest(folder)

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +36,9 @@ _BATCH = 1000
 # A run's pictures, at most: 1,000 of the usual size. They are BMP, which costs nothing to write
 # and read, where PNG costs a third of what OpenFace takes for the picture.
 _MOST_BYTES = 450_000_000
+_DETAILS = "_of_details.txt"
+# So many crops before a run's end, the next may start.
+_TAIL = 60
 # Three crops that fail one by one, and not one answered: it is not the crops.
 _LONE_FAILURES = 3
 # A broad smile. Any OpenFace that works sees it.
@@ -50,6 +54,19 @@ class _Run:
     begun: set[int]
     """The pictures it wrote anything about."""
     failure: Failure | None
+
+
+class _Slot:
+    """One of the runs that may work at once; taken until it is free."""
+
+    def __init__(self, slots: threading.Semaphore) -> None:
+        slots.acquire()
+        self._slots: threading.Semaphore | None = slots
+
+    def free(self) -> None:
+        if self._slots is not None:
+            self._slots.release()
+        self._slots = None
 
 
 class OpenFace:
@@ -79,7 +96,7 @@ class OpenFace:
         self._stop = threading.Event()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return OpenFace, (self.program, self.min_confidence, self.workers, self.silence)
+        return _here, (self.program, self.min_confidence, self.workers, self.silence)
 
     @property
     def name(self) -> str:
@@ -193,13 +210,29 @@ class OpenFace:
             readings = {index: unreadable for index in crops if index not in sizes}
             if not sizes:
                 return _Run(readings, set(), None)
-            with self._slots:
-                failure = self.program.execute(_ARGUMENTS, folder, self.silence, self._stop)
+            slot = _Slot(self._slots)
+
+            def on_look(written: set[str]) -> None:
+                # Room on the disk, and a head start for the next run, as its time to start is
+                # spent waiting.
+                for name in written:
+                    if name.endswith(".csv"):
+                        (inputs / name).with_suffix(".bmp").unlink(missing_ok=True)
+                begun = sum(name.endswith(_DETAILS) for name in written)
+                if begun >= len(sizes) - min(_TAIL, len(sizes) // 10):
+                    slot.free()
+
+            try:
+                failure = self.program.execute(
+                    _ARGUMENTS, folder, self.silence, self._stop, on_look
+                )
+            finally:
+                slot.free()
             written = {path.name: path.stat().st_mtime for path in outputs.iterdir()}
             with self._lock:
                 times = written.values()
                 self.seconds_reading += max(times, default=0.0) - min(times, default=0.0)
-            begun = {index for index in sizes if f"{index:05d}_of_details.txt" in written}
+            begun = {index for index in sizes if f"{index:05d}{_DETAILS}" in written}
             for index, size in sizes.items():
                 path = outputs / f"{index:05d}.csv"
                 try:
@@ -217,15 +250,24 @@ class OpenFace:
 def find_openface(
     min_confidence: float = MIN_CONFIDENCE, workers: int = 1, **program: Any
 ) -> OpenFace:
-    """The OpenFace annotator; what `program` may say, and what it raises: see `find_program`.
-
-    Removes the containers and folders that a killed run of ours left behind.
-    """
+    """The OpenFace annotator; what `program` may say, and what it raises: see `find_program`."""
     found = find_program(**program)
-    if found.image is not None:
-        found.image.sweep()
-    workspace.sweep()
+    _sweep(found)
     return OpenFace(found, min_confidence, workers)
+
+
+@lru_cache(maxsize=1)
+def _here(program: Program, min_confidence: float, workers: int, silence: float) -> OpenFace:
+    """The OpenFace of this process, where one was sent with each batch; it is checked once."""
+    _sweep(program)
+    return OpenFace(program, min_confidence, workers, silence)
+
+
+def _sweep(program: Program) -> None:
+    """Remove the containers and folders that a killed run of ours left behind."""
+    if program.image is not None:
+        program.image.sweep()
+    workspace.sweep()
 
 
 def _finished(waiting: dict[Future[Result], Batch]) -> Iterator[tuple[Batch, Result]]:

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from .errors import WrongUse
 IMAGE = "algebr/openface:latest"
 IMAGE_PROGRAM = "/home/openface-build/build/bin/FaceLandmarkImg"
 
-_LOOK_EVERY_SECONDS = 0.1
+_LOOK_EVERY_SECONDS = 0.5
 # Killed or terminated, as a local process and as a container report it.
 _SUDDEN = (-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
 
@@ -50,13 +51,19 @@ class Program:
         return replace(self, path=str(Path(self.path).with_name(name)))
 
     def execute(
-        self, arguments: list[str], folder: Path, silence: float, stop: threading.Event
+        self,
+        arguments: list[str],
+        folder: Path,
+        silence: float,
+        stop: threading.Event,
+        on_look: Callable[[set[str]], None] = lambda written: None,
     ) -> Failure | None:
         """Run over a workspace's `in` into its `out`; the failure if it did not reach its end.
 
         In `arguments`, {in} and {out} stand for the two folders. A run that writes nothing for
-        `silence` seconds is ended. Raises Stopped once `stop` is set, and WrongUse where the
-        container or the program cannot be started at all.
+        `silence` seconds is ended. `on_look` is told twice a second which files are written.
+        Raises Stopped once `stop` is set, and WrongUse where the container or the program cannot
+        be started at all.
         """
         inputs, outputs = (str(folder / "in"), str(folder / "out"))
         if self.image is not None:
@@ -80,7 +87,7 @@ class Program:
                 raise self.broken("to start", f"{error.strerror}.") from error
             began = time.monotonic()
             try:
-                if not _wait(process, folder / "out", silence, stop):
+                if not _wait(process, folder / "out", silence, stop, on_look):
                     return Failure(f"it wrote nothing for {silence:g} s", sudden=True)
             finally:
                 if process.poll() is None:
@@ -139,20 +146,28 @@ def find_program(
 
 
 def _wait(
-    process: subprocess.Popen[bytes], outputs: Path, silence: float, stop: threading.Event
+    process: subprocess.Popen[bytes],
+    outputs: Path,
+    silence: float,
+    stop: threading.Event,
+    on_look: Callable[[set[str]], None],
 ) -> bool:
     """Wait for the process to end; False if it was silent for too long before."""
-    written, heard = -1, time.monotonic()
+    before: dict[str, int] = {}
+    heard = looked = time.monotonic()
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_LOOK_EVERY_SECONDS)
+            process.wait(0.1)
             return True
         if stop.is_set():
             raise Stopped
         now = time.monotonic()
-        if now - heard > min(1.0, silence / 2):
-            size = sum(1 + entry.stat().st_size for entry in os.scandir(outputs))
-            if size == written and now - heard > silence:
-                return False
-            if size != written:
-                written, heard = size, now
+        if now - looked < _LOOK_EVERY_SECONDS:
+            continue
+        written = {entry.name: entry.stat().st_size for entry in os.scandir(outputs)}
+        if written != before:
+            before, heard = written, now
+            on_look(set(written))
+        elif now - heard > silence:
+            return False
+        looked = time.monotonic()
