@@ -1,7 +1,5 @@
 """AUs by OpenFace 2.0: the annotator that runs it over batches of crops.
 
-OpenFace needs a large face: a crop is padded by a quarter of its side all round and enlarged
-twice (measured on 128 px crops: mean Pearson r 0.969 against the full photograph, 0.910 without).
 One picture can end or hang a whole run, so what a run left unanswered is divided and run again,
 until each crop has an answer or has failed alone.
 """
@@ -15,27 +13,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
-import numpy as np
-
 from . import workspace
 from .action_units import NUMBERS
 from .annotate import Crop, Reading
-from .errors import WrongUse
-from .openface_csv import MIN_CONFIDENCE, BadCsv, FoundFace, pick_face, read_csv, to_reading
+from .openface_crops import divide_by_room, reading_of, write_pictures
+from .openface_csv import MIN_CONFIDENCE, BadCsv, read_csv
 from .openface_program import Failure, Program, find_program
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
-_PADDING = 0.25
-_ENLARGEMENT = 2
 _ARGUMENTS = ["-fdir", "{in}", "-aus", "-2Dfp", "-out_dir", "{out}"]
 # To start costs 0.4 s for the models and about 0.5 s for a container, a crop 25 ms.
 _BATCH = 1000
-# A run's pictures, at most: 1,000 of the usual size. They are BMP, which costs nothing to write
-# and read, where PNG costs a third of what OpenFace takes for the picture.
-_MOST_BYTES = 450_000_000
+_LEAST_BATCH = 400
+_IN_HAND = 4000
 _DETAILS = "_of_details.txt"
 # So many crops before a run's end, the next may start.
 _TAIL = 60
@@ -72,8 +64,6 @@ class _Slot:
 class OpenFace:
     """The annotator that runs OpenFace. `find_openface` makes one."""
 
-    batch = _BATCH
-
     def __init__(
         self,
         program: Program,
@@ -88,6 +78,8 @@ class OpenFace:
         self.min_confidence = min_confidence
         self.workers = workers
         self.silence = silence
+        # A crop's picture has 0.4 MB, and each worker has two batches in hand.
+        self.batch = max(_LEAST_BATCH, min(_BATCH, _IN_HAND // workers))
         self.seconds_reading = 0.0
         """How long OpenFace looked at pictures, over all runs; its start is not counted."""
         self._works = False
@@ -107,16 +99,17 @@ class OpenFace:
     ) -> Generator[tuple[Batch, Result], None, None]:
         """Apply `read`, which calls our own, to batches; yield as results come.
 
-        There is one batch more than workers in hand: its pictures are written while the others
-        are looked at. When the caller stops, so do all runs.
+        Each worker has two batches in hand: the pictures of one are written, and the answers of
+        the one before read, while the other is looked at. When the caller stops, so do all runs.
         """
         waiting: dict[Future[Result], Batch] = {}
         try:
-            with ThreadPoolExecutor(self.workers + 1) as pool:
+            in_hand = 2 * self.workers
+            with ThreadPoolExecutor(in_hand) as pool:
                 try:
                     for batch in batches:
                         waiting[pool.submit(read, batch)] = batch
-                        if len(waiting) > self.workers:
+                        if len(waiting) == in_hand:
                             yield from _finished(waiting)
                     while waiting:
                         yield from _finished(waiting)
@@ -132,14 +125,12 @@ class OpenFace:
         A crop that OpenFace finds no face in, is unsure of or fails on is a reading with an
         error. Raises WrongUse where OpenFace itself does not work.
         """
-        if crops:
-            self.check()
         answers: dict[int, Reading] = {}
         failed: dict[int, Reading] = {}
-        queue = [(lot, True) for lot in _lots(crops)]
+        queue = [(lot, True) for lot in divide_by_room(crops)]
         while queue:
             indices, retry = queue.pop()
-            run = self._run({index: crops[index] for index in indices}, self.min_confidence)
+            run = self._run({index: crops[index] for index in indices})
             answers |= run.readings
             left = [index for index in indices if index not in run.readings]
             if run.failure is None or not left:
@@ -161,7 +152,7 @@ class OpenFace:
             if self._works:
                 return
             probe = Crop("probe", "probe.jpg", _PROBE.read_bytes(), (0, 0, 98, 98))
-            run = self._run({0: probe}, min_confidence=0.5)
+            run = self._run({0: probe}, is_probe=True)
             if run.failure is not None:
                 raise self.program.broken("on a picture it should know", run.failure.reason)
             reading = run.readings[0]
@@ -197,7 +188,7 @@ class OpenFace:
             read_csv(outputs / "clip.csv")
             return (outputs / "clip.csv").read_text()
 
-    def _run(self, crops: dict[int, Crop], min_confidence: float) -> _Run:
+    def _run(self, crops: dict[int, Crop], is_probe: bool = False) -> _Run:
         """OpenFace once over some crops, as files named by their index.
 
         If it reached its end, every crop has a reading. If not, only those with a CSV, and those
@@ -205,11 +196,13 @@ class OpenFace:
         """
         with workspace.workspace() as folder:
             inputs, outputs = _in_and_out(folder)
-            sizes = _write_pictures(inputs, crops)
+            sizes = write_pictures(inputs, crops)
             unreadable = Reading(None, error="the crop is no readable picture")
             readings = {index: unreadable for index in crops if index not in sizes}
             if not sizes:
                 return _Run(readings, set(), None)
+            if not is_probe:
+                self.check()
             slot = _Slot(self._slots)
 
             def on_look(written: set[str]) -> None:
@@ -237,7 +230,9 @@ class OpenFace:
                 path = outputs / f"{index:05d}.csv"
                 try:
                     if path.name in written:
-                        readings[index] = _reading(read_csv(path), *size, min_confidence)
+                        readings[index] = reading_of(
+                            read_csv(path), *size, 0.5 if is_probe else self.min_confidence
+                        )
                     elif failure is None:
                         found = "found no face in the crop" if index in begun else "left it out"
                         readings[index] = Reading(None, error=f"OpenFace {found}")
@@ -284,15 +279,6 @@ def _in_and_out(folder: Path) -> tuple[Path, Path]:
     return inputs, outputs
 
 
-def _lots(crops: Sequence[Crop]) -> list[list[int]]:
-    """The crops, by index, in as many runs as their pictures need room for."""
-    if not crops:
-        return []
-    picture = _enlarge(crops[0].image)
-    most = len(crops) if picture is None else max(1, _MOST_BYTES // picture.nbytes)
-    return [list(range(len(crops)))[start : start + most] for start in range(0, len(crops), most)]
-
-
 def _divide(indices: list[int], begun: set[int]) -> list[list[int]]:
     """Two smaller lots: the pictures a broken run had begun and the others, or else halves.
 
@@ -304,44 +290,3 @@ def _divide(indices: list[int], begun: set[int]) -> list[list[int]]:
         middle = len(indices) // 2
         first, rest = indices[:middle], indices[middle:]
     return [lot for lot in (rest, first) if lot]
-
-
-def _write_pictures(inputs: Path, crops: dict[int, Crop]) -> dict[int, tuple[int, int]]:
-    """Write what OpenFace is given; height and width of each, without what is no picture."""
-    sizes = {}
-    try:
-        for index, crop in crops.items():
-            picture = _enlarge(crop.image)
-            if picture is not None:
-                sizes[index] = picture.shape[:2]
-                encoded = cv2.imencode(".bmp", picture)[1]
-                (inputs / f"{index:05d}.bmp").write_bytes(encoded.tobytes())
-    except OSError as error:
-        raise WrongUse(
-            f"The crops cannot be written to {inputs}: {error.strerror}. Make room there, or set "
-            "TMPDIR to another folder."
-        ) from error
-    return sizes
-
-
-def _enlarge(image: bytes) -> np.ndarray | None:
-    """A crop's JPEG as the picture OpenFace is given (uint8, BGR); None if it is damaged."""
-    crop = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
-    if crop is None:
-        return None
-    down, across = (round(side * _PADDING) for side in crop.shape[:2])
-    padded = cv2.copyMakeBorder(crop, down, down, across, across, cv2.BORDER_REPLICATE)
-    size = padded.shape[1] * _ENLARGEMENT, padded.shape[0] * _ENLARGEMENT
-    return cv2.resize(padded, size, interpolation=cv2.INTER_CUBIC)
-
-
-def _reading(faces: list[FoundFace], height: int, width: int, min_confidence: float) -> Reading:
-    """The reading of the crop's own face among those that OpenFace found in its picture."""
-    # The crop was cut around its face, so that face's centre is in the crop's middle half.
-    near, far = (0.5 + sign * 0.25 / (1 + 2 * _PADDING) for sign in (-1, 1))
-    face = pick_face(
-        faces, (near * width, near * height, far * width, far * height), min_confidence
-    )
-    if face is None:
-        return Reading(None, error="OpenFace found no face in the middle of the crop")
-    return to_reading(face, min_confidence)

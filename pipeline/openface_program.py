@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from . import workspace
 from .containers import NOT_STARTED, Image, find_image, telling_line
 from .errors import WrongUse
 
@@ -87,6 +88,7 @@ class Program:
                 raise self.broken("to start", f"{error.strerror}.") from error
             began = time.monotonic()
             try:
+                workspace.note_process(folder, process.pid)
                 if not _wait(process, folder / "out", silence, stop, on_look):
                     return Failure(f"it wrote nothing for {silence:g} s", sudden=True)
             finally:

@@ -7,18 +7,28 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from .errors import WrongUse
+
 _PREFIX = "ganim-openface-"
+_PROCESS = "process"
 
 
 @contextlib.contextmanager
 def workspace() -> Iterator[Path]:
     """A new empty folder, gone at the end. Its name is unique on this machine."""
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        except OSError as error:
+            raise WrongUse(
+                f"No temporary folder can be made: {error.strerror}. Make room in "
+                f"{tempfile.gettempdir()}, or set TMPDIR to another folder."
+            ) from error
         lock = _lock(folder)
         # A sweep can come between the folder and its lock: then it took the folder for abandoned.
         if lock is not None:
@@ -40,13 +50,27 @@ def is_abandoned(folder: Path) -> bool:
     return lock is not None
 
 
+def note_process(folder: Path, number: int) -> None:
+    """Have a sweep end this process, the leader of its group, if we cannot any more."""
+    (folder / _PROCESS).write_text(str(number))
+
+
 def sweep() -> None:
     """Remove the workspaces that killed processes left in the temporary folder."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         lock = _lock(folder)
         if lock is not None:
+            _end_orphan(folder)
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
+
+
+def _end_orphan(folder: Path) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        number = int((folder / _PROCESS).read_text())
+        # Its number may be another's by now; ours has the folder in its command line.
+        if os.fsencode(folder) in Path(f"/proc/{number}/cmdline").read_bytes():
+            os.killpg(number, signal.SIGKILL)
 
 
 def _lock(folder: Path) -> int | None:

@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import textwrap
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ganim.pipeline import shards
+from ganim.pipeline import shards, workspace
 from ganim.pipeline.action_units import COLUMNS, NUMBERS
-from ganim.pipeline.annotate import Crop, Reading, annotate
+from ganim.pipeline.annotate import Crop, Reading, annotate, on_cluster
 from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.openface import OpenFace, find_openface
 from ganim.pipeline.openface_csv import BadCsv, FoundFace, pick_face, read_csv, to_reading
@@ -329,13 +331,117 @@ def test_ctrl_c_leaves_nothing_running(
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+KILLED = """
+import os, sys, threading, time
+from pathlib import Path
+from ganim.pipeline.annotate import Crop
+from ganim.pipeline.openface import find_openface
+
+def kill():
+    while len(Path(os.environ["STAND_IN_LOG"]).read_text().splitlines()) < 2:
+        time.sleep(0.02)
+    os.kill(os.getpid(), 9)
+
+openface = find_openface(program=Path(sys.argv[1]))
+openface.check()
+threading.Thread(target=kill).start()
+openface.read([Crop("a", "a", Path(sys.argv[2]).read_bytes(), (0, 0, 1, 1))])
+"""
+
+
+def test_what_a_kill_leaves_is_swept_by_the_next_run(
+    program: Path, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    (tmp_path / "hangs.jpg").write_bytes(jpeg(BLUE))
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, program, tmp_path / "hangs.jpg"],
+        env=os.environ | {"TMPDIR": str(temporary)},
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(temporary.iterdir())) == 1
+    hanging = runs.read_text().splitlines()[-1].split()[0]
+    assert Path(f"/proc/{hanging}").exists()
+    find_openface(program=program)
+    assert list(temporary.iterdir()) == []
+    assert_all_ended(runs)
+
+
+def test_a_workspace_in_use_is_not_swept(openface: OpenFace) -> None:
+    with workspace.workspace() as folder:
+        workspace.sweep()
+        assert folder.is_dir() and not workspace.is_abandoned(folder)
+    assert not folder.exists() and workspace.is_abandoned(folder)
+
+
+def test_two_runs_at_once_answer_in_place(openface: OpenFace, runs: Path) -> None:
+    several = OpenFace(openface.program, workers=2)
+    batches = [greys(5), [*greys(3), GREEN], greys(7), [BLACK], greys(2)]
+    seen = 0
+    for colours, readings in several.run(lambda batch: several.read(crops_of(*batch)), batches):
+        seen += 1
+        for reading, colour in zip(readings, colours, strict=True):
+            if colour in (GREEN, BLACK):
+                assert reading.error is not None
+            else:
+                assert_read(reading, colour)
+    assert seen == 5
+
+
+def test_one_broken_batch_stops_the_others(openface: OpenFace, runs: Path) -> None:
+    several = OpenFace(openface.program, workers=2)
+    several.check()
+
+    def read(batch: list[Crop]) -> list[Reading]:
+        if not batch:
+            raise WrongUse("it broke")
+        return several.read(batch)
+
+    hanging = crops_of(GREY, BLUE)
+    with pytest.raises(WrongUse, match="it broke"):
+        list(several.run(read, [hanging, hanging, []]))
+    assert_all_ended(runs)
+
+
+def test_a_cluster_reads_the_batches(program: Path, runs: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    rows = [
+        {
+            "key": f"{index}.jpg#0",
+            "source": f"{index}.jpg",
+            "image": {"bytes": jpeg(colour), "path": None},
+            "box": [10, 10, 108, 108],
+            "status": shards.OK,
+        }
+        for index, colour in enumerate(greys(12))
+    ]
+    shards.write_shard(folder / "train-00000.parquet", shards.rows_to_table(rows))
+    openface = find_openface(program=program)
+    openface.batch = 4
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster:
+        run = partial(on_cluster, cluster.scheduler_address)
+        summary = annotate(folder, openface, workers=3, run=run)
+    assert (summary.annotated, summary.read) == (12, 12)
+    # Three batches, and one probe though three annotators were sent.
+    assert sorted(runs.read_text().split()[1::2]) == ["1", "4", "4", "4"]
+    written = shards.read_shard(folder / "train-00000.parquet").to_pylist()
+    for row, colour in zip(written, greys(12), strict=True):
+        assert row["AU12_r"] == pytest.approx(colour[0] / 51, abs=0.04)
+
+
 def test_a_damaged_crop_is_not_given_to_openface(openface: OpenFace, runs: Path) -> None:
     damaged = [Crop("a", "a", data, (0, 0, 1, 1)) for data in (b"", b"not a picture")]
     readings = openface.read([damaged[0], *crops_of(GREY), damaged[1]])
     assert_read(readings[1], GREY)
     for index in (0, 2):
         assert readings[index].error == "the crop is no readable picture"
-    assert runs.read_text().split()[1::2] == ["1", "1"]  # the probe, the one that is none
+    assert runs.read_text().split()[1::2] == ["1", "1"]  # the probe, the one that is a picture
 
 
 def test_an_openface_without_aus_is_told_apart_from_crops_without(tmp_path: Path) -> None:

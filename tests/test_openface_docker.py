@@ -179,7 +179,7 @@ def test_a_clip_by_feature_extraction(host: str, tmp_path: Path) -> None:
 
 def test_containers_are_shut_in_and_several_at_once(host: str, tmp_path: Path) -> None:
     openface = find_openface(image=SLOW, workers=2)
-    openface.batch = 15  # type: ignore[misc]
+    openface.batch = 15
     folder = make_shards(
         tmp_path / "shards", {f"{index}.jpg": grey for index, grey in enumerate(greys(30))}
     )
