@@ -46,6 +46,8 @@ class Image:
             *("--label", f"{_WORKSPACE}={folder}", "--label", f"{_HOST}={socket.gethostname()}"),
             *("--network", "none", "--read-only", "--tmpfs", "/tmp"),
             *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+            # OpenFace, as a container's first process, does not hear a request to end.
+            *("--stop-timeout", "1"),
             *("--pids-limit", "256", "--memory", _MEMORY, "--memory-swap", _MEMORY),
             # Several containers share the cores; threads within each would only contend.
             *("--env", "OMP_NUM_THREADS=1", "--env", "OPENBLAS_NUM_THREADS=1"),

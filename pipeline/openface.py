@@ -30,7 +30,7 @@ _LEAST_BATCH = 400
 _IN_HAND = 4000
 _DETAILS = "_of_details.txt"
 # So many crops before a run's end, the next may start.
-_TAIL = 60
+_TAIL = 100
 # Three crops that fail one by one, and not one answered: it is not the crops.
 _LONE_FAILURES = 3
 # A broad smile. Any OpenFace that works sees it.

@@ -7,12 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from ganim.cli import main
 from ganim.pipeline import shards
+from ganim.pipeline.action_units import NUMBERS
+from ganim.pipeline.openface_csv import read_csv
 from ganim.pipeline.prepare import prepare
 
 GANIM = Path(sys.executable).with_name("ganim")
@@ -172,6 +176,11 @@ def test_annotate_without_shards_says_which_command_comes_first(
         (("--annotator", "estimator", "--labels", "."), "--labels"),
         (("--annotator", "openface", "--program", "/no/such/FaceLandmarkImg"), "FaceLandmarkImg"),
         (("--runtime", "lxc"), "docker"),
+        (("--overwrite", "--redo-below", "0.8"), "name one of them"),
+        (("--redo-below", "80"), "0<=x<=1"),
+        (("--out", "clip.csv"), "--out is for clips"),
+        (("--workers", "2", "--scheduler", "tcp://localhost:1"), "give one"),
+        (("--annotator", "estimator", "--scheduler", "tcp://localhost:1"), "is for OpenFace"),
     ],
 )
 def test_annotate_used_wrongly(prepared: Path, words: tuple[str, ...], part: str) -> None:
@@ -191,6 +200,33 @@ def test_annotate_with_the_estimator_fills_in_the_faces(album: Path, tmp_path: P
     assert faces["source"].tolist() == ["face.jpg"]
     again = ganim("annotate", out, "--annotator", "estimator")
     assert again.exit_code == 0 and "1 were done before" in again.output
+
+
+def test_annotate_a_clip_by_the_estimator(astronaut: np.ndarray, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.bit_rate = 320, 256, 4_000_000
+        picture = np.ascontiguousarray(astronaut[:256, :320])
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    result = ganim("annotate", clip, "--annotator", "estimator")
+    assert result.exit_code == 0, result.output
+    assert f"3 of 3 frames have AUs; wrote {tmp_path / 'clip.csv'}" in result.output
+    rows = read_csv(tmp_path / "clip.csv")
+    assert [row.frame for row in rows] == [1, 2, 3]
+    assert all(row.aus[NUMBERS.index(12)] > 1 for row in rows), "she smiles"
+
+
+def test_annotate_a_clip_used_wrongly(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    assert_wrong_use(ganim("annotate", clip), "clip.mp4 is not there")
+    clip.write_text("no clip")
+    labels = ("--annotator", "labels", "--labels", tmp_path)
+    assert_wrong_use(ganim("annotate", clip, *labels), "openface or estimator")
+    result = ganim("annotate", clip, "--annotator", "estimator")
+    assert result.exit_code == 1 and "clip.mp4 cannot be read" in result.output
 
 
 # ---- train

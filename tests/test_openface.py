@@ -585,7 +585,7 @@ elif args[:2] == ["rm", "--force"]:
 elif args[0] == "run":
     takes_value = ["--name", "--network", "--tmpfs", "--cap-drop", "--security-opt", "--userns"]
     takes_value += ["--pids-limit", "--memory", "--memory-swap", "--user", "-v", "--entrypoint"]
-    takes_value += ["--label", "--env"]
+    takes_value += ["--label", "--env", "--stop-timeout"]
     options, mounts, args = {{}}, {{}}, args[1:]
     while args[0].startswith("-"):
         name, args = args[0], args[1:]

@@ -308,6 +308,34 @@ def test_a_daemon_that_is_down(host: str, tmp_path: Path, monkeypatch: pytest.Mo
     assert "\n" not in str(raised.value)
 
 
+def test_a_daemon_that_goes_down_meanwhile(
+    daemon: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last test, as it ends the daemon. What was answered before is kept."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("DOCKER_HOST", daemon)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    folder = make_shards(tmp_path / "shards", {f"{index}.jpg": GREY for index in range(60)})
+    openface = find_openface(image=SLOW)
+    openface.batch = 20
+
+    def end() -> None:
+        until(lambda: openface.seconds_reading > 1)  # the first batch is read
+        container_at_work(temporary, daemon)
+        os.kill(int(Path(daemon.removeprefix("unix://")).with_name("pid").read_text()), 15)
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    with pytest.raises(WrongUse, match=r"fails to start: .*(docker|daemon)") as raised:
+        annotate(folder, openface, run=openface.run)
+    ending.join()
+    assert "\n" not in str(raised.value)
+    answered = [row["AU12_r"] for row in rows_of(folder).values() if row["annotator"]]
+    assert answered == [smile(GREY)] * 20
+    assert list(temporary.iterdir()) == []
+
+
 def write_clip(path: Path, colours: list[tuple[int, int, int]]) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
