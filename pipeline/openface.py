@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from . import workspace
 from .action_units import NUMBERS
 from .annotate import Crop, Reading
-from .openface_crops import divide_by_room, reading_of, write_pictures
+from .openface_crops import MOST_BYTES, divide_by_room, reading_of, write_pictures
 from .openface_csv import MIN_CONFIDENCE, BadCsv, read_csv
 from .openface_program import Failure, Program, find_program
 
@@ -29,13 +29,14 @@ _BATCH = 1000
 _LEAST_BATCH = 400
 _IN_HAND = 4000
 _DETAILS = "_of_details.txt"
-# So many crops before a run's end, the next may start.
+# So many crops before a run's end, the next may start: its first seconds are spent waiting.
 _TAIL = 100
 # Three crops that fail one by one, and not one answered: it is not the crops.
 _LONE_FAILURES = 3
 # A broad smile. Any OpenFace that works sees it.
 _PROBE = Path(__file__).with_name("probe.jpg")
 _PROBE_AU12 = 0.5
+_PROBE_CONFIDENCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,8 @@ class OpenFace:
         If it reached its end, every crop has a reading. If not, only those with a CSV, and those
         that are no picture: OpenFace opens `_of_details.txt` before it looks at a picture.
         """
-        with workspace.workspace() as folder:
+        # Each worker has two batches in hand.
+        with workspace.workspace(2 * self.workers * MOST_BYTES) as folder:
             inputs, outputs = _in_and_out(folder)
             sizes = write_pictures(inputs, crops)
             unreadable = Reading(None, error="the crop is no readable picture")
@@ -206,11 +208,7 @@ class OpenFace:
             slot = _Slot(self._slots)
 
             def on_look(written: set[str]) -> None:
-                # Room on the disk, and a head start for the next run, as its time to start is
-                # spent waiting.
-                for name in written:
-                    if name.endswith(".csv"):
-                        (inputs / name).with_suffix(".bmp").unlink(missing_ok=True)
+                _make_room(inputs, written)
                 begun = sum(name.endswith(_DETAILS) for name in written)
                 if begun >= len(sizes) - min(_TAIL, len(sizes) // 10):
                     slot.free()
@@ -226,19 +224,18 @@ class OpenFace:
                 times = written.values()
                 self.seconds_reading += max(times, default=0.0) - min(times, default=0.0)
             begun = {index for index in sizes if f"{index:05d}{_DETAILS}" in written}
+            unsure = _PROBE_CONFIDENCE if is_probe else self.min_confidence
             for index, size in sizes.items():
                 path = outputs / f"{index:05d}.csv"
-                try:
-                    if path.name in written:
-                        readings[index] = reading_of(
-                            read_csv(path), *size, 0.5 if is_probe else self.min_confidence
-                        )
-                    elif failure is None:
-                        found = "found no face in the crop" if index in begun else "left it out"
-                        readings[index] = Reading(None, error=f"OpenFace {found}")
-                except BadCsv as reason:
-                    if failure is None:
-                        readings[index] = Reading(None, error=str(reason))
+                if path.name in written:
+                    try:
+                        readings[index] = reading_of(read_csv(path), *size, unsure)
+                    except BadCsv as reason:
+                        if failure is None:  # otherwise it was writing it when it ended
+                            readings[index] = Reading(None, error=str(reason))
+                elif failure is None:
+                    found = "found no face in the crop" if index in begun else "left it out"
+                    readings[index] = Reading(None, error=f"OpenFace {found}")
             return _Run(readings, begun, failure)
 
 
@@ -263,6 +260,13 @@ def _sweep(program: Program) -> None:
     if program.image is not None:
         program.image.sweep()
     workspace.sweep()
+
+
+def _make_room(inputs: Path, written: set[str]) -> None:
+    """Delete the pictures that are answered; what has to be run again is written again."""
+    for name in written:
+        if name.endswith(".csv"):
+            (inputs / name).with_suffix(".bmp").unlink(missing_ok=True)
 
 
 def _finished(waiting: dict[Future[Result], Batch]) -> Iterator[tuple[Batch, Result]]:

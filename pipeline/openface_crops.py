@@ -18,7 +18,7 @@ _PADDING = 0.25
 _ENLARGEMENT = 2
 # A run's pictures, at most: 1,000 of the usual size. They are BMP, which costs nothing to write
 # and read, where PNG costs a third of what OpenFace takes for the picture.
-_MOST_BYTES = 450_000_000
+MOST_BYTES = 450_000_000
 
 
 def divide_by_room(crops: Sequence[Crop]) -> list[list[int]]:
@@ -26,7 +26,7 @@ def divide_by_room(crops: Sequence[Crop]) -> list[list[int]]:
     if not crops:
         return []
     picture = _enlarge(crops[0].image)
-    most = len(crops) if picture is None else max(1, _MOST_BYTES // picture.nbytes)
+    most = len(crops) if picture is None else max(1, MOST_BYTES // picture.nbytes)
     return [list(range(len(crops)))[start : start + most] for start in range(0, len(crops), most)]
 
 

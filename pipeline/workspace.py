@@ -16,14 +16,20 @@ from .errors import WrongUse
 
 _PREFIX = "ganim-openface-"
 _PROCESS = "process"
+_MEMORY = Path("/dev/shm")
 
 
 @contextlib.contextmanager
-def workspace() -> Iterator[Path]:
-    """A new empty folder, gone at the end. Its name is unique on this machine."""
+def workspace(room: int = 0) -> Iterator[Path]:
+    """A new empty folder, gone at the end. Its name is unique on this machine.
+
+    It stands in memory if that has `room` bytes twice over, so that pictures which live for
+    seconds never reach the disk; otherwise, or where TMPDIR is set, in the temporary folder.
+    """
+    parent = _MEMORY if room and _has_room(room) else None
     while True:
         try:
-            folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         except OSError as error:
             raise WrongUse(
                 f"No temporary folder can be made: {error.strerror}. Make room in "
@@ -56,13 +62,26 @@ def note_process(folder: Path, number: int) -> None:
 
 
 def sweep() -> None:
-    """Remove the workspaces that killed processes left in the temporary folder."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    """Remove the workspaces that killed processes left behind."""
+    places = (Path(tempfile.gettempdir()), _MEMORY)
+    for folder in [path for place in places for path in place.glob(f"{_PREFIX}*")]:
         lock = _lock(folder)
         if lock is not None:
             _end_orphan(folder)
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
+
+
+def _has_room(room: int) -> bool:
+    if "TMPDIR" in os.environ:
+        return False
+    try:
+        free = shutil.disk_usage(_MEMORY).free
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        available = int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return False
+    return min(free, available) > 2 * room
 
 
 def _end_orphan(folder: Path) -> None:

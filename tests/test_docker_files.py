@@ -65,10 +65,6 @@ def test_the_dockerfile_copies_what_is_there_and_all_that_is_needed() -> None:
         copied
     )
     assert 'ENTRYPOINT ["ganim"]' in DOCKERFILE
-    build = SERVICES["prepare"]["build"]
-    assert (COMPOSE.parent / build["context"] / build["dockerfile"]).samefile(
-        ROOT / "docker" / "Dockerfile"
-    )
 
 
 def test_compose_accepts_the_file() -> None:

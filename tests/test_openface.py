@@ -318,6 +318,7 @@ def test_ctrl_c_leaves_nothing_running(
 ) -> None:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
 
     def interrupt() -> None:
         while not runs.exists():
@@ -370,8 +371,11 @@ def test_what_a_kill_leaves_is_swept_by_the_next_run(
     assert_all_ended(runs)
 
 
-def test_a_workspace_in_use_is_not_swept(openface: OpenFace) -> None:
-    with workspace.workspace() as folder:
+@pytest.mark.parametrize("room", [0, 1000, 1 << 60])
+def test_a_workspace_in_use_is_not_swept(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    with workspace.workspace(room) as folder:
+        assert (folder.parent == Path("/dev/shm")) == (room == 1000)
         workspace.sweep()
         assert folder.is_dir() and not workspace.is_abandoned(folder)
     assert not folder.exists() and workspace.is_abandoned(folder)

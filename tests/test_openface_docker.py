@@ -315,6 +315,7 @@ def test_a_daemon_that_goes_down_meanwhile(
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     monkeypatch.setenv("DOCKER_HOST", daemon)
+    monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     folder = make_shards(tmp_path / "shards", {f"{index}.jpg": GREY for index in range(60)})
     openface = find_openface(image=SLOW)
