@@ -6,15 +6,16 @@ made for several. A worker that dies is replaced by its nanny, and Dask gives it
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
 from types import TracebackType
 from typing import Any, Self
 
-from .errors import WrongUse
+from .errors import NothingUsable, WrongUse
 
 _CONNECT_SECONDS = 20
 _COUNT_EVERY_SECONDS = 5.0
+_GIVE_UP_SECONDS = 120.0
 
 
 class Cluster:
@@ -35,7 +36,8 @@ class Cluster:
         self.crash: type[Exception] = KilledWorker
         self._scheduler = scheduler
         self._executor = self._client.get_executor(pure=False)
-        self._counted, self._workers = -_COUNT_EVERY_SECONDS, 0
+        self._counted = self._seen = -_COUNT_EVERY_SECONDS
+        self._workers = 1
 
     def __enter__(self) -> Self:
         try:
@@ -65,9 +67,16 @@ class Cluster:
         self._client.close()
 
     def workers(self) -> int:
-        if time.monotonic() - self._counted >= _COUNT_EVERY_SECONDS:
-            self._workers = max(1, sum(self._client.nthreads().values()))
-            self._counted = time.monotonic()
+        now = time.monotonic()
+        if now - self._counted >= _COUNT_EVERY_SECONDS:
+            self._counted, count = now, sum(self._client.nthreads().values())
+            if count:
+                self._workers, self._seen = count, now
+            elif now - self._seen > _GIVE_UP_SECONDS:
+                raise NothingUsable(
+                    f"The cluster at {self._scheduler} has no workers left. Start some; the same "
+                    "command then goes on from here."
+                )
         return self._workers
 
     def submit(self, function: Callable[[Any], Any], task: Any) -> Future[Any]:
@@ -78,8 +87,16 @@ class Cluster:
     ) -> Iterator[Future[Any]]:
         for task in tasks:
             future = self.submit(function, task)
-            wait([future])
+            self.wait([future])
             yield future
+
+    def wait(self, futures: Collection[Future[Any]], first: bool = False) -> set[Future[Any]]:
+        until = FIRST_COMPLETED if first else ALL_COMPLETED
+        while True:
+            done, missing = wait(futures, _COUNT_EVERY_SECONDS, until)
+            if not missing or (first and done):
+                return done
+            self.workers()  # raises when there is nobody left to wait for
 
 
 def _know_ganim(_: None) -> int:
