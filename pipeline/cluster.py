@@ -4,6 +4,7 @@ Every worker needs this ganim, and one thread (`dask worker --nthreads 1`), as t
 made for several. A worker that dies is replaced by its nanny, and Dask gives its tasks to others.
 """
 
+import logging
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -63,8 +64,12 @@ class Cluster:
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
+        logger = logging.getLogger("distributed.client")
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)  # it shows tracebacks of what we say in a sentence
         self._executor.shutdown(wait=False)
         self._client.close()
+        logger.setLevel(level)
 
     def workers(self) -> int:
         now = time.monotonic()
@@ -94,6 +99,11 @@ class Cluster:
         until = FIRST_COMPLETED if first else ALL_COMPLETED
         while True:
             done, missing = wait(futures, _COUNT_EVERY_SECONDS, until)
+            if any(future.cancelled() for future in done):
+                raise NothingUsable(
+                    f"The scheduler at {self._scheduler} is gone. Start it again; the same "
+                    "command then goes on from here."
+                )
             if not missing or (first and done):
                 return done
             self.workers()  # raises when there is nobody left to wait for
