@@ -69,7 +69,8 @@ def frames(clip: Path | BinaryIO, every: float = 0.0) -> Iterator[Frame]:
         raise UnreadableImage(f"not a clip that can be read{after}: {_words(error)}") from error
     if start is None:
         raise UnreadableImage("the clip holds no frame")
-    if declared - end > _MISSING_SECONDS:
+    # Some formats count from the first frame, some from zero: in doubt nothing is missing.
+    if declared - (start + end) > _MISSING_SECONDS:
         raise UnreadableImage(f"the clip is cut off at {end:.2f} of {declared:.2f} s")
 
 

@@ -4,17 +4,19 @@ Every worker needs this ganim, and one thread (`dask worker --nthreads 1`), as t
 made for several. A worker that dies is replaced by its nanny, and Dask gives its tasks to others.
 """
 
+import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
 from types import TracebackType
 from typing import Any, Self
 
-from .errors import WrongUse
+from .errors import NothingUsable, WrongUse
 
 _CONNECT_SECONDS = 20
 _COUNT_EVERY_SECONDS = 5.0
+_GIVE_UP_SECONDS = 120.0
 
 
 class Cluster:
@@ -35,7 +37,8 @@ class Cluster:
         self.crash: type[Exception] = KilledWorker
         self._scheduler = scheduler
         self._executor = self._client.get_executor(pure=False)
-        self._counted, self._workers = -_COUNT_EVERY_SECONDS, 0
+        self._counted = self._seen = -_COUNT_EVERY_SECONDS
+        self._workers = 1
 
     def __enter__(self) -> Self:
         try:
@@ -61,13 +64,24 @@ class Cluster:
         error: BaseException | None = None,
         trace: TracebackType | None = None,
     ) -> None:
+        logger = logging.getLogger("distributed.client")
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)  # it shows tracebacks of what we say in a sentence
         self._executor.shutdown(wait=False)
         self._client.close()
+        logger.setLevel(level)
 
     def workers(self) -> int:
-        if time.monotonic() - self._counted >= _COUNT_EVERY_SECONDS:
-            self._workers = max(1, sum(self._client.nthreads().values()))
-            self._counted = time.monotonic()
+        now = time.monotonic()
+        if now - self._counted >= _COUNT_EVERY_SECONDS:
+            self._counted, count = now, sum(self._client.nthreads().values())
+            if count:
+                self._workers, self._seen = count, now
+            elif now - self._seen > _GIVE_UP_SECONDS:
+                raise NothingUsable(
+                    f"The cluster at {self._scheduler} has no workers left. Start some; the same "
+                    "command then goes on from here."
+                )
         return self._workers
 
     def submit(self, function: Callable[[Any], Any], task: Any) -> Future[Any]:
@@ -78,8 +92,21 @@ class Cluster:
     ) -> Iterator[Future[Any]]:
         for task in tasks:
             future = self.submit(function, task)
-            wait([future])
+            self.wait([future])
             yield future
+
+    def wait(self, futures: Collection[Future[Any]], first: bool = False) -> set[Future[Any]]:
+        until = FIRST_COMPLETED if first else ALL_COMPLETED
+        while True:
+            done, missing = wait(futures, _COUNT_EVERY_SECONDS, until)
+            if any(future.cancelled() for future in done):
+                raise NothingUsable(
+                    f"The scheduler at {self._scheduler} is gone. Start it again; the same "
+                    "command then goes on from here."
+                )
+            if not missing or (first and done):
+                return done
+            self.workers()  # raises when there is nobody left to wait for
 
 
 def _know_ganim(_: None) -> int:

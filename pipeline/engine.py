@@ -14,12 +14,12 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from .errors import WrongUse
 
@@ -52,6 +52,9 @@ class Place(Protocol):
 
     def submit(self, function: Callable[[Any], Any], task: Any) -> Future[Any]:
         """Have a task run beside the others."""
+
+    def wait(self, futures: Collection[Future[Any]], first: bool = False) -> set[Future[Any]]:
+        """Wait for all futures, or for the first; return those that are done."""
 
     def one_by_one(
         self, function: Callable[[Any], Any], tasks: Iterable[Any]
@@ -94,7 +97,8 @@ class _Slot(Generic[Task, Result]):
     """A task that was begun and not yielded yet."""
 
     task: Task
-    future: Future[Result]
+    result: Result | Crashed | None = None
+    done: bool = False
 
 
 def _in_order(
@@ -107,25 +111,29 @@ def _in_order(
         workers = place.workers()
         while more and len(running) < _RUNNING * workers and len(slots) < ahead * workers:
             try:
-                task = next(remaining)
+                slot = _Slot[Task, Result](next(remaining))
             except StopIteration:
                 more = False
                 break
-            slot = _Slot(task, place.submit(function, task))
+            running[place.submit(function, slot.task)] = slot
             slots.append(slot)
-            running[slot.future] = slot
         if not slots:
             return
-        if running:
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            if any(isinstance(future.exception(), place.crash) for future in done):
-                _clear_suspects(place, function, running)
+        done = place.wait(running, first=True)
+        if any(isinstance(future.exception(), place.crash) for future in done):
+            _clear_suspects(place, function, running)
+        else:
             for future in done:
-                running.pop(future, None)
-        while slots and slots[0].future.done():
+                _fill(running.pop(future), future)
+        del done  # a future on a cluster keeps its result there for as long as it lives
+        while slots and slots[0].done:
             slot = slots.popleft()
-            crashed = isinstance(slot.future.exception(), place.crash)
-            yield slot.task, Crashed(_REASON) if crashed else slot.future.result()
+            yield slot.task, cast(Result | Crashed, slot.result)
+
+
+def _fill(slot: _Slot[Task, Result], future: Future[Result]) -> None:
+    slot.result = future.result()
+    slot.done = True
 
 
 def _clear_suspects(
@@ -135,14 +143,20 @@ def _clear_suspects(
 ) -> None:
     """A worker died, and with it the tasks it had: which one was to blame is not said. So those
     that were lost run again one at a time; who crashes alone is guilty."""
-    wait(running)
-    suspects = [
-        slot for slot in running.values() if isinstance(slot.future.exception(), place.crash)
-    ]
-    running.clear()
+    place.wait(running)
+    suspects: list[_Slot[Task, Result]] = []
+    while running:
+        future, slot = running.popitem()
+        if isinstance(future.exception(), place.crash):
+            suspects.insert(0, slot)
+        else:
+            _fill(slot, future)
     futures = place.one_by_one(function, [slot.task for slot in suspects])
     for slot, future in zip(suspects, futures, strict=True):
-        slot.future = future
+        if isinstance(future.exception(), place.crash):
+            slot.result, slot.done = Crashed(_REASON), True
+        else:
+            _fill(slot, future)
 
 
 class _Processes:
@@ -178,6 +192,9 @@ class _Processes:
             lost: Future[Any] = Future()
             lost.set_exception(error)
             return lost
+
+    def wait(self, futures: Collection[Future[Any]], first: bool = False) -> set[Future[Any]]:
+        return wait(futures, None, FIRST_COMPLETED if first else ALL_COMPLETED).done
 
     def one_by_one(
         self, function: Callable[[Any], Any], tasks: Iterable[Any]

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from .errors import WrongUse
 
@@ -95,6 +95,14 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         _sync_folder(path.parent)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def move(path: Path, target: Path) -> None:
+    """Put a file in the place of another, or where there is none, below the same folder."""
+    if is_local(path):
+        path.replace(target)
+    else:
+        cast(Any, path).fs.mv(cast(Any, path).path, cast(Any, target).path)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -103,10 +103,10 @@ def prepare(
         on_start(total, total - todo - new)
         if todo:
             shards.write_manifest(folder, recorded, complete=False)
-        tasks = run.tasks(photographs + clips)
-        for task, result in engine.run(rows.file_rows, tasks, workers, scheduler):
-            on_file(run.take(task, result))
-        run.flush()
+            tasks = run.tasks(photographs + clips)
+            for task, result in engine.run(rows.file_rows, tasks, workers, scheduler):
+                on_file(run.take(task, result))
+            run.flush()
         # A set without a face is never complete: it takes no other's place, and what is new in
         # the folder is read next time.
         counts = shards.count_statuses(folder)

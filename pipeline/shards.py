@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from .action_units import COLUMNS
 from .errors import WrongUse
-from .files import is_local, write_whole
+from .files import is_local, move, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -238,12 +238,12 @@ def replace_set(folder: Path, new: Path) -> None:
     assert manifest is not None and manifest["complete"]
     for name in manifest["shards"]:
         if (new / name).exists():
-            (new / name).replace(folder / name)
+            move(new / name, folder / name)
     for split in SPLITS:
         for path in split_paths(folder, split):
             if path.name not in manifest["shards"]:
                 path.unlink()
-    (new / MANIFEST).replace(folder / MANIFEST)
+    move(new / MANIFEST, folder / MANIFEST)
     if is_local(new):
         new.rmdir()
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,7 @@ try:
     main(sys.argv[1:])
 finally:
     heavy = {"torch", "torchvision", "dlib", "cv2", "face_recognition"}
+    heavy |= {"av", "distributed", "upath", "matplotlib", "pyarrow"}
     print("IMPORTED", sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run(
@@ -96,14 +98,14 @@ def test_prepare_says_what_became_of_the_photographs(album: Path, tmp_path: Path
     command = ("prepare", "--src", album, "--out", tmp_path / "out", "--workers", "1")
     first = ganim_process(*command, text=True)
     assert first.returncode == 0, first.stderr
-    assert "2 photographs" in first.stdout and "0 of them done before" in first.stdout
+    assert "2 photographs and clips" in first.stdout and "0 of them done before" in first.stdout
     assert re.search(r"ok +1\n", first.stdout) and re.search(r"unreadable +1\n", first.stdout)
     assert f"ganim annotate {tmp_path / 'out'}" in first.stdout
 
     second = ganim_process(*command, text=True)
     assert second.returncode == 0
     assert "2 of them done before" in second.stdout
-    assert "2 of 2 photographs were done before" in second.stderr
+    assert "2 of 2 files were done before" in second.stderr
 
 
 def test_prepare_without_any_face_exits_with_1(tmp_path: Path) -> None:
@@ -138,6 +140,9 @@ def test_prepare_of_a_folder_whose_name_is_not_utf_8(tmp_path: Path, small_jpeg:
         ("--src", "{album}", "--test-fraction", "1"),
         ("--src", "{album}", "--test-fraction", "-0.1"),
         ("--src", "{album}", "--workers", "0"),
+        ("--src", "{album}", "--faces", "both"),
+        ("--src", "{album}", "--min-face", "-1"),
+        ("--src", "{album}", "--every", "0"),
         (),
     ],
 )
@@ -152,7 +157,21 @@ def test_prepare_used_wrongly(album: Path, tmp_path: Path, words: tuple[str, ...
 
 def test_prepare_with_other_settings_names_the_difference(album: Path, prepared: Path) -> None:
     result = ganim("prepare", "--src", album, "--out", prepared, "--margin", "0.3")
-    assert_wrong_use(result, "margin=0.15", "margin=0.3", "--out")
+    assert_wrong_use(result, "margin=0.15", "margin=0.3", "--out", "--overwrite")
+
+
+def test_prepare_update_and_overwrite(album: Path, tmp_path: Path, small_jpeg: bytes) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    shutil.copytree(album, source)
+    command = ("prepare", "--src", source, "--out", out, "--workers", "1")
+    assert ganim(*command).exit_code == 0
+    (source / "new.jpg").write_bytes(small_jpeg + b"new")
+    told = ganim(*command)
+    assert told.exit_code == 0 and "1 of them are new" in told.output and "--update" in told.output
+    assert re.search(r"ok +2\n", ganim(*command, "--update").output)
+    anew = ganim(*command, "--size", "64", "--overwrite")
+    assert anew.exit_code == 0 and re.search(r"ok +2\n", anew.output)
+    assert "0 of them done before" in anew.output
 
 
 # ---- annotate

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -217,3 +218,141 @@ def test_a_photograph_that_crashes_its_process_is_a_row(
     prepare.prepare(mixed, tmp_path)
     row = rows_of(tmp_path)["a.jpg#"]
     assert (row["status"], row["error"]) == (shards.UNREADABLE, "it crashed")
+
+
+# ---- which faces
+
+
+@pytest.fixture
+def pair(tmp_path: Path, astronaut: np.ndarray) -> Path:
+    """A folder with one photograph of two faces, the right one larger than the left one."""
+    part = astronaut[:280, 80:360]
+    canvas = np.zeros((448, 728, 3), np.uint8)
+    canvas[:280, :280] = part
+    canvas[:, 280:] = np.asarray(Image.fromarray(part).resize((448, 448)))
+    folder = tmp_path / "pair"
+    folder.mkdir()
+    Image.fromarray(canvas).save(folder / "pair.png")
+    return folder
+
+
+def prepared_rows(
+    source: Path, out: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
+) -> dict[str, dict[str, Any]]:
+    monkeypatch.setattr(engine, "run", in_process)
+    prepare.prepare(source, out, PrepareSettings(**settings))
+    return rows_of(out)
+
+
+def test_all_faces_or_the_largest(
+    pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    largest = prepared_rows(pair, tmp_path / "largest", monkeypatch)
+    assert list(largest) == ["pair.png#0"]
+    both = prepared_rows(pair, tmp_path / "all", monkeypatch, faces="all")
+    assert list(both) == ["pair.png#0", "pair.png#1"]
+    assert both["pair.png#0"] == largest["pair.png#0"]
+    small = both["pair.png#1"]
+    assert (small["status"], small["face_index"], small["source"]) == ("ok", 1, "pair.png")
+    assert small["box"][2] < 280 < largest["pair.png#0"]["box"][0]
+
+
+def test_small_faces_are_left_out(
+    pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = prepared_rows(pair, tmp_path / "large", monkeypatch, faces="all", min_face=110)
+    assert list(large) == ["pair.png#0"]
+    Image.open(pair / "pair.png").crop((0, 0, 280, 280)).save(pair / "small.png")
+    rows = prepared_rows(pair, tmp_path / "some", monkeypatch, min_face=110)
+    row = rows["small.png#"]
+    assert (row["status"], row["image"]) == (shards.TOO_SMALL, None)
+    assert "px wide" in row["error"] and "110" in row["error"] and row["source_width"] == 280
+
+
+def test_size_and_margin_are_those_asked_for(
+    pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = prepared_rows(pair, tmp_path / "out", monkeypatch, size=96, margin=0.5)["pair.png#0"]
+    left, top, right, bottom = row["box"]
+    assert row["crop"][2] - row["crop"][0] == max(right - left, bottom - top) * 2
+    with Image.open(io.BytesIO(row["image"]["bytes"])) as crop:
+        assert crop.size == (96, 96)
+
+
+# ---- once each
+
+
+def test_of_identical_files_the_first_by_its_path_counts(
+    tmp_path: Path, small_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    for name in ("b/2.jpg", "b/1.jpg", "a/9.jpg", "c.jpg"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(small_jpeg)
+    (source / "d.jpg").touch()
+    (source / "e.jpg").touch()  # nothing in it is no photograph, so no duplicate either
+    rows = prepared_rows(source, tmp_path / "out", monkeypatch)
+    assert {key: row["status"] for key, row in rows.items()} == {
+        "a/9.jpg#0": shards.OK,
+        "b/1.jpg#": shards.DUPLICATE,
+        "b/2.jpg#": shards.DUPLICATE,
+        "c.jpg#": shards.DUPLICATE,
+        "d.jpg#": shards.UNREADABLE,
+        "e.jpg#": shards.UNREADABLE,
+    }
+    assert {row["error"] for row in rows.values() if row["status"] == shards.DUPLICATE} == {
+        "the same bytes as a/9.jpg"
+    }
+    hashes = {row["source_hash"] for row in rows.values() if row["status"] != shards.UNREADABLE}
+    assert len(hashes) == 1
+
+
+# ---- clips
+
+
+def test_the_frames_of_a_clip_stand_on_one_side_and_in_one_shard(
+    tmp_path: Path, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(4):
+        with av.open(str(source / f"{number}.mp4"), "w") as container:
+            stream = container.add_stream("mpeg4", 4)
+            stream.width, stream.height, stream.pix_fmt = 320, 320, "yuv420p"
+            for index in range(8):
+                part = np.ascontiguousarray(astronaut[index : index + 320, 60 + number :][:, :320])
+                frame = av.VideoFrame.from_ndarray(part, format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    out = tmp_path / "out"
+    rows = prepared_rows(source, out, monkeypatch, every=0.5, shard_rows=2, test_fraction=0.5)
+    assert {row["source"] for row in rows.values()} == {
+        f"{number}.mp4@{seconds:.2f}s" for number in range(4) for seconds in (0, 0.5, 1, 1.5)
+    }
+    shards_of: dict[str, set[str]] = {}
+    for path in shards.shard_paths(out):
+        for name in shards.read_shard(path, ["source"])["source"].to_pylist():
+            shards_of.setdefault(name.partition("@")[0], set()).add(path.name)
+    assert [len(names) for names in shards_of.values()] == [1, 1, 1, 1]
+    assert {name[:4] for names in shards_of.values() for name in names} == {"test", "trai"}
+
+
+def test_of_a_clip_cut_off_the_frames_before_are_kept(
+    tmp_path: Path, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    with av.open(str(source / "cut.mp4"), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("mpeg4", 4)
+        stream.width, stream.height, stream.pix_fmt = 320, 320, "yuv420p"
+        for index in range(40):
+            part = np.ascontiguousarray(astronaut[index : index + 320, 60:380])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(part, format="rgb24")))
+        container.mux(stream.encode())
+    whole = (source / "cut.mp4").read_bytes()
+    (source / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    rows = prepared_rows(source, tmp_path / "out", monkeypatch, every=1.0)
+    last = rows.pop("cut.mp4#")
+    assert last["status"] == shards.UNREADABLE and "s" in last["error"]
+    assert list(rows)[:2] == ["cut.mp4@0.00s#0", "cut.mp4@1.00s#0"]
+    assert len(rows) < 10
