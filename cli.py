@@ -269,6 +269,8 @@ def _annotate_clip(clip: Path, out: Path, annotator: Any) -> None:
         with Tracker("annotate", "frames") as tracker:
             summary = annotate_clip(clip, out, annotator, lambda status: tracker.advance())
     _say(f"{summary.with_aus} of {summary.frames} frames have AUs; wrote {out}")
+    if summary.problem:
+        _say(f"{clip} was not read to its end: {summary.problem}", err=True)
 
 
 def _annotator(kind: str, shards: Path, labels: Path | None, options: dict[str, Any]) -> Any:

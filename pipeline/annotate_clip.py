@@ -1,7 +1,7 @@
 """A clip to a CSV of its AUs, a row a frame, with the columns of OpenFace's FeatureExtraction."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import clips, cutting
@@ -22,6 +22,8 @@ class ClipSummary:
 
     frames: int
     with_aus: int
+    problem: str | None = None
+    """Why the clip could not be read to its end, if it could not."""
 
 
 def annotate_clip(
@@ -37,17 +39,18 @@ def annotate_clip(
     NothingUsable where the clip cannot be read; where no frame has AUs, with the CSV written.
     """
     lines = [", ".join(_HEADER)]
-    try:
-        for batch in batched(_faces(clip), annotator.batch):
-            crops = [crop for _, crop in batch if crop is not None]
-            readings = iter(annotator.read(crops) if crops else [])
-            for frame, crop in batch:
-                reading = Reading(None, error="no face") if crop is None else next(readings)
-                lines.append(_line(frame, reading))
-                on_frame("ok" if reading.aus is not None else "no_aus")
-    except UnreadableImage as reason:
-        raise NothingUsable(f"{clip} cannot be read: {reason}.") from reason
-    return _write("\n".join(lines) + "\n", out, clip)
+    problems: list[str] = []
+    for batch in batched(_faces(clip, problems), annotator.batch):
+        crops = [crop for _, crop in batch if crop is not None]
+        readings = iter(annotator.read(crops) if crops else [])
+        for frame, crop in batch:
+            reading = Reading(None, error="no face") if crop is None else next(readings)
+            lines.append(_line(frame, reading))
+            on_frame("ok" if reading.aus is not None else "no_aus")
+    if len(lines) == 1:
+        raise NothingUsable(f"{clip} cannot be read: {'; '.join(problems)}.")
+    summary = _write("\n".join(lines) + "\n", out, clip)
+    return replace(summary, problem="; ".join(problems) or None)
 
 
 def openface_clip(clip: Path, out: Path, openface: OpenFace) -> ClipSummary:
@@ -69,16 +72,19 @@ def _write(text: str, out: Path, clip: Path) -> ClipSummary:
     return ClipSummary(len(rows), with_aus)
 
 
-def _faces(clip: Path) -> Iterator[tuple[clips.Frame, Crop | None]]:
-    """The frames, each with the crop of its largest face, if there is one."""
-    for frame in clips.frames(clip):
-        faces = cutting.cut_faces_of(frame.picture).faces
-        if not faces:
-            yield frame, None
-            continue
-        left, top, right, bottom = faces[0].box.as_list()
-        key = f"{clip}#{frame.index}"
-        yield frame, Crop(key, str(clip), faces[0].jpeg, (left, top, right, bottom))
+def _faces(clip: Path, problems: list[str]) -> Iterator[tuple[clips.Frame, Crop | None]]:
+    """The frames that can be read, each with the crop of its largest face, if there is one."""
+    try:
+        for frame in clips.frames(clip):
+            faces = cutting.cut_faces_of(frame.picture).faces
+            if not faces:
+                yield frame, None
+                continue
+            left, top, right, bottom = faces[0].box.as_list()
+            key = f"{clip}#{frame.index}"
+            yield frame, Crop(key, str(clip), faces[0].jpeg, (left, top, right, bottom))
+    except UnreadableImage as reason:
+        problems.append(str(reason))
 
 
 def _line(frame: clips.Frame, reading: Reading) -> str:

@@ -6,6 +6,7 @@ until each crop has an answer or has failed alone.
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -29,8 +30,6 @@ _BATCH = 1000
 _LEAST_BATCH = 400
 _IN_HAND = 4000
 _DETAILS = "_of_details.txt"
-# So many crops before a run's end, the next may start: its first seconds are spent waiting.
-_TAIL = 100
 # Three crops that fail one by one, and not one answered: it is not the crops.
 _LONE_FAILURES = 3
 # A broad smile. Any OpenFace that works sees it.
@@ -50,13 +49,29 @@ class _Run:
 
 
 class _Slot:
-    """One of the runs that may work at once; taken until it is free."""
+    """One of the runs that may work at once. The next may start as long before this one's end as
+    this one took to start, which is spent waiting."""
 
-    def __init__(self, slots: threading.Semaphore) -> None:
+    def __init__(self, slots: threading.Semaphore, pictures: int) -> None:
         slots.acquire()
         self._slots: threading.Semaphore | None = slots
+        self._pictures = pictures
+        self._taken = time.monotonic()
+        self._first: tuple[float, int] | None = None
+
+    def look(self, begun: int) -> None:
+        """Take note of how many pictures are begun by now."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now, begun
+            return
+        first, begun_then = self._first
+        pace = (now - first) / max(1, begun - begun_then)
+        if (self._pictures - begun) * pace <= first - self._taken:
+            self.free()
 
     def free(self) -> None:
+        """Let the next one start."""
         if self._slots is not None:
             self._slots.release()
         self._slots = None
@@ -205,13 +220,11 @@ class OpenFace:
                 return _Run(readings, set(), None)
             if not is_probe:
                 self.check()
-            slot = _Slot(self._slots)
+            slot = _Slot(self._slots, len(sizes))
 
             def on_look(written: set[str]) -> None:
                 _make_room(inputs, written)
-                begun = sum(name.endswith(_DETAILS) for name in written)
-                if begun >= len(sizes) - min(_TAIL, len(sizes) // 10):
-                    slot.free()
+                slot.look(sum(name.endswith(_DETAILS) for name in written))
 
             try:
                 failure = self.program.execute(

@@ -331,7 +331,7 @@ def test_batches_share_the_work_out(faces: int, most: int, workers: int, size: i
 
 
 def write_clip(path: Path, pictures: list[np.ndarray]) -> None:
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.height, stream.width = pictures[0].shape[:2]
         stream.bit_rate = 4_000_000
@@ -340,12 +340,13 @@ def write_clip(path: Path, pictures: list[np.ndarray]) -> None:
         container.mux(stream.encode())
 
 
+class Reader(Fake):
+    def read(self, crops: Sequence[Crop]) -> list[Reading]:
+        return [Reading(np.full(COUNT, 1.25, np.float32), 0.9) for _ in crops]
+
+
 def test_a_clip_becomes_a_csv_like_openfaces(tmp_path: Path, astronaut: np.ndarray) -> None:
     """Two frames with the face, one without, and one with."""
-
-    class Reader(Fake):
-        def read(self, crops: Sequence[Crop]) -> list[Reading]:
-            return [Reading(np.full(COUNT, 1.25, np.float32), 0.9) for _ in crops]
 
     face = np.ascontiguousarray(astronaut[:256, :320])
     clip, out = tmp_path / "clip.mp4", tmp_path / "aus" / "clip.csv"
@@ -371,6 +372,17 @@ def test_a_clip_without_a_face_is_told_apart(tmp_path: Path) -> None:
     with pytest.raises(NothingUsable, match="No face was read in the 3 frames"):
         annotate_clip(tmp_path / "clip.mp4", tmp_path / "clip.csv", Fake())
     assert [row.success for row in read_csv(tmp_path / "clip.csv")] == [False] * 3
+
+
+def test_a_clip_that_breaks_off_keeps_its_frames(tmp_path: Path, astronaut: np.ndarray) -> None:
+    clip = tmp_path / "clip.mp4"
+    write_clip(clip, [np.ascontiguousarray(astronaut[:256, :320])] * 30)
+    whole = annotate_clip(clip, tmp_path / "clip.csv", Reader())
+    assert (whole.frames, whole.problem) == (30, None)
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    summary = annotate_clip(clip, tmp_path / "clip.csv", Reader())
+    assert 5 < summary.frames == summary.with_aus < 30 and summary.problem
+    assert len(read_csv(tmp_path / "clip.csv")) == summary.frames
 
 
 def test_what_is_no_clip_says_so(tmp_path: Path) -> None:
