@@ -6,7 +6,6 @@ until each crop has an answer or has failed alone.
 
 import shutil
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from .annotate import Crop, Reading
 from .openface_crops import MOST_BYTES, divide_by_room, reading_of, write_pictures
 from .openface_csv import MIN_CONFIDENCE, BadCsv, read_csv
 from .openface_program import Failure, Program, find_program
+from .slots import Slot
 
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
@@ -46,35 +46,6 @@ class _Run:
     begun: set[int]
     """The pictures it wrote anything about."""
     failure: Failure | None
-
-
-class _Slot:
-    """One of the runs that may work at once. The next may start as long before this one's end as
-    this one took to start, which is spent waiting."""
-
-    def __init__(self, slots: threading.Semaphore, pictures: int) -> None:
-        slots.acquire()
-        self._slots: threading.Semaphore | None = slots
-        self._pictures = pictures
-        self._taken = time.monotonic()
-        self._first: tuple[float, int] | None = None
-
-    def look(self, begun: int) -> None:
-        """Take note of how many pictures are begun by now."""
-        now = time.monotonic()
-        if self._first is None:
-            self._first = now, begun
-            return
-        first, begun_then = self._first
-        pace = (now - first) / max(1, begun - begun_then)
-        if (self._pictures - begun) * pace <= first - self._taken:
-            self.free()
-
-    def free(self) -> None:
-        """Let the next one start."""
-        if self._slots is not None:
-            self._slots.release()
-        self._slots = None
 
 
 class OpenFace:
@@ -220,7 +191,7 @@ class OpenFace:
                 return _Run(readings, set(), None)
             if not is_probe:
                 self.check()
-            slot = _Slot(self._slots, len(sizes))
+            slot = Slot(self._slots, len(sizes))
 
             def on_look(written: set[str]) -> None:
                 _make_room(inputs, written)
