@@ -3,10 +3,13 @@
 Each command imports its work when it runs, so that `ganim --help` needs neither torch nor dlib.
 """
 
+import contextlib
+import os
+import signal
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,10 @@ import click
 from . import __version__
 from .pipeline.action_units import EXPRESSIONS, expression_edits, parse_edit, usage
 from .pipeline.errors import GanimError, NothingUsable, WrongUse
+from .pipeline.files import address
 from .pipeline.progress import Tracker
 
+_CLUSTER = 16
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 REPORT = "report.html"
@@ -53,8 +58,20 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--src", type=FOLDER, required=True, help="Folder of photographs, searched deeply.")
-@click.option("--out", type=FOLDER, default=Path("shards"), help="Folder for the shards.")
+@click.option(
+    "--src",
+    type=address,
+    required=True,
+    metavar="FOLDER",
+    help="Photographs and clips, searched deeply; a folder, or an address such as s3://bucket/raw.",
+)
+@click.option(
+    "--out",
+    type=address,
+    default="shards",
+    metavar="FOLDER",
+    help="For the shards; a folder or an address.",
+)
 @click.option("--size", type=click.IntRange(min=64), default=128, help="Side of the crops, px.")
 @click.option(
     "--margin",
@@ -63,43 +80,77 @@ def main() -> None:
     help="Margin around the HOG box, each side, as a share of it.",
 )
 @click.option(
+    "--faces",
+    type=click.Choice(["largest", "all"]),
+    default="largest",
+    help="Which faces of a photograph.",
+)
+@click.option(
+    "--min-face", type=click.IntRange(min=0), default=0, help="Narrowest HOG box that is used, px."
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.01),
+    default=1.0,
+    help="Of clips, one frame in so many seconds.",
+)
+@click.option(
     "--test-fraction",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.1,
-    help="Share of the photographs set apart.",
+    help="Share of the photographs and clips set apart.",
+)
+@click.option("--update", is_flag=True, help="Add files that came after the set was complete.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Make the set anew; the old one stands until the new is complete.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; all cores by default.")
+@click.option("--scheduler", metavar="ADDRESS", help="A Dask cluster's, such as tcp://host:8786.")
 def prepare(
-    src: Path, out: Path, size: int, margin: float, test_fraction: float, workers: int | None
+    src: Path,
+    out: Path,
+    update: bool,
+    overwrite: bool,
+    workers: int | None,
+    scheduler: str | None,
+    **options: Any,
 ) -> None:
-    """Photographs to face crops in Parquet shards.
+    """Photographs and clips to face crops in Parquet shards.
 
-    The main face of each photograph is found by HOG, cut and written; a photograph without a
-    usable face becomes a row with the reason. Run again to go on after a stop.
+    Faces are found by HOG, cut and written; a photograph without a usable face becomes a row with
+    the reason. Run again to go on after a stop.
     """
     from .pipeline.prepare import PrepareSettings
     from .pipeline.prepare import prepare as run
 
-    settings = PrepareSettings(size=size, margin=margin, test_fraction=test_fraction)
+    settings = PrepareSettings(**options)
     seen: Counter[str] = Counter()
-    with Tracker("prepare", "photographs") as tracker:
+    with Tracker("prepare", "files") as tracker:
 
-        def on_photograph(status: str) -> None:
-            seen[status] += 1
+        def on_file(statuses: Sequence[str]) -> None:
+            seen.update(statuses)
             tracker.advance(note=_failures(seen))
 
         with _report_after(out):
-            summary = run(src, out, settings, workers, tracker.start, on_photograph)
-    _say(f"{summary.found} photographs in {src}, {summary.skipped} of them done before")
-    for status, count in sorted(summary.counts.items()):
+            summary = run(
+                src, out, settings, workers, scheduler, overwrite, update, tracker.start, on_file
+            )
+    _say(f"{summary.found} photographs and clips in {src}, {summary.skipped} of them done before")
+    for status, count in summary.counts.items():
         _say(f"  {status:<12} {count}")
     if summary.other_files:
-        _say(f"  {summary.other_files} files passed over: no picture by their name")
+        _say(f"  {summary.other_files} files passed over: no picture or clip by their name")
+    if summary.closed_folders:
+        _say(f"  {summary.closed_folders} folders passed over: they may not be listed")
+    if summary.new:
+        _say(f"{summary.new} of them are new since the set was complete. Add them with --update.")
     _say(f"Shards are in {out}; look at {out / REPORT}. Next: ganim annotate {out}")
 
 
 @main.command()
-@click.argument("shards", type=FOLDER, default=Path("shards"))
+@click.argument("shards", type=address, default="shards")
 def inspect(shards: Path) -> None:
     """Figures of SHARDS, and the same with faces in SHARDS/report.html.
 
@@ -115,7 +166,7 @@ def inspect(shards: Path) -> None:
     _say(f"Look at {write_report(figures)}")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _report_after(shards: Path) -> Iterator[None]:
     """Write the report of the shards when the work on them has ended, usable or not."""
     from .pipeline.figures import read_figures
@@ -130,7 +181,7 @@ def _report_after(shards: Path) -> Iterator[None]:
 
 
 @main.command()
-@click.argument("shards", type=FOLDER, default=Path("shards"))
+@click.argument("shards", type=address, default="shards")
 @click.option(
     "--annotator",
     "kind",
@@ -141,21 +192,76 @@ def _report_after(shards: Path) -> Iterator[None]:
 @click.option("--labels", type=click.Path(path_type=Path), help="AUs that already exist.")
 @click.option("--runtime", type=click.Choice(["docker", "podman"]), help="Container runtime.")
 @click.option("--image", default="algebr/openface:latest", help="OpenFace's image.")
+@click.option("--pull", is_flag=True, help="Download the image if it is not here.")
 @click.option("--image-program", help="Path of FaceLandmarkImg inside the image.")
 @click.option("--program", type=FILE, help="A FaceLandmarkImg on this machine; no container then.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="OpenFaces at once; all cores by default."
+)
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="A Dask cluster's, whose machines run OpenFace."
+)
+@click.option(
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    default=0.7,
+    help="Faces that OpenFace is less sure of get a reason, no AUs.",
+)
 @click.option("--overwrite", is_flag=True, help="Do every face again.")
+@click.option(
+    "--redo-below",
+    type=click.FloatRange(0, 1),
+    help="Do faces again that have less confidence, or no AUs.",
+)
+@click.option("--out", type=FILE, help="The CSV of a clip.  [default: CLIP.csv]")
 def annotate(
-    shards: Path, kind: str, labels: Path | None, overwrite: bool, **openface: Any
+    shards: Path,
+    kind: str,
+    labels: Path | None,
+    overwrite: bool,
+    redo_below: float | None,
+    out: Path | None,
+    scheduler: str | None,
+    **openface: Any,
 ) -> None:
-    """Fill in the 17 action units of every face in SHARDS.
+    """Fill in the 17 action units of every face in SHARDS, or of every frame of a clip.
 
     labels reads a folder of OpenFace CSVs, a table (.parquet, .csv) with a column `photo`, or
-    the original project's aus_openface.pkl. Run again to go on after a stop.
+    the original project's aus_openface.pkl. Run again to go on after a stop. Of a clip, the
+    largest face of every frame is written to a CSV with OpenFace's columns.
     """
-    from .pipeline.annotate import annotate as run
-
+    if overwrite and redo_below is not None:
+        raise WrongUse("--overwrite does every face again, --redo-below some: name one of them.")
+    if out is not None and shards.is_dir():
+        raise WrongUse(f"--out is for clips; the AUs of {shards} are written into its shards.")
+    if shards.suffix and not shards.exists():
+        raise WrongUse(f"{shards} is not there. Name a clip, or a folder of shards.")
+    if scheduler is not None and openface["workers"] is not None:
+        raise WrongUse("--workers counts OpenFaces here, --scheduler has its own: give one.")
     annotator = _annotator(kind, shards, labels, openface)
     _say(f"Annotating with {annotator.name}", err=True)
+    with _stopped_by_signals():
+        if shards.is_file():
+            _annotate_clip(shards, out or shards.with_suffix(".csv"), annotator)
+        else:
+            _annotate_shards(shards, annotator, scheduler, overwrite, redo_below)
+
+
+def _annotate_shards(
+    shards: Path, annotator: Any, scheduler: str | None, overwrite: bool, redo_below: float | None
+) -> None:
+    from .pipeline.annotate import annotate as annotate_shards
+    from .pipeline.annotate import in_turn, on_cluster
+    from .pipeline.openface import OpenFace
+
+    openface = annotator if isinstance(annotator, OpenFace) else None
+    workers = openface.workers if openface else 1
+    run: Any = openface.run if openface else in_turn
+    if scheduler is not None:
+        if openface is None:
+            raise WrongUse(f"--scheduler is for OpenFace; {annotator.name} works on this machine.")
+        # How many there are may change; batches are as for many.
+        workers, openface.workers, run = _CLUSTER, 1, partial(on_cluster, scheduler)
     seen: Counter[str] = Counter()
     with Tracker("annotate", "faces") as tracker:
 
@@ -164,15 +270,44 @@ def annotate(
             tracker.advance(note=_failures(seen))
 
         with _report_after(shards):
-            summary = run(shards, annotator, overwrite, tracker.start, on_face)
+            summary = annotate_shards(
+                shards,
+                annotator,
+                overwrite,
+                redo_below,
+                workers,
+                run,
+                tracker.start,
+                on_face,
+            )
     _say(
         f"{summary.annotated} faces have AUs, {summary.failed} have a reason why not; "
         f"{summary.skipped} were done before"
     )
+    if summary.read:
+        speed = f"{summary.read} faces in {summary.seconds:.1f} s, {summary.rate:.1f} a second"
+        if openface and scheduler is None:
+            share = 1 - openface.seconds_reading / (summary.seconds * workers)
+            speed += f"; {max(0.0, share):.1%} of the time OpenFace looked at none"
+        _say(speed)
     _say(f"Look at {shards / REPORT}. Next: ganim train {shards}")
 
 
-def _annotator(kind: str, shards: Path, labels: Path | None, openface: dict[str, Any]) -> Any:
+def _annotate_clip(clip: Path, out: Path, annotator: Any) -> None:
+    from .pipeline.annotate_clip import annotate_clip, openface_clip
+    from .pipeline.openface import OpenFace
+
+    if isinstance(annotator, OpenFace):
+        summary = openface_clip(clip, out, annotator)
+    else:
+        with Tracker("annotate", "frames") as tracker:
+            summary = annotate_clip(clip, out, annotator, lambda status: tracker.advance())
+    _say(f"{summary.with_aus} of {summary.frames} frames have AUs; wrote {out}")
+    if summary.problem:
+        _say(f"{clip} was not read to its end: {summary.problem}", err=True)
+
+
+def _annotator(kind: str, shards: Path, labels: Path | None, options: dict[str, Any]) -> Any:
     """The annotator that was asked for; for `auto`, OpenFace if it is here."""
     from .pipeline.shards import read_column
 
@@ -181,20 +316,41 @@ def _annotator(kind: str, shards: Path, labels: Path | None, openface: dict[str,
     if labels is not None:
         from .pipeline.labels import Labels
 
-        return Labels.load(labels, read_column(shards, "source"))
+        if shards.is_file():
+            raise WrongUse("--labels are of photographs. A clip is read by openface or estimator.")
+        sources = read_column(shards, "source")
+        return Labels.load(labels, sources, options["min_confidence"])
     if kind != "estimator":
         from .pipeline.openface import find_openface
 
+        options["workers"] = options["workers"] or len(os.sched_getaffinity(0))
         try:
-            return find_openface(**{k: v for k, v in openface.items() if v is not None})
+            openface = find_openface(**{k: v for k, v in options.items() if v is not None})
+            if shards.is_file():
+                openface.check_clips()
+            return openface
         except WrongUse as reason:
             # Someone who names a program or runtime wants that one, not a substitute.
-            if kind == "openface" or openface["program"] or openface["runtime"]:
+            if kind == "openface" or options["program"] or options["runtime"] or options["pull"]:
                 raise
             _say(f"No OpenFace here, so the estimator reads the AUs. ({reason})", err=True)
     from .model.readers import EstimatorAnnotator
 
     return EstimatorAnnotator()
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the work as Ctrl-C does: tidily."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _say(text: str, err: bool = False) -> None:

@@ -36,7 +36,7 @@ class Cuts:
 
 
 def cut_faces(
-    photograph: Path,
+    file: Path | bytes,
     size: int = faces.CROP_SIZE,
     margin: float = faces.MARGIN,
     most: int | None = 1,
@@ -44,9 +44,9 @@ def cut_faces(
 ) -> Cuts:
     """The `most` largest faces (None: all) whose HOG box is at least `min_face` px wide.
 
-    Raises images.UnreadableImage or images.TooLarge.
+    file: a photograph, as its path or its bytes. Raises images.UnreadableImage or images.TooLarge.
     """
-    return cut_faces_of(images.read_image(photograph), size, margin, most, min_face)
+    return cut_faces_of(images.read_image(file), size, margin, most, min_face)
 
 
 def cut_faces_of(

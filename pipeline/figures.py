@@ -25,7 +25,6 @@ _FACE = ["box", "crop", "detection_score", *COLUMNS, "au_confidence", "annotator
 _STATUS = pd.CategoricalDtype([shards.OK, shards.NO_AUS])
 _SPLIT = pd.CategoricalDtype(list(shards.SPLITS))
 _MOST_REASONS = 1000
-_DUPLICATE = "duplicate"
 
 
 @dataclass(frozen=True)
@@ -216,7 +215,9 @@ def _add_reasons(reasons: dict[tuple[str, str], Reason], failed: pd.DataFrame) -
         failed["status"], failed["error"], failed["source"], strict=True
     ):
         # The reason of a duplicate names its twin, so that no two are the same.
-        kind = status if status == _DUPLICATE else re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "0", text)
+        kind = (
+            status if status == shards.DUPLICATE else re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "0", text)
+        )
         if len(reasons) >= _MOST_REASONS and (status, kind) not in reasons:
             kind, text = "", "other reasons"
         earlier = reasons.get((status, kind))

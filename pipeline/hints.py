@@ -38,8 +38,8 @@ def _photographs(figures: Figures) -> Iterator[Hint]:
         shards.NO_FACE: (0.2, "gave no face: are they portraits, upright, of 80 px or more?"),
         shards.UNREADABLE: (0.02, "cannot be read: see the reasons below."),
         shards.TOO_LARGE: (0.02, "are too large to be read: shrink them first."),
-        "too_small": (0.2, "show only faces that are smaller than --min-face."),
-        "duplicate": (0.2, "are there more than once; each was taken once."),
+        shards.TOO_SMALL: (0.2, "show only faces that are smaller than --min-face."),
+        shards.DUPLICATE: (0.2, "are there more than once; each was taken once."),
     }
     for status, (limit, text) in says.items():
         if shares.get(status, 0) > limit:

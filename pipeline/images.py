@@ -1,5 +1,6 @@
 """Any picture file to an upright 8-bit RGB array, or a reason why not."""
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,19 +41,20 @@ class TooLarge(UnreadableImage):
     """The picture has more than MAX_PIXELS pixels."""
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Read a picture file, upright: (height, width, 3) uint8, RGB.
+def read_image(file: Path | bytes) -> np.ndarray:
+    """Read a picture, upright, from its path or its bytes: (height, width, 3) uint8, RGB.
 
     EXIF rotation is applied, 16 bits become 8, transparency is laid over white, and of an
     animation the first frame is taken. Raises UnreadableImage or TooLarge.
     """
     try:
-        if path.stat().st_size == 0:
+        content = io.BytesIO(file) if isinstance(file, bytes) else file
+        if (len(file) if isinstance(file, bytes) else file.stat().st_size) == 0:
             raise UnreadableImage("the file is empty")
         with warnings.catch_warnings(), _no_half_pictures():
             # Pillow warns at its own, lower limit; ours is checked below, before decoding.
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as picture:
+            with Image.open(content, formats=_FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise TooLarge(_too_large(picture.width, picture.height))
                 picture.load()

@@ -1,132 +1,110 @@
 """AUs by OpenFace 2.0: the annotator that runs it over batches of crops.
 
-OpenFace needs a large face: a crop is padded by a quarter of its side all round and enlarged
-twice (measured on 128 px crops: mean Pearson r 0.969 against the full photograph, 0.910 without).
-It runs once a batch, in a container without network or as a local program. One picture can end
-or hang a whole run, so what a run left unanswered is divided and run again, until each crop has
-an answer or has failed alone.
+One picture can end or hang a whole run, so what a run left unanswered is divided and run again,
+until each crop has an answer or has failed alone.
 """
 
-import contextlib
-import json
-import os
-import re
 import shutil
-import signal
-import subprocess
-import tempfile
-import uuid
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, TypeVar
 
-import cv2
-import numpy as np
-
+from . import workspace
+from .action_units import NUMBERS
 from .annotate import Crop, Reading
-from .errors import WrongUse
-from .openface_csv import MIN_CONFIDENCE, BadCsv, FoundFace, pick_face, read_csv, to_reading
+from .openface_crops import MOST_BYTES, divide_by_room, reading_of, write_pictures
+from .openface_csv import MIN_CONFIDENCE, BadCsv, read_csv
+from .openface_program import Failure, Program, find_program
+from .slots import Slot
 
-IMAGE = "algebr/openface:latest"
-IMAGE_PROGRAM = "/home/openface-build/build/bin/FaceLandmarkImg"
-RUNTIMES = ("docker", "podman")
+Batch = TypeVar("Batch")
+Result = TypeVar("Result")
 
-_PADDING = 0.25
-_ENLARGEMENT = 2
-_FLAGS = ("-aus", "-2Dfp")
+_ARGUMENTS = ["-fdir", "{in}", "-aus", "-2Dfp", "-out_dir", "{out}"]
+# To start costs 0.4 s for the models and about 0.5 s for a container, a crop 25 ms.
+_BATCH = 1000
+_LEAST_BATCH = 400
+_IN_HAND = 4000
+_DETAILS = "_of_details.txt"
 # Three crops that fail one by one, and not one answered: it is not the crops.
 _LONE_FAILURES = 3
+# A broad smile. Any OpenFace that works sees it.
+_PROBE = Path(__file__).with_name("probe.jpg")
+_PROBE_AU12 = 0.5
+_PROBE_CONFIDENCE = 0.5
 
 
 @dataclass(frozen=True)
-class Program:
-    """FaceLandmarkImg, on this machine or in a container's image."""
+class _Run:
+    """What one run of OpenFace left behind."""
 
-    label: str
-    """What it is, for the rows and for messages."""
-    path: str
-    runtime: str | None = None
-    """docker or podman; None for a program on this machine."""
-    image: str = ""
-    options: tuple[str, ...] = ()
-    """Whose files the container writes."""
-    mount: str = ""
-    """How folders are mounted, beyond ro and rw."""
-
-    def command(self, inputs: Path, outputs: Path, run: str) -> list[str]:
-        """The command line over a folder; `run` names the container."""
-        if self.runtime is None:
-            return [self.path, "-fdir", str(inputs), *_FLAGS, "-out_dir", str(outputs)]
-        return [
-            *(self.runtime, "run", "--rm", "--name", run, *self.options),
-            *("--network", "none", "--read-only", "--tmpfs", "/tmp"),
-            *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-            *("--pids-limit", "256", "--memory", "4g"),
-            *("-v", f"{inputs}:/input:ro{self.mount}", "-v", f"{outputs}:/output:rw{self.mount}"),
-            *("--entrypoint", self.path, self.image),
-            *("-fdir", "/input", *_FLAGS, "-out_dir", "/output"),
-        ]
-
-    def execute(self, inputs: Path, outputs: Path, seconds: float) -> str | None:
-        """Run over a folder, stopped after `seconds`; the reason if it did not reach its end.
-
-        Raises WrongUse where the container or the program cannot be started at all.
-        """
-        run = f"ganim-openface-{uuid.uuid4().hex[:12]}"
-        with tempfile.TemporaryFile() as log:
-            try:
-                process = subprocess.Popen(
-                    self.command(inputs, outputs, run),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C reaches us alone, and we stop it
-                )
-            except OSError as error:
-                raise self.broken("to start", str(error.strerror)) from error
-            try:
-                status = process.wait(seconds)
-            except subprocess.TimeoutExpired:
-                return f"it did not end within {seconds:g} s"
-            finally:
-                if process.poll() is None:
-                    if self.runtime is not None:
-                        _ask([self.runtime, "rm", "--force", run])
-                    with contextlib.suppress(ProcessLookupError, PermissionError):
-                        os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-            log.seek(0)
-            said = _telling_line(log.read().decode(errors="replace"))
-        if status in (125, 126, 127):  # so say docker, podman and the shell
-            raise self.broken("to start", said)
-        if status != 0:
-            return f"exit status {status}, {said}"
-        return None if any(outputs.iterdir()) else f"it wrote nothing, {said}"
-
-    def broken(self, where: str, failure: str) -> WrongUse:
-        """The error for an OpenFace that does not work."""
-        return WrongUse(
-            f"OpenFace ({self.label}) fails {where}: {failure}. Mend this installation of "
-            "OpenFace, or name another image or program."
-        )
+    readings: dict[int, Reading]
+    begun: set[int]
+    """The pictures it wrote anything about."""
+    failure: Failure | None
 
 
-@dataclass(frozen=True)
 class OpenFace:
     """The annotator that runs OpenFace. `find_openface` makes one."""
 
-    program: Program
-    min_confidence: float = MIN_CONFIDENCE
-    """Faces read with less (0-1) get an error in place of AUs."""
-    patience: float = 60.0
-    """Seconds a run may take to start."""
-    patience_per_crop: float = 2.0
-    """Seconds it may take more for each crop: eighty times what one takes."""
-    batch: int = 256
+    def __init__(
+        self,
+        program: Program,
+        min_confidence: float = MIN_CONFIDENCE,
+        workers: int = 1,
+        silence: float = 60.0,
+    ) -> None:
+        """min_confidence: faces read with less (0-1) get an error in place of AUs.
+        workers: runs at once. silence: seconds without a new answer after which a run hangs.
+        """
+        self.program = program
+        self.min_confidence = min_confidence
+        self.workers = workers
+        self.silence = silence
+        # A crop's picture has 0.4 MB, and each worker has two batches in hand.
+        self.batch = max(_LEAST_BATCH, min(_BATCH, _IN_HAND // workers))
+        self.seconds_reading = 0.0
+        """How long OpenFace looked at pictures, over all runs; its start is not counted."""
+        self._works = False
+        self._lock = threading.RLock()
+        self._slots = threading.BoundedSemaphore(workers)
+        self._stop = threading.Event()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _here, (self.program, self.min_confidence, self.workers, self.silence)
 
     @property
     def name(self) -> str:
         return f"openface {self.program.label}"
+
+    def run(
+        self, read: Callable[[Batch], Result], batches: Iterable[Batch]
+    ) -> Generator[tuple[Batch, Result], None, None]:
+        """Apply `read`, which calls our own, to batches; yield as results come.
+
+        Each worker has two batches in hand: the pictures of one are written, and the answers of
+        the one before read, while the other is looked at. When the caller stops, so do all runs.
+        """
+        waiting: dict[Future[Result], Batch] = {}
+        try:
+            in_hand = 2 * self.workers
+            with ThreadPoolExecutor(in_hand) as pool:
+                try:
+                    for batch in batches:
+                        waiting[pool.submit(read, batch)] = batch
+                        if len(waiting) == in_hand:
+                            yield from _finished(waiting)
+                    while waiting:
+                        yield from _finished(waiting)
+                except BaseException:
+                    self._stop.set()
+                    raise
+        finally:
+            self._stop.clear()
 
     def read(self, crops: Sequence[Crop]) -> list[Reading]:
         """One reading a crop, in order.
@@ -134,181 +112,159 @@ class OpenFace:
         A crop that OpenFace finds no face in, is unsure of or fails on is a reading with an
         error. Raises WrongUse where OpenFace itself does not work.
         """
-        enlarged = {index: _enlarge(crop.image) for index, crop in enumerate(crops)}
-        pictures = {index: picture for index, picture in enlarged.items() if picture is not None}
-        unreadable = Reading(None, error="the crop is no readable picture")
-        readings = self._read_pictures(pictures)
-        return [readings.get(index, unreadable) for index in enlarged]
-
-    def _read_pictures(self, pictures: Mapping[int, np.ndarray]) -> dict[int, Reading]:
         answers: dict[int, Reading] = {}
         failed: dict[int, Reading] = {}
-        program_works = False
-        queue = [list(pictures)] if pictures else []
+        queue = [(lot, True) for lot in divide_by_room(crops)]
         while queue:
-            indices = queue.pop()
-            readings, begun, failure = self._run({index: pictures[index] for index in indices})
-            answers |= readings
-            if failure is None:
+            indices, retry = queue.pop()
+            run = self._run({index: crops[index] for index in indices})
+            answers |= run.readings
+            left = [index for index in indices if index not in run.readings]
+            if run.failure is None or not left:
                 continue
-            if not answers and not program_works:
-                self._check_program()
-                program_works = True
-            left = [index for index in indices if index not in readings]
-            if left != indices or len(left) > 1:
-                queue += _divide(left, begun)
-                continue
-            failed[left[0]] = Reading(None, error=f"OpenFace fails on this crop: {failure}")
-            if len(failed) == _LONE_FAILURES and not answers:
-                raise self.program.broken("on one crop after the other", failure)
-        return answers | failed
+            if run.failure.sudden and retry:
+                queue.append((left, False))
+            elif len(indices) > 1:
+                queue += [(lot, False) for lot in _divide(left, run.begun)]
+            else:
+                reason = f"OpenFace fails on this crop: {run.failure.reason}"
+                failed[left[0]] = Reading(None, error=reason)
+                if len(failed) == _LONE_FAILURES and not answers:
+                    raise self.program.broken("on one crop after the other", run.failure.reason)
+        return [(answers | failed)[index] for index in range(len(crops))]
 
-    def _check_program(self) -> None:
-        """Raise WrongUse unless OpenFace can deal with a black picture."""
-        _, _, failure = self._run({0: np.zeros((192, 192, 3), np.uint8)})
-        if failure is not None:
-            raise self.program.broken("even on an empty picture", failure)
+    def check(self) -> None:
+        """Raise WrongUse unless OpenFace reads a small known picture as it should; once."""
+        with self._lock:
+            if self._works:
+                return
+            probe = Crop("probe", "probe.jpg", _PROBE.read_bytes(), (0, 0, 98, 98))
+            run = self._run({0: probe}, is_probe=True)
+            if run.failure is not None:
+                raise self.program.broken("on a picture it should know", run.failure.reason)
+            reading = run.readings[0]
+            if reading.aus is None:
+                raise self.program.broken("on a picture it should know", f"{reading.error}.")
+            if reading.aus[NUMBERS.index(12)] < _PROBE_AU12:
+                raise self.program.broken("on a picture it should know", "it sees no smile there.")
+            self._works = True
 
-    def _run(
-        self, pictures: Mapping[int, np.ndarray]
-    ) -> tuple[dict[int, Reading], set[int], str | None]:
-        """OpenFace once over some pictures, as files named by their index.
+    def check_clips(self) -> None:
+        """Raise WrongUse unless FeatureExtraction is there, beside FaceLandmarkImg."""
+        with workspace.workspace() as folder:
+            _in_and_out(folder)
+            program = self.program.beside("FeatureExtraction")
+            program.execute(["-out_dir", "{out}"], folder, self.silence, self._stop)
 
-        Returns the readings, the pictures it wrote anything about, and the reason if it did not
-        reach its end. If it did, every picture has a reading. If not, only those with a CSV:
-        OpenFace opens `_of_details.txt` before it looks at a picture.
+    def read_clip(self, clip: Path, silence: float = 600.0) -> str:
+        """The CSV of a clip, a row a frame, as FeatureExtraction writes it: late, in large parts.
+
+        Raises BadCsv with the reason where it could not read the clip, and WrongUse where there
+        is no FeatureExtraction beside FaceLandmarkImg.
         """
-        with tempfile.TemporaryDirectory(
-            prefix="ganim-openface-", ignore_cleanup_errors=True
-        ) as folder:
-            inputs, outputs = Path(folder, "in"), Path(folder, "out")
-            try:
-                inputs.mkdir()
-                outputs.mkdir()
-                for index, picture in pictures.items():
-                    encoded = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
-                    (inputs / f"{index:05d}.png").write_bytes(encoded.tobytes())
-            except OSError as error:
-                raise WrongUse(
-                    f"The crops cannot be written to {folder}: {error.strerror}. Make room there, "
-                    "or set TMPDIR to another folder."
-                ) from error
-            seconds = self.patience + self.patience_per_crop * len(pictures)
-            failure = self.program.execute(inputs, outputs, seconds)
-            written = {path.name[:5] for path in outputs.iterdir()}
-            begun = {index for index in pictures if f"{index:05d}" in written}
-            readings = {}
-            for index, picture in pictures.items():
-                path = outputs / f"{index:05d}.csv"
-                try:
-                    if path.exists():
-                        readings[index] = self._reading(read_csv(path), picture)
-                    elif failure is None:
-                        found = "found no face in the crop" if index in begun else "left it out"
-                        readings[index] = Reading(None, error=f"OpenFace {found}")
-                except BadCsv as reason:
-                    if failure is None:
-                        readings[index] = Reading(None, error=str(reason))
-            return readings, begun, failure
+        with workspace.workspace() as folder:
+            inputs, outputs = _in_and_out(folder)
+            # A name of our own: theirs may hold what a command line or a mount would misread.
+            name = f"clip{clip.suffix}"
+            shutil.copyfile(clip, inputs / name)
+            arguments = ["-f", f"{{in}}/{name}", "-aus", "-out_dir", "{out}"]
+            program = self.program.beside("FeatureExtraction")
+            failure = program.execute(arguments, folder, silence, self._stop)
+            if failure is not None:
+                raise BadCsv(f"OpenFace fails on this clip: {failure.reason}")
+            read_csv(outputs / "clip.csv")
+            return (outputs / "clip.csv").read_text()
 
-    def _reading(self, faces: list[FoundFace], picture: np.ndarray) -> Reading:
-        # The crop was cut around its face, so that face's centre is in the crop's middle half.
-        height, width = picture.shape[:2]
-        near, far = (0.5 + sign * 0.25 / (1 + 2 * _PADDING) for sign in (-1, 1))
-        box = (near * width, near * height, far * width, far * height)
-        face = pick_face(faces, box, self.min_confidence)
-        if face is None:
-            return Reading(None, error="OpenFace found no face in the middle of the crop")
-        return to_reading(face, self.min_confidence)
+    def _run(self, crops: dict[int, Crop], is_probe: bool = False) -> _Run:
+        """OpenFace once over some crops, as files named by their index.
+
+        If it reached its end, every crop has a reading. If not, only those with a CSV, and those
+        that are no picture: OpenFace opens `_of_details.txt` before it looks at a picture.
+        """
+        # Each worker has two batches in hand.
+        with workspace.workspace(2 * self.workers * MOST_BYTES) as folder:
+            inputs, outputs = _in_and_out(folder)
+            sizes = write_pictures(inputs, crops)
+            unreadable = Reading(None, error="the crop is no readable picture")
+            readings = {index: unreadable for index in crops if index not in sizes}
+            if not sizes:
+                return _Run(readings, set(), None)
+            if not is_probe:
+                self.check()
+            slot = Slot(self._slots, len(sizes))
+
+            def on_look(written: set[str]) -> None:
+                _make_room(inputs, written)
+                slot.look(sum(name.endswith(_DETAILS) for name in written))
+
+            try:
+                failure = self.program.execute(
+                    _ARGUMENTS, folder, self.silence, self._stop, on_look
+                )
+            finally:
+                slot.free()
+            written = {path.name: path.stat().st_mtime for path in outputs.iterdir()}
+            with self._lock:
+                times = written.values()
+                self.seconds_reading += max(times, default=0.0) - min(times, default=0.0)
+            begun = {index for index in sizes if f"{index:05d}{_DETAILS}" in written}
+            unsure = _PROBE_CONFIDENCE if is_probe else self.min_confidence
+            for index, size in sizes.items():
+                path = outputs / f"{index:05d}.csv"
+                if path.name in written:
+                    try:
+                        readings[index] = reading_of(read_csv(path), *size, unsure)
+                    except BadCsv as reason:
+                        if failure is None:  # otherwise it was writing it when it ended
+                            readings[index] = Reading(None, error=str(reason))
+                elif failure is None:
+                    found = "found no face in the crop" if index in begun else "left it out"
+                    readings[index] = Reading(None, error=f"OpenFace {found}")
+            return _Run(readings, begun, failure)
 
 
 def find_openface(
-    runtime: str | None = None,
-    image: str = IMAGE,
-    program: Path | None = None,
-    image_program: str = IMAGE_PROGRAM,
-    min_confidence: float = MIN_CONFIDENCE,
+    min_confidence: float = MIN_CONFIDENCE, workers: int = 1, **program: Any
 ) -> OpenFace:
-    """The OpenFace annotator, checked to be there.
-
-    `program` is a local FaceLandmarkImg. Without it, `image` runs in `runtime`, or in whichever
-    of docker and podman has it; `image_program` is FaceLandmarkImg's path inside. Nothing is
-    downloaded. Raises WrongUse with the reason and what to do, which is also how `auto` learns
-    that there is no OpenFace here.
-    """
-    if program is not None:
-        return OpenFace(_find_program(program), min_confidence)
-    runtimes = [runtime] if runtime else [name for name in RUNTIMES if shutil.which(name)]
-    if not runtimes:
-        raise WrongUse(
-            "OpenFace needs docker or podman, and neither is on the PATH. Install one of them, or "
-            "name a local FaceLandmarkImg."
-        )
-    reasons = []
-    for name in runtimes:
-        try:
-            return OpenFace(_find_container(name, image, image_program), min_confidence)
-        except WrongUse as reason:
-            reasons.append(reason)
-    raise reasons[0]
+    """The OpenFace annotator; what `program` may say, and what it raises: see `find_program`."""
+    found = find_program(**program)
+    _sweep(found)
+    return OpenFace(found, min_confidence, workers)
 
 
-def _find_program(program: Path) -> Program:
-    found = shutil.which(program.absolute() if program.exists() else program)
-    if found is None:
-        raise WrongUse(
-            f"{program} is not a program that can be run. Name the file FaceLandmarkImg of an "
-            "OpenFace 2.0 installation."
-        )
-    return Program(f"local:{found}", found)
+@lru_cache(maxsize=1)
+def _here(program: Program, min_confidence: float, workers: int, silence: float) -> OpenFace:
+    """The OpenFace of this process, where one was sent with each batch; it is checked once."""
+    _sweep(program)
+    return OpenFace(program, min_confidence, workers, silence)
 
 
-def _find_container(runtime: str, image: str, program: str) -> Program:
-    if shutil.which(runtime) is None:
-        raise WrongUse(f"{runtime} is not on the PATH. Install it, or name another runtime.")
-    answers, info = _ask([runtime, "info"])
-    if not answers:
-        raise WrongUse(
-            f"{runtime} does not answer: {_telling_line(info)} Start it and see that you may use "
-            "it, or name a local FaceLandmarkImg."
-        )
-    present, inspection = _ask([runtime, "image", "inspect", image])
-    if not present:
-        raise WrongUse(f"The image {image} is not here. Fetch it first: {runtime} pull {image}")
-    [description] = json.loads(inspection)
-    digests = description.get("RepoDigests") or []
-    own = [digest for digest in digests if digest.startswith(re.split("[:@]", image)[0] + "@")]
-    label = [*own, *sorted(digests), description["Id"]][0]
-
-    # In rootless docker and podman, user numbers mean others inside the container than outside.
-    rootless = re.search(r"^\s*rootless(: true)?\s*$", info, re.MULTILINE) is not None
-    is_podman = "podman" in Path(runtime).name or "rootless: " in info  # `docker` may be podman
-    options: tuple[str, ...] = ("--user", f"{os.getuid()}:{os.getgid()}")
-    if rootless:
-        options = ("--userns", "keep-id", *options) if is_podman else ("--user", "0:0")
-    # Relabelled for SELinux, which hides other folders from podman's containers.
-    mount = ",Z" if is_podman else ""
-    return Program(label, program, runtime, description["Id"], options, mount)
+def _sweep(program: Program) -> None:
+    """Remove the containers and folders that a killed run of ours left behind."""
+    if program.image is not None:
+        program.image.sweep()
+    workspace.sweep()
 
 
-def _ask(command: list[str]) -> tuple[bool, str]:
-    """Whether a quick command succeeded, and what it said."""
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return False, str(error)
-    return done.returncode == 0, done.stdout if done.returncode == 0 else done.stderr
+def _make_room(inputs: Path, written: set[str]) -> None:
+    """Delete the pictures that are answered; what has to be run again is written again."""
+    for name in written:
+        if name.endswith(".csv"):
+            (inputs / name).with_suffix(".bmp").unlink(missing_ok=True)
 
 
-def _telling_line(text: str) -> str:
-    """The last line that tells of a failure, or the last line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [
-        line for line in lines if re.search("error|could not|cannot|can't|denied", line, re.I)
-    ]
-    return (telling or lines or ["it said nothing"])[-1]
+def _finished(waiting: dict[Future[Result], Batch]) -> Iterator[tuple[Batch, Result]]:
+    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+    for future in done:
+        batch = waiting.pop(future)
+        yield batch, future.result()
+
+
+def _in_and_out(folder: Path) -> tuple[Path, Path]:
+    inputs, outputs = folder / "in", folder / "out"
+    inputs.mkdir()
+    outputs.mkdir()
+    return inputs, outputs
 
 
 def _divide(indices: list[int], begun: set[int]) -> list[list[int]]:
@@ -322,14 +278,3 @@ def _divide(indices: list[int], begun: set[int]) -> list[list[int]]:
         middle = len(indices) // 2
         first, rest = indices[:middle], indices[middle:]
     return [lot for lot in (rest, first) if lot]
-
-
-def _enlarge(image: bytes) -> np.ndarray | None:
-    """A crop's JPEG as the picture OpenFace is given (uint8, BGR); None if it is damaged."""
-    crop = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR) if image else None
-    if crop is None:
-        return None
-    down, across = (round(side * _PADDING) for side in crop.shape[:2])
-    padded = cv2.copyMakeBorder(crop, down, down, across, across, cv2.BORDER_REPLICATE)
-    size = padded.shape[1] * _ENLARGEMENT, padded.shape[0] * _ENLARGEMENT
-    return cv2.resize(padded, size, interpolation=cv2.INTER_CUBIC)

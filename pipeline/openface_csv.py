@@ -33,6 +33,10 @@ class FoundFace:
     """(68, 2) float32, x and y in pixels of the picture; None if the CSV has none."""
     frame: int | None = None
     """The frame's number, in the CSV of a clip only."""
+    seconds: float | None = None
+    """When the frame is shown, from the clip's start; in the CSV of a clip only."""
+    success: bool = True
+    """Whether a clip's frame has the face; a photograph's row always has."""
 
 
 def read_csv(path: Path) -> list[FoundFace]:
@@ -63,6 +67,8 @@ def read_csv(path: Path) -> list[FoundFace]:
                 aus=numbers(row, COLUMNS),
                 landmarks=numbers(row, _LANDMARKS).reshape(2, 68).T if has_landmarks else None,
                 frame=int(row[place["frame"]]) if "frame" in place else None,
+                seconds=float(row[place["timestamp"]]) if "timestamp" in place else None,
+                success=float(row[place["success"]]) > 0 if "success" in place else True,
             )
             for row in rows
         ]

@@ -1,25 +1,26 @@
-"""Photographs to shards: walk a folder, find each main face, cut it, write it down."""
+"""Photographs and clips to shards: find them, cut their faces, write them down, once each."""
 
-import os
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from . import cutting, engine, faces, images, shards
+from . import engine, rows, shards, sources
 from .errors import NothingUsable, WrongUse
+from .files import is_local, locked
+
+NEW_SET = ".overwrite"
+"""Folder below the shards' where --overwrite makes the new set, until it takes their place."""
+
+_DECODED = (shards.OK, shards.NO_FACE, shards.TOO_SMALL, shards.NO_AUS)
 
 
 @dataclass(frozen=True)
-class PrepareSettings:
+class PrepareSettings(rows.FaceSettings):
     """What decides the content of the shards. A shard set holds one setting only."""
 
-    size: int = faces.CROP_SIZE
-    """Side of the square crops, in pixels."""
-    margin: float = faces.MARGIN
-    """Margin around the HOG box on each side, as a share of the box."""
     test_fraction: float = 0.1
-    """Share of the photographs set apart for testing, by a hash of their path."""
+    """Share of the photographs and clips set apart for testing, by a hash of their path."""
     shard_rows: int = 512
     """Rows in a full shard: what a kill can cost at most, for each split."""
 
@@ -29,6 +30,12 @@ class PrepareSettings:
             raise WrongUse(f"--size {self.size} is too small: crops are at least 64 px.")
         if not 0 <= self.margin <= 1:
             raise WrongUse(f"--margin {self.margin:g} is outside 0 to 1.")
+        if self.faces not in rows.FACES:
+            raise WrongUse(f"--faces {self.faces} is neither of {' and '.join(rows.FACES)}.")
+        if self.min_face < 0:
+            raise WrongUse(f"--min-face {self.min_face} is below 0.")
+        if not 0.01 <= self.every < float("inf"):
+            raise WrongUse(f"--every {self.every:g} is too often: at least 0.01 seconds.")
         if not 0 <= self.test_fraction < 1:
             raise WrongUse(f"--test-fraction {self.test_fraction:g} is outside 0 to below 1.")
         if self.shard_rows < 1:
@@ -37,16 +44,20 @@ class PrepareSettings:
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run of prepare ended, in photographs."""
+    """How a run of prepare ended, in files but for `counts`."""
 
     found: int
-    """Picture files under the source folder."""
+    """Photographs and clips under the source folder."""
     skipped: int
     """Those an earlier run had finished."""
     counts: dict[str, int]
     """Rows by status over the whole shard set, earlier runs included."""
-    other_files: int
-    """Files that are no pictures by their name."""
+    new: int = 0
+    """Those that came after the set was complete and were not asked for (`update`)."""
+    other_files: int = 0
+    """Files that are neither photograph nor clip by their name."""
+    closed_folders: int = 0
+    """Folders that may not be listed."""
 
 
 def prepare(
@@ -54,130 +65,164 @@ def prepare(
     out: Path,
     settings: PrepareSettings | None = None,
     workers: int | None = None,
+    scheduler: str | None = None,
+    overwrite: bool = False,
+    update: bool = False,
     on_start: Callable[[int, int], None] = lambda total, skipped: None,
-    on_photograph: Callable[[str], None] = lambda status: None,
+    on_file: Callable[[Sequence[str]], None] = lambda statuses: None,
 ) -> Summary:
-    """Write a row for each photograph under `source` into shards in `out`.
+    """Write the faces of each photograph and clip under `source` into shards in `out`.
 
-    A second call goes on where the first was stopped: photographs that stand in a shard are not
-    read again. on_start is told how many there are and how many are done, on_photograph the
-    status of each one finished. Raises WrongUse for a wrong source, settings out of range or
-    other settings than the shards in `out` were made with; NothingUsable if no face is found.
+    A second call goes on where the first was stopped: what stands in a shard is not read again.
+    Once a set is complete, files that are new under `source` are only counted, unless `update`
+    adds them. `overwrite` makes a new set, and puts it in place of the old when it is complete.
+    What is written is the same, byte for byte, wherever the work runs (`engine.run`) and however
+    often it is stopped. A file with the bytes of an earlier one becomes a row that names it.
+
+    on_start is told how many files there are and how many are done, on_file the status of each
+    row of a file finished. Raises WrongUse for a wrong source, settings out of range, other
+    settings than the shards in `out` were made with, or an `out` that another run holds;
+    NothingUsable if no face is found.
     """
     settings = settings or PrepareSettings()
     settings.validate()
-    if not source.is_dir():
-        raise WrongUse(f"{source} is not a folder. Give --src a folder of photographs.")
-    recorded = asdict(settings) | {"source": str(source.resolve())}
-    _claim(out, recorded)
-
-    photographs, other_files = find_photographs(source, out)
-    finished = set(shards.read_column(out, "source"))
-    tasks = [
-        (source / path, name, settings)
-        for path in photographs
-        if (name := _source_name(path)) not in finished
-    ]
-    on_start(len(photographs), len(photographs) - len(tasks))
-
-    buffers: dict[str, list[dict[str, Any]]] = {split: [] for split in shards.SPLITS}
-
-    def flush(split: str) -> None:
-        rows, buffers[split] = sorted(buffers[split], key=lambda row: row["key"]), []
-        shards.write_shard(shards.next_shard_path(out, split), shards.rows_to_table(rows))
-
-    for (_, name, _), row in engine.run(_read_face, tasks, workers or os.cpu_count() or 1):
-        if isinstance(row, engine.Crashed):
-            row = _failed(name, shards.UNREADABLE, str(row))
-        split = shards.split_of(name, settings.test_fraction)
-        buffers[split].append(row)
-        if len(buffers[split]) >= settings.shard_rows:
-            flush(split)
-        on_photograph(row["status"])
-    for split in shards.SPLITS:
-        if buffers[split]:
-            flush(split)
-
-    counts = shards.write_manifest(out, recorded)
-    if not counts.get(shards.OK):
-        raise NothingUsable(
-            f"No face was found in {source}: {len(photographs)} pictures, {other_files} other "
-            f"files. The reasons stand in the column `error` of the shards in {out}."
-        )
-    return Summary(len(photographs), len(photographs) - len(tasks), counts, other_files)
-
-
-def find_photographs(source: Path, out: Path) -> tuple[list[Path], int]:
-    """Picture files under `source`, relative and sorted, and the number of other files.
-
-    Known by their names' endings. Hidden folders, links to folders and `out` are not entered.
-    """
-    found, others = [], 0
-    out = out.resolve()
-    for folder, subfolders, names in os.walk(source):
-        subfolders[:] = [
-            name
-            for name in subfolders
-            if not name.startswith(".") and (Path(folder) / name).resolve() != out
-        ]
-        for name in names:
-            if name.startswith("."):
-                continue
-            path = Path(folder) / name
-            if path.suffix.lower() in images.SUFFIXES:
-                found.append(path.relative_to(source))
-            else:
-                others += 1
-    return sorted(found), others
-
-
-def _claim(out: Path, recorded: dict[str, Any]) -> None:
-    """Create `out`, or check that what stands there was made with the same settings."""
-    manifest = shards.read_manifest(out) if out.is_dir() else None
-    if manifest is None:
-        if any(out.glob("*.parquet")):
-            raise WrongUse(f"{out} holds shards without {shards.MANIFEST}. Choose another --out.")
-        out.mkdir(parents=True, exist_ok=True)
-        shards.write_manifest(out, recorded)
-        return
-    for name, value in recorded.items():
-        earlier = manifest["settings"].get(name)
-        if earlier != value:
-            raise WrongUse(
-                f"{out} was prepared with {name}={earlier}, this run says {name}={value}. Repeat "
-                "the earlier setting to go on, or choose another --out."
+    source = source.resolve() if is_local(source) else source
+    found = sources.find(source, out)
+    recorded = asdict(settings) | {"source": str(source)}
+    with locked(out):
+        folder = _claim(out, recorded, overwrite)
+        run = _Run(source, folder, settings)
+        photographs, clips = run.todo(found.photographs), run.todo(found.clips)
+        total = len(found.photographs) + len(found.clips)
+        new = len(photographs) + len(clips)
+        if _is_complete(folder) and new and not update:
+            photographs, clips = [], []
+        else:
+            new = 0
+        todo = len(photographs) + len(clips)
+        on_start(total, total - todo - new)
+        if todo:
+            shards.write_manifest(folder, recorded, complete=False)
+            tasks = run.tasks(photographs + clips)
+            for task, result in engine.run(rows.file_rows, tasks, workers, scheduler):
+                on_file(run.take(task, result))
+            run.flush()
+        # A set without a face is never complete: it takes no other's place, and what is new in
+        # the folder is read next time.
+        counts = shards.count_statuses(folder)
+        usable = shards.OK in counts or shards.NO_AUS in counts
+        shards.write_manifest(folder, recorded, complete=usable)
+        if not usable:
+            raise NothingUsable(
+                f"No face was found in {source}: {len(found.photographs)} pictures, "
+                f"{len(found.clips)} clips, {found.other_files} other files. The reasons stand "
+                f"in the column `error` of the shards in {folder}."
             )
+        if folder != out:
+            shards.replace_set(out, folder)
+    skipped = total - todo - new
+    return Summary(total, skipped, counts, new, found.other_files, found.closed_folders)
 
 
-def _source_name(path: Path) -> str:
-    """The path as text that any Parquet reader takes, whatever bytes the name holds."""
-    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+def _claim(out: Path, recorded: dict[str, Any], overwrite: bool) -> Path:
+    """Where the shards are to be written: `out`, or below it the place of a new set.
+
+    Raises WrongUse if what stands there was made with other settings, or not by ganim.
+    """
+    new = out / NEW_SET
+    if _is_complete(new):  # killed while it took the place of the old
+        shards.replace_set(out, new)
+    folder = new if overwrite and shards.read_manifest(out) else out
+    shards.remove_leftovers(folder)
+    manifest = shards.read_manifest(folder)
+    if manifest is None and any(folder.glob("*.parquet")):
+        raise WrongUse(f"{folder} holds shards without {shards.MANIFEST}. Choose another --out.")
+    difference = _difference(manifest["settings"], recorded) if manifest else None
+    if difference and folder == out:
+        raise WrongUse(
+            f"{out} was prepared with {difference}. Repeat the earlier setting to go on, make "
+            "the set anew with --overwrite, or choose another --out."
+        )
+    if difference:  # an --overwrite of other settings was stopped
+        shards.remove_set(folder)
+    if difference or manifest is None:
+        shards.write_manifest(folder, recorded, complete=False)
+    return folder
 
 
-def _read_face(task: tuple[Path, str, PrepareSettings]) -> dict[str, Any]:
-    """One photograph to one row; runs in a worker process."""
-    path, name, settings = task
-    try:
-        cuts = cutting.cut_faces(path, settings.size, settings.margin)
-    except images.TooLarge as reason:
-        return _failed(name, shards.TOO_LARGE, str(reason))
-    except images.UnreadableImage as reason:
-        return _failed(name, shards.UNREADABLE, str(reason))
-    size = {"source_width": cuts.width, "source_height": cuts.height}
-    if not cuts.faces:
-        return _failed(name, shards.NO_FACE, "the HOG detector found no face") | size
-    face = cuts.faces[0]
-    return size | {
-        "key": f"{name}#0",
-        "image": {"bytes": face.jpeg, "path": None},
-        "source": name,
-        "face_index": 0,
-        "box": face.box.as_list(),
-        "crop": face.crop.as_list(),
-        "detection_score": face.score,
-        "status": shards.OK,
-    }
+def _difference(earlier: dict[str, Any], now: dict[str, Any]) -> str:
+    """In words, empty if there is none."""
+    names = [name for name in now if earlier.get(name) != now[name]]
+    return "; ".join(
+        f"{name}={earlier.get(name)}, this run says {name}={now[name]}" for name in names
+    )
 
 
-def _failed(name: str, status: str, error: str) -> dict[str, Any]:
-    return {"key": f"{name}#", "source": name, "status": status, "error": error}
+def _is_complete(folder: Path) -> bool:
+    return bool((shards.read_manifest(folder) or {}).get("complete"))
+
+
+class _Run:
+    """The rows on their way into the shards of a folder."""
+
+    def __init__(self, source: Path, folder: Path, settings: PrepareSettings) -> None:
+        self._source, self._folder, self._settings = source, folder, settings
+        self._buffers: dict[str, list[rows.Row]] = {split: [] for split in shards.SPLITS}
+        self._finished: set[str] = set()
+        # The first file with each content, by hash: that of an earlier run, or in order of paths.
+        # A duplicate's row is no first one: the file it names may have been lost in a kill.
+        self._first: dict[str, str] = {}
+        columns = ["source", "status", "source_hash"]
+        for split in shards.SPLITS:
+            for path in shards.split_paths(folder, split):
+                for row in shards.read_shard(path, columns).to_pylist():
+                    name = sources.owner_of(row["source"])
+                    self._finished.add(name)
+                    if row["status"] in _DECODED and row["source_hash"]:
+                        self._first[row["source_hash"]] = name
+
+    def todo(self, paths: list[str]) -> list[str]:
+        """The paths of which no row stands in the shards."""
+        return [path for path in paths if sources.name_of(path) not in self._finished]
+
+    def tasks(self, paths: list[str]) -> Iterator[rows.Task]:
+        names = (field.name for field in fields(rows.FaceSettings))
+        settings = rows.FaceSettings(**{name: getattr(self._settings, name) for name in names})
+        for path in paths:
+            yield rows.Task(self._source, path, sources.name_of(path), settings)
+
+    def take(self, task: rows.Task, result: list[rows.Row] | engine.Crashed) -> list[str]:
+        """Keep a file's rows, all in one shard, and write a shard when it is full. Returns the
+        statuses."""
+        if isinstance(result, engine.Crashed):
+            result = [rows.failed(task.name, shards.UNREADABLE, str(result))]
+        result = self._once(task.name, result)
+        split = shards.split_of(task.name, self._settings.test_fraction)
+        self._buffers[split] += result
+        if len(self._buffers[split]) >= self._settings.shard_rows:
+            self._write(split)
+        return [row["status"] for row in result]
+
+    def _once(self, name: str, result: list[rows.Row]) -> list[rows.Row]:
+        """The rows, or in their place one that names the earlier file with the same bytes."""
+        content = result[0].get("source_hash")
+        if content is None or not any(row["status"] in _DECODED for row in result):
+            return result
+        first = self._first.setdefault(content, name)
+        if first == name:
+            return result
+        return [
+            rows.failed(name, shards.DUPLICATE, f"the same bytes as {first}")
+            | {"source_hash": content}
+        ]
+
+    def flush(self) -> None:
+        """Write what is left."""
+        for split in shards.SPLITS:
+            if self._buffers[split]:
+                self._write(split)
+
+    def _write(self, split: str) -> None:
+        table = shards.rows_to_table(self._buffers[split])
+        shards.write_shard(shards.next_shard_path(self._folder, split), table)
+        self._buffers[split] = []

@@ -42,7 +42,8 @@ class Tracker:
         """Say how much there is, and how much of it an earlier run has done."""
         self._total, self._done, self._before = total, done, done
         self._started = self._last_line = time.monotonic()
-        self._bar.update(self._task, total=total, completed=done)
+        # Not `update`: what was done before would count as done in no time.
+        self._bar.reset(self._task, total=total, completed=done)
         if done:
             self._console.print(f"{self._what}: {done} of {total} {self._unit} were done before")
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from .action_units import COLUMNS
 from .errors import WrongUse
-from .files import write_whole
+from .files import is_local, move, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,8 @@ OK = "ok"
 NO_FACE = "no_face"
 UNREADABLE = "unreadable"
 TOO_LARGE = "too_large"
+TOO_SMALL = "too_small"
+DUPLICATE = "duplicate"
 NO_AUS = "no_aus"
 """A crop whose AUs the annotator could not read; the row keeps its image and gets a reason."""
 
@@ -48,6 +50,7 @@ _FIELDS: list[tuple[str, pa.DataType, dict[str, Any]]] = [
     ("key", pa.string(), _value("string")),
     ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"_type": "Image"}),
     ("source", pa.string(), _value("string")),
+    ("source_hash", pa.string(), _value("string")),
     ("source_width", pa.int32(), _value("int32")),
     ("source_height", pa.int32(), _value("int32")),
     ("face_index", pa.int32(), _value("int32")),
@@ -71,7 +74,11 @@ SCHEMA = pa.schema(
     },
 )
 """One row a face. Boxes are left, top, right, bottom in source pixels; AUs 0-5, null until
-annotated; `image.bytes` is a JPEG of the crop, null where there is no usable face."""
+annotated; `image.bytes` is a JPEG of the crop, null where there is no usable face;
+`source_hash` is a hash of the photograph's or clip's bytes."""
+
+_ADDED = "source_hash"
+"""Shards of earlier versions lack this column; it is read as null."""
 
 
 def split_of(source: str, test_fraction: float) -> str:
@@ -100,7 +107,8 @@ def next_shard_path(folder: Path, split: str) -> Path:
 def split_paths(folder: Path, split: str) -> list[Path]:
     """The shards of a split, in order; may be none. Copies (`train-00000 (1).parquet`) are none."""
     ours = re.compile(rf"{split}-\d+\.parquet")
-    return sorted(path for path in folder.glob("*.parquet") if ours.fullmatch(path.name))
+    found = [path for path in folder.glob("*.parquet") if ours.fullmatch(path.name)]
+    return sorted(found, key=lambda path: path.name)
 
 
 def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -110,10 +118,15 @@ def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
         # given a Python file, abort many a process that ends soon after (pyarrow 26).
         with path.open("rb") as file:
             shard = pq.ParquetFile(file)
-            missing = set(columns or SCHEMA.names) - set(shard.schema_arrow.names)
-            if missing:
+            wanted = columns or SCHEMA.names
+            missing = set(wanted) - set(shard.schema_arrow.names)
+            if missing - {_ADDED}:
                 raise WrongUse(f"{path} is no shard: it lacks {', '.join(sorted(missing))}.")
-            return shard.read(columns=columns, use_threads=False)
+            table = shard.read(columns=columns, use_threads=False)
+            if missing:
+                table = table.append_column(_ADDED, pa.nulls(len(table), pa.string()))
+                table = table.select(wanted)
+            return table
     except (pa.ArrowException, OSError) as error:
         raise WrongUse(f"{path} cannot be read as a shard: {error}") from error
 
@@ -172,18 +185,67 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return manifest
 
 
-def write_manifest(folder: Path, settings: dict[str, Any]) -> dict[str, int]:
-    """Write settings, their fingerprint and the counts by status; return the counts."""
-    counts = Counter(read_column(folder, "status"))
+def write_manifest(
+    folder: Path, settings: dict[str, Any], complete: bool | None = None
+) -> dict[str, int]:
+    """Write settings, their fingerprint, the shards' names and the counts by status, which are
+    returned; and whether prepare had come to its end (None: as it stands there)."""
+    if complete is None:
+        complete = bool((read_manifest(folder) or {}).get("complete"))
+    counts = count_statuses(folder)
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "settings": settings,
         "fingerprint": fingerprint(settings),
-        "counts": dict(sorted(counts.items())),
+        "complete": complete,
+        "counts": counts,
+        "shards": [path.name for split in SPLITS for path in split_paths(folder, split)],
     }
     text = json.dumps(manifest, indent=1)
     write_whole(folder / MANIFEST, lambda beside: beside.write_text(text))
-    return dict(counts)
+    return counts
+
+
+def count_statuses(folder: Path) -> dict[str, int]:
+    """The number of rows by status, over all shards of a folder."""
+    return dict(sorted(Counter(read_column(folder, "status")).items()))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what killed writers left beside shards and manifest. Only while holding the lock."""
+    for path in folder.glob(".*.tmp") if is_local(folder) else ():
+        if _LEFTOVER.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+_LEFTOVER = re.compile(rf"\.((train|test)-\d+\.parquet|{re.escape(MANIFEST)})\.\d+\.tmp")
+
+
+def remove_set(folder: Path) -> None:
+    """Delete the shards and the manifest of a folder, and nothing else."""
+    for split in SPLITS:
+        for path in split_paths(folder, split):
+            path.unlink()
+    (folder / MANIFEST).unlink(missing_ok=True)
+
+
+def replace_set(folder: Path, new: Path) -> None:
+    """Put the complete set in `new`, below `folder`, in place of the one in `folder`.
+
+    Can be called again after a kill: the manifest comes last, and says which shards are meant.
+    """
+    manifest = read_manifest(new)
+    assert manifest is not None and manifest["complete"]
+    for name in manifest["shards"]:
+        if (new / name).exists():
+            move(new / name, folder / name)
+    for split in SPLITS:
+        for path in split_paths(folder, split):
+            if path.name not in manifest["shards"]:
+                path.unlink()
+    move(new / MANIFEST, folder / MANIFEST)
+    if is_local(new):
+        new.rmdir()
 
 
 def fingerprint(settings: dict[str, Any]) -> str:

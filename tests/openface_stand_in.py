@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""A stand-in for OpenFace's FaceLandmarkImg, for tests. It is not OpenFace and finds no faces.
+"""A stand-in for OpenFace's programs, for tests. It is not OpenFace and finds no faces.
 
-It takes the real program's flags and writes the same files in the same form. What it says of a
-picture it decides by the colour of the middle, since the annotator renames the files:
+Called by the name of FaceLandmarkImg or of FeatureExtraction, it takes that program's flags and
+writes the same files in the same form. What it says of a picture, or of a clip's frame, it decides
+by the colour of the middle, since the annotator renames the files:
 
     black    no face: only `_of_details.txt`
     grey     a face in the middle; AU12 is 5 times the grey level, AU01 to AU45 otherwise 0.01 on
@@ -15,14 +16,15 @@ picture it decides by the colour of the middle, since the annotator renames the 
 
 STAND_IN_FAILS=models in the environment: the landmark models are missing, as after an incomplete
 installation. STAND_IN_FAILS=faces: the models of the AUs are, so that it crashes at any face.
-STAND_IN_FAILS=mount: it sees no pictures and ends well. STAND_IN_LOG names a file that gets a
-line a run: the process id and the number of pictures.
+STAND_IN_FAILS=mount: it sees no pictures and ends well. STAND_IN_FAILS=smile: it sees no smile.
+STAND_IN_LOG names a file that gets a line a run: the process id and the number of pictures.
+STAND_IN_PACE=START,EACH: it takes so many seconds to start, and for each picture.
 """
 
 import argparse
+import ctypes
 import hashlib
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -43,6 +45,9 @@ COLOURS = {
 
 
 def main() -> int:
+    if Path(sys.argv[0]).name == "FeatureExtraction":
+        return feature_extraction()
+    began = time.monotonic()
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("-f", action="append", default=[], type=Path)
     parser.add_argument("-fdir", type=Path)
@@ -71,8 +76,44 @@ def main() -> int:
         print("Could not open any images")
         return 0
     options.out_dir.mkdir(parents=True, exist_ok=True)
-    for path in pictures:
+    start, each = (float(part) for part in os.environ.get("STAND_IN_PACE", "0,0").split(","))
+    for number, path in enumerate(pictures):
+        # What it does itself in the meantime counts.
+        time.sleep(max(0.0, began + start + number * each - time.monotonic()))
         answer(path, options, fails)
+    time.sleep(max(0.0, began + start + len(pictures) * each - time.monotonic()))
+    return 0
+
+
+def feature_extraction() -> int:
+    """A clip: one CSV with a row a frame."""
+    import av
+
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("-f", type=Path)
+    parser.add_argument("-out_dir", type=Path, default=Path("processed"))
+    parser.add_argument("-aus", action="store_true")
+    options = parser.parse_args()
+    if options.f is None:
+        return 0
+    columns = ["frame", "face_id", "timestamp", "confidence", "success"]
+    rows = [", ".join([*columns, *header(landmarks=False)[2:]])]
+    try:
+        with av.open(str(options.f)) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                picture = frame.to_image()
+                middle = picture.getpixel((picture.width // 2, picture.height // 2))
+                seen = max(middle) >= 30
+                start = f"{number + 1},  0,  {frame.time:.3f},  {0.98 * seen:.2f},  {seen:d}"
+                aus = [0.01 * index * seen for index in range(len(AUS))]
+                aus[AUS.index(12)] = middle[0] / 255 * 5 * seen
+                values = [f"{value:.2f}" for value in aus] + ["0.00"] * len(PRESENCES)
+                rows.append(", ".join([start, *values]))
+    except av.FFmpegError:
+        print(f"Error: Could not open the input video file or device: {options.f}")
+        return 1
+    (options.out_dir / f"{options.f.stem}.csv").write_text("\n".join(rows) + "\n")
+    (options.out_dir / f"{options.f.stem}_of_details.txt").write_text(f"Input:{options.f}\n")
     return 0
 
 
@@ -93,14 +134,14 @@ def answer(path: Path, options: argparse.Namespace, fails: str | None) -> None:
     about = f"Input:{path}\nInput full path:{path}\nCamera parameters:500,500,{width / 2:g},"
     details.write_text(f"{about}{height / 2:g}\n")
     if kind == "magenta" or (fails == "faces" and kind != "black"):
-        os.kill(os.getpid(), signal.SIGSEGV)
+        ctypes.string_at(0)  # a container's first process ignores the signal if it is only sent
     if kind == "blue":
         time.sleep(600)
     if kind == "black":
         return
 
     ours = [0.01 * index for index in range(len(AUS))]
-    ours[AUS.index(12)] = middle[0] / 255 * 5
+    ours[AUS.index(12)] = 0.0 if fails == "smile" else middle[0] / 255 * 5
     in_middle, in_corner = (width / 2, height / 2), (width / 5, height / 5)
     faces = [(0.3 if kind == "yellow" else 0.983, in_middle, ours)]
     if kind in ("red", "cyan"):

@@ -9,15 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, COUNT
-from ganim.pipeline.annotate import Crop, Reading, Summary, annotate
+from ganim.pipeline.annotate import Crop, Reading, Summary, annotate, batch_size
+from ganim.pipeline.annotate_clip import annotate_clip
 from ganim.pipeline.errors import NothingUsable, WrongUse
+from ganim.pipeline.openface_csv import read_csv
 
 BOX = [10, 20, 30, 40]
+VIDEOS = Path(__file__).parents[2] / "shared" / "openface" / "samples" / "videos"
 
 
 def aus_of(key: str) -> np.ndarray:
@@ -109,7 +113,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def test_every_face_gets_its_own_action_units(folder: Path) -> None:
     before = rows_of(folder)
     summary = annotate(folder, Fake())
-    assert summary == Summary(annotated=9, failed=2, skipped=0)
+    assert summary == Summary(annotated=9, failed=2, skipped=0, read=11)
 
     changed = {*COLUMNS, "au_confidence", "annotator", "status", "error"}
     after = rows_of(folder)
@@ -172,7 +176,7 @@ def test_faces_prepared_later_are_filled_in(folder: Path) -> None:
     later = shards.rows_to_table([face("later.jpg")])
     shards.write_shard(shards.next_shard_path(folder, "train"), later)
     fake = Fake()
-    assert annotate(folder, fake) == Summary(annotated=10, failed=2, skipped=11)
+    assert annotate(folder, fake) == Summary(annotated=10, failed=2, skipped=11, read=1)
     assert fake.asked == ["later.jpg#0"]
 
 
@@ -202,7 +206,9 @@ def test_another_annotator_is_refused_before_it_fills_what_is_still_open(folder:
 def test_overwrite_does_every_face_again(folder: Path) -> None:
     annotate(folder, Fake())
     other = Fake(name="other 2.0")
-    assert annotate(folder, other, overwrite=True) == Summary(annotated=9, failed=2, skipped=0)
+    assert annotate(folder, other, overwrite=True) == Summary(
+        annotated=9, failed=2, skipped=0, read=11
+    )
     assert sorted(other.asked) == sorted(KEYS)
     faces = [row for row in rows_of(folder) if row["status"] != shards.NO_FACE]
     assert {row["annotator"] for row in faces} == {"other 2.0"}
@@ -221,6 +227,169 @@ def test_overwrite_takes_back_what_the_new_annotator_cannot_read(folder: Path) -
     for row in rows_of(folder):
         if row["status"] == shards.NO_AUS:
             assert row["AU12_r"] is None and row["au_confidence"] is None
+
+
+# ---- faces done again
+
+
+@dataclass
+class Doubtful(Fake):
+    """Is less sure of some faces."""
+
+    def read(self, crops: Sequence[Crop]) -> list[Reading]:
+        return [
+            Reading(reading.aus, 0.4 if crop.key[0] in "adz" else reading.confidence, reading.error)
+            for crop, reading in zip(crops, super().read(crops), strict=True)
+        ]
+
+
+def test_weak_faces_are_done_again_and_no_others(folder: Path) -> None:
+    annotate(folder, Doubtful())
+    sure = Fake()
+    summary = annotate(folder, sure, redo_below=0.6)
+    weak = ["a.jpg#0", "bad c.jpg#0", "bad y.jpg#0", "d.jpg#0", "z.jpg#0"]
+    assert sorted(sure.asked) == weak
+    assert summary == Summary(annotated=9, failed=2, skipped=6, read=5)
+    assert {row["au_confidence"] for row in rows_of(folder)} == {None, 0.75}
+    with pytest.raises(WrongUse, match=r"fake 1\.0"):
+        annotate(folder, Fake(name="other 2.0"), redo_below=0.6)
+
+
+class Stop(Exception):
+    pass
+
+
+@dataclass
+class Stopping(Fake):
+    """Is stopped, as by Ctrl-C, when it has read so many faces."""
+
+    after: int = 0
+
+    def read(self, crops: Sequence[Crop]) -> list[Reading]:
+        if len(self.asked) >= self.after:
+            raise Stop
+        return super().read(crops)
+
+
+def test_stopped_within_a_shard_keeps_what_was_answered(folder: Path) -> None:
+    with pytest.raises(Stop):
+        annotate(folder, Stopping(after=3, batch=1))
+    fake = Fake()
+    assert annotate(folder, fake) == Summary(annotated=9, failed=2, skipped=3, read=8)
+    assert fake.asked == KEYS[3:]
+
+
+@pytest.mark.parametrize("name", ["fake 1.0", "other 2.0"])
+def test_overwrite_stopped_half_way_goes_on_where_it_was(folder: Path, name: str) -> None:
+    annotate(folder, Fake())
+    with pytest.raises(Stop):
+        annotate(folder, Stopping(name=name, after=6), overwrite=True)
+    if name != "fake 1.0":
+        with pytest.raises(WrongUse, match="--overwrite"):
+            annotate(folder, Fake(name=name))
+    rest = Fake(name=name)
+    summary = annotate(folder, rest, overwrite=True)
+    # The first shard, of five, was done; the sixth face stands in a shard that is done whole.
+    assert summary == Summary(annotated=9, failed=2, skipped=5, read=6)
+    assert rest.asked == KEYS[5:]
+    assert {row["annotator"] for row in rows_of(folder)} == {None, name}
+    again = Fake(name=name)
+    annotate(folder, again, overwrite=True)
+    assert len(again.asked) == len(KEYS), "that pass is over; this is another"
+
+
+def test_another_overwrite_begins_anew(folder: Path) -> None:
+    annotate(folder, Fake())
+    with pytest.raises(Stop):
+        annotate(folder, Stopping(name="other 2.0", after=6), overwrite=True)
+    third = Fake(name="third 3.0")
+    annotate(folder, third, overwrite=True)
+    assert sorted(third.asked) == sorted(KEYS)
+    assert not list(folder.glob("annotating*"))
+
+
+# ---- batches
+
+
+@pytest.mark.parametrize(
+    ("faces", "most", "workers", "size"),
+    [
+        (5000, 1000, 1, 1000),
+        (5000, 1000, 2, 834),  # six batches: three for each, not three and two
+        (1500, 1000, 8, 333),  # to start a container costs too much for fewer
+        (100, 1000, 2, 333),
+        (2049, 1000, 2, 513),
+        (11, 2, 1, 2),
+        (0, 1000, 4, 333),
+    ],
+)
+def test_batches_share_the_work_out(faces: int, most: int, workers: int, size: int) -> None:
+    assert batch_size(faces, most, workers) == size
+
+
+# ---- clips
+
+
+def write_clip(path: Path, pictures: list[np.ndarray]) -> None:
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.bit_rate = 4_000_000
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+class Reader(Fake):
+    def read(self, crops: Sequence[Crop]) -> list[Reading]:
+        return [Reading(np.full(COUNT, 1.25, np.float32), 0.9) for _ in crops]
+
+
+def test_a_clip_becomes_a_csv_like_openfaces(tmp_path: Path, astronaut: np.ndarray) -> None:
+    """Two frames with the face, one without, and one with."""
+
+    face = np.ascontiguousarray(astronaut[:256, :320])
+    clip, out = tmp_path / "clip.mp4", tmp_path / "aus" / "clip.csv"
+    write_clip(clip, [face, face, np.zeros_like(face), face])
+    seen: list[str] = []
+    summary = annotate_clip(clip, out, Reader(), seen.append)
+    assert (summary.frames, summary.with_aus) == (4, 3)
+    assert seen == ["ok", "ok", "no_aus", "ok"]
+    rows = read_csv(out)
+    assert [row.frame for row in rows] == [1, 2, 3, 4]
+    assert [row.seconds for row in rows] == pytest.approx([0.0, 0.04, 0.08, 0.12])
+    assert [row.success for row in rows] == [True, True, False, True]
+    assert [row.confidence for row in rows] == pytest.approx([0.9, 0.9, 0.0, 0.9])
+    assert [row.aus.tolist() for row in rows] == [[x] * COUNT for x in (1.25, 1.25, 0.0, 1.25)]
+    if VIDEOS.is_dir():
+        recorded = (VIDEOS / "expressive.csv").read_text().split("\n")[0].split(", ")
+        ours = out.read_text().split("\n")[0].split(", ")
+        assert ours == recorded[: len(ours)]
+
+
+def test_a_clip_without_a_face_is_told_apart(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", [np.zeros((128, 128, 3), np.uint8)] * 3)
+    with pytest.raises(NothingUsable, match="No face was read in the 3 frames"):
+        annotate_clip(tmp_path / "clip.mp4", tmp_path / "clip.csv", Fake())
+    assert [row.success for row in read_csv(tmp_path / "clip.csv")] == [False] * 3
+
+
+def test_a_clip_that_breaks_off_keeps_its_frames(tmp_path: Path, astronaut: np.ndarray) -> None:
+    clip = tmp_path / "clip.mp4"
+    write_clip(clip, [np.ascontiguousarray(astronaut[:256, :320])] * 30)
+    whole = annotate_clip(clip, tmp_path / "clip.csv", Reader())
+    assert (whole.frames, whole.problem) == (30, None)
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    summary = annotate_clip(clip, tmp_path / "clip.csv", Reader())
+    assert 5 < summary.frames == summary.with_aus < 30 and summary.problem
+    assert len(read_csv(tmp_path / "clip.csv")) == summary.frames
+
+
+def test_what_is_no_clip_says_so(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_text("no clip")
+    with pytest.raises(NothingUsable, match=r"clip\.mp4 cannot be read"):
+        annotate_clip(tmp_path / "clip.mp4", tmp_path / "clip.csv", Fake())
+    assert not (tmp_path / "clip.csv").exists()
 
 
 # ---- kills
@@ -242,15 +411,15 @@ def annotate_killed(folder: Path, batch: int) -> None:
 
 def test_killed_again_and_again_it_ends_as_an_undisturbed_run(folder: Path) -> None:
     open_faces = len(KEYS)
-    # 3, 2 and 2 batches in three shards: stops in the second shard, and then in the third.
-    for batch, left in ((5, 6), (4, 3)):
+    # Two faces a batch, over five, three and three: stops in the second shard, then in the third.
+    for batch, left in ((4, 6), (3, 3)):
         annotate_killed(folder, batch)
         rows = [row for row in rows_of(folder) if row["status"] != shards.NO_FACE]
         assert len(rows) == len(KEYS), "no face is lost"
         open_faces = sum(row["annotator"] is None for row in rows)
         assert open_faces == left
     fake = Fake()
-    assert annotate(folder, fake) == Summary(annotated=9, failed=2, skipped=len(KEYS) - open_faces)
+    assert annotate(folder, fake) == Summary(9, 2, len(KEYS) - open_faces, open_faces)
     assert sorted(fake.asked) == sorted(f"{name}#0" for name in FACES["test-00000"])
     for row in rows_of(folder):
         if row["status"] == shards.OK:

@@ -2,17 +2,22 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from ganim.cli import main
 from ganim.pipeline import shards
+from ganim.pipeline.action_units import NUMBERS
+from ganim.pipeline.openface_csv import read_csv
 from ganim.pipeline.prepare import prepare
 
 GANIM = Path(sys.executable).with_name("ganim")
@@ -67,6 +72,7 @@ try:
     main(sys.argv[1:])
 finally:
     heavy = {"torch", "torchvision", "dlib", "cv2", "face_recognition"}
+    heavy |= {"av", "distributed", "upath", "matplotlib", "pyarrow"}
     print("IMPORTED", sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run(
@@ -94,14 +100,14 @@ def test_prepare_says_what_became_of_the_photographs(album: Path, tmp_path: Path
     command = ("prepare", "--src", album, "--out", tmp_path / "out", "--workers", "1")
     first = ganim_process(*command, text=True)
     assert first.returncode == 0, first.stderr
-    assert "2 photographs" in first.stdout and "0 of them done before" in first.stdout
+    assert "2 photographs and clips" in first.stdout and "0 of them done before" in first.stdout
     assert re.search(r"ok +1\n", first.stdout) and re.search(r"unreadable +1\n", first.stdout)
     assert f"ganim annotate {tmp_path / 'out'}" in first.stdout
 
     second = ganim_process(*command, text=True)
     assert second.returncode == 0
     assert "2 of them done before" in second.stdout
-    assert "2 of 2 photographs were done before" in second.stderr
+    assert "2 of 2 files were done before" in second.stderr
 
 
 def test_prepare_without_any_face_exits_with_1(tmp_path: Path) -> None:
@@ -136,6 +142,9 @@ def test_prepare_of_a_folder_whose_name_is_not_utf_8(tmp_path: Path, small_jpeg:
         ("--src", "{album}", "--test-fraction", "1"),
         ("--src", "{album}", "--test-fraction", "-0.1"),
         ("--src", "{album}", "--workers", "0"),
+        ("--src", "{album}", "--faces", "both"),
+        ("--src", "{album}", "--min-face", "-1"),
+        ("--src", "{album}", "--every", "0"),
         (),
     ],
 )
@@ -150,7 +159,21 @@ def test_prepare_used_wrongly(album: Path, tmp_path: Path, words: tuple[str, ...
 
 def test_prepare_with_other_settings_names_the_difference(album: Path, prepared: Path) -> None:
     result = ganim("prepare", "--src", album, "--out", prepared, "--margin", "0.3")
-    assert_wrong_use(result, "margin=0.15", "margin=0.3", "--out")
+    assert_wrong_use(result, "margin=0.15", "margin=0.3", "--out", "--overwrite")
+
+
+def test_prepare_update_and_overwrite(album: Path, tmp_path: Path, small_jpeg: bytes) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    shutil.copytree(album, source)
+    command = ("prepare", "--src", source, "--out", out, "--workers", "1")
+    assert ganim(*command).exit_code == 0
+    (source / "new.jpg").write_bytes(small_jpeg + b"new")
+    told = ganim(*command)
+    assert told.exit_code == 0 and "1 of them are new" in told.output and "--update" in told.output
+    assert re.search(r"ok +2\n", ganim(*command, "--update").output)
+    anew = ganim(*command, "--size", "64", "--overwrite")
+    assert anew.exit_code == 0 and re.search(r"ok +2\n", anew.output)
+    assert "0 of them done before" in anew.output
 
 
 # ---- annotate
@@ -174,6 +197,11 @@ def test_annotate_without_shards_says_which_command_comes_first(
         (("--annotator", "estimator", "--labels", "."), "--labels"),
         (("--annotator", "openface", "--program", "/no/such/FaceLandmarkImg"), "FaceLandmarkImg"),
         (("--runtime", "lxc"), "docker"),
+        (("--overwrite", "--redo-below", "0.8"), "name one of them"),
+        (("--redo-below", "80"), "0<=x<=1"),
+        (("--out", "clip.csv"), "--out is for clips"),
+        (("--workers", "2", "--scheduler", "tcp://localhost:1"), "give one"),
+        (("--annotator", "estimator", "--scheduler", "tcp://localhost:1"), "is for OpenFace"),
     ],
 )
 def test_annotate_used_wrongly(prepared: Path, words: tuple[str, ...], part: str) -> None:
@@ -193,6 +221,33 @@ def test_annotate_with_the_estimator_fills_in_the_faces(album: Path, tmp_path: P
     assert faces["source"].tolist() == ["face.jpg"]
     again = ganim("annotate", out, "--annotator", "estimator")
     assert again.exit_code == 0 and "1 were done before" in again.output
+
+
+def test_annotate_a_clip_by_the_estimator(astronaut: np.ndarray, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.bit_rate = 320, 256, 4_000_000
+        picture = np.ascontiguousarray(astronaut[:256, :320])
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    result = ganim("annotate", clip, "--annotator", "estimator")
+    assert result.exit_code == 0, result.output
+    assert f"3 of 3 frames have AUs; wrote {tmp_path / 'clip.csv'}" in result.output
+    rows = read_csv(tmp_path / "clip.csv")
+    assert [row.frame for row in rows] == [1, 2, 3]
+    assert all(row.aus[NUMBERS.index(12)] > 1 for row in rows), "she smiles"
+
+
+def test_annotate_a_clip_used_wrongly(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    assert_wrong_use(ganim("annotate", clip), "clip.mp4 is not there")
+    clip.write_text("no clip")
+    labels = ("--annotator", "labels", "--labels", tmp_path)
+    assert_wrong_use(ganim("annotate", clip, *labels), "openface or estimator")
+    result = ganim("annotate", clip, "--annotator", "estimator")
+    assert result.exit_code == 1 and "clip.mp4 cannot be read" in result.output
 
 
 # ---- train

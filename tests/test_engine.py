@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,28 @@ def test_every_task_gets_its_result_once() -> None:
     assert sorted(task for task, _ in results) == sorted(tasks)
     assert all(result == eval(task) for task, result in results)
     assert multiprocessing.active_children() == []
+
+
+def test_results_come_in_the_order_of_the_tasks() -> None:
+    tasks = [f"__import__('time').sleep({n % 7} / 500) or {n}" for n in range(40)]
+    tasks.insert(9, KILL)
+    assert [task for task, _ in engine.run(eval, tasks, workers=2)] == tasks
+
+
+def test_no_worker_runs_far_ahead_of_the_oldest_task() -> None:
+    taken = 0
+
+    def tasks() -> Iterator[str]:
+        nonlocal taken
+        yield "__import__('time').sleep(2) or 'slow'"
+        for number in range(1000):
+            taken += 1
+            yield f"{number}"
+
+    results = engine.run(eval, tasks(), workers=2, ahead=8)
+    assert next(results)[1] == "slow"
+    assert taken == 2 * 8 - 1
+    results.close()
 
 
 def test_no_tasks_need_no_processes() -> None:
@@ -92,7 +114,7 @@ def test_closing_early_leaves_no_processes_and_takes_few_tasks() -> None:
         next(results)
     results.close()
     assert multiprocessing.active_children() == []
-    assert taken < 40, "tasks are taken as workers come free, not all at once"
+    assert taken <= 20 + engine.AHEAD * 2, "tasks are taken as workers come free, not all at once"
 
 
 SCRIPT = """

@@ -4,11 +4,12 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import textwrap
 import threading
 import time
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ import cv2
 import numpy as np
 import pytest
 
-from ganim.pipeline import shards
+from ganim.pipeline import shards, workspace
 from ganim.pipeline.action_units import COLUMNS, NUMBERS
-from ganim.pipeline.annotate import Crop, Reading, annotate
+from ganim.pipeline.annotate import Crop, Reading, annotate, on_cluster
 from ganim.pipeline.errors import WrongUse
-from ganim.pipeline.openface import OpenFace, Program, find_openface
+from ganim.pipeline.openface import OpenFace, find_openface
 from ganim.pipeline.openface_csv import BadCsv, FoundFace, pick_face, read_csv, to_reading
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -134,7 +135,8 @@ def test_the_stand_in_writes_as_openface_does(openface: OpenFace, tmp_path: Path
     (tmp_path / "out").mkdir()
     for name, colour in [("face", GREY), ("none", BLACK)]:
         (tmp_path / "in" / f"{name}.jpg").write_bytes(jpeg(colour))
-    assert openface.program.execute(tmp_path / "in", tmp_path / "out", 60) is None
+    arguments = ["-fdir", "{in}", "-aus", "-2Dfp", "-out_dir", "{out}"]
+    assert openface.program.execute(arguments, tmp_path, 60, threading.Event()) is None
 
     def shape(text: str) -> list[str]:
         """A file's text without its values."""
@@ -223,7 +225,7 @@ def test_a_batch_is_one_run_in_order(openface: OpenFace, runs: Path) -> None:
     readings = openface.read(crops_of(*colours))
     for reading, colour in zip(readings, colours, strict=True):
         assert_read(reading, colour)
-    assert len(runs.read_text().splitlines()) == 1
+    assert runs.read_text().split()[1::2] == ["1", "20"]  # the probe, the batch
     assert openface.read([]) == []
 
 
@@ -234,11 +236,14 @@ def test_the_picture_given_is_padded_and_enlarged(program: Path, tmp_path: Path)
     small = rng.integers(60, 250, (16, 16), np.uint8)
     crop = cv2.merge([cv2.resize(small, (128, 128), interpolation=cv2.INTER_CUBIC)] * 3)
     encoded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
-    find_openface(program=spy).read([Crop("a", "a", encoded, (0, 0, 1, 1))])
+    spying = find_openface(program=spy)
+    spying.check()
+    shutil.rmtree(kept)
+    spying.read([Crop("a", "a", encoded, (0, 0, 1, 1))])
 
     [picture] = kept.iterdir()
     given = cv2.imread(str(picture))
-    assert picture.name == "00000.png" and given is not None and given.shape == (384, 384, 3)
+    assert picture.name == "00000.bmp" and given is not None and given.shape == (384, 384, 3)
     decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
     assert decoded is not None
     back = cv2.resize(given[64:320, 64:320], (128, 128), interpolation=cv2.INTER_AREA)
@@ -264,7 +269,7 @@ def test_a_bad_crop_amid_a_batch_costs_only_itself(
     colours = greys(16)
     colours[10] = bad
     readings = openface.read(crops_of(*colours))
-    assert len(runs.read_text().splitlines()) <= 10  # the batch, a check, two for each halving
+    assert len(runs.read_text().splitlines()) <= 10  # a probe, the batch, two for each halving
     for index, (reading, colour) in enumerate(zip(readings, colours, strict=True)):
         if index == 10:
             assert reading.aus is None and reason in str(reading.error)
@@ -292,10 +297,10 @@ def test_of_two_faces_ours_is_taken(openface: OpenFace) -> None:
 
 def test_a_hang_is_stopped_and_costs_only_itself(openface: OpenFace, runs: Path) -> None:
     colours = [*greys(6), BLUE, *greys(5)]
-    readings = replace(openface, patience=1.2, patience_per_crop=0.02).read(crops_of(*colours))
+    readings = OpenFace(openface.program, silence=1.0).read(crops_of(*colours))
     for reading, colour in zip(readings, colours, strict=True):
         if colour == BLUE:
-            assert "did not end within 1.22 s" in str(reading.error)
+            assert "it wrote nothing for 1 s" in str(reading.error)
         else:
             assert_read(reading, colour)
     assert_all_ended(runs)
@@ -304,8 +309,13 @@ def test_a_hang_is_stopped_and_costs_only_itself(openface: OpenFace, runs: Path)
 def assert_all_ended(runs: Path) -> None:
     for line in runs.read_text().splitlines():
         state = Path(f"/proc/{line.split()[0]}/stat")
-        # A zombie has ended too: nobody is left here to hear of it.
-        assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+        # A zombie has ended too: nobody is left here to hear of it. A killed one takes a moment.
+        for _ in range(100):
+            if not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z":
+                break
+            time.sleep(0.05)
+        else:
+            raise AssertionError(f"process {line.split()[0]} is still there")
 
 
 def test_ctrl_c_leaves_nothing_running(
@@ -313,6 +323,7 @@ def test_ctrl_c_leaves_nothing_running(
 ) -> None:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
 
     def interrupt() -> None:
         while not runs.exists():
@@ -326,26 +337,134 @@ def test_ctrl_c_leaves_nothing_running(
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+KILLED = """
+import os, sys, threading, time
+from pathlib import Path
+from ganim.pipeline.annotate import Crop
+from ganim.pipeline.openface import find_openface
+
+def kill():
+    while len(Path(os.environ["STAND_IN_LOG"]).read_text().splitlines()) < 2:
+        time.sleep(0.02)
+    os.kill(os.getpid(), 9)
+
+openface = find_openface(program=Path(sys.argv[1]))
+openface.check()
+threading.Thread(target=kill).start()
+openface.read([Crop("a", "a", Path(sys.argv[2]).read_bytes(), (0, 0, 1, 1))])
+"""
+
+
+def test_what_a_kill_leaves_is_swept_by_the_next_run(
+    program: Path, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    (tmp_path / "hangs.jpg").write_bytes(jpeg(BLUE))
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, program, tmp_path / "hangs.jpg"],
+        env=os.environ | {"TMPDIR": str(temporary)},
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(temporary.iterdir())) == 1
+    hanging = runs.read_text().splitlines()[-1].split()[0]
+    assert Path(f"/proc/{hanging}").exists()
+    find_openface(program=program)
+    assert list(temporary.iterdir()) == []
+    assert_all_ended(runs)
+
+
+@pytest.mark.parametrize("room", [0, 1000, 1 << 60])
+def test_a_workspace_in_use_is_not_swept(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    with workspace.workspace(room) as folder:
+        in_memory = room == 1000 and Path("/dev/shm").is_dir()
+        assert (folder.parent == Path("/dev/shm")) == in_memory
+        workspace.sweep()
+        assert folder.is_dir() and not workspace.is_abandoned(folder)
+    assert not folder.exists() and workspace.is_abandoned(folder)
+
+
+def test_two_runs_at_once_answer_in_place(openface: OpenFace, runs: Path) -> None:
+    several = OpenFace(openface.program, workers=2)
+    batches = [greys(5), [*greys(3), GREEN], greys(7), [BLACK], greys(2)]
+    seen = 0
+    for colours, readings in several.run(lambda batch: several.read(crops_of(*batch)), batches):
+        seen += 1
+        for reading, colour in zip(readings, colours, strict=True):
+            if colour in (GREEN, BLACK):
+                assert reading.error is not None
+            else:
+                assert_read(reading, colour)
+    assert seen == 5
+
+
+def test_one_broken_batch_stops_the_others(openface: OpenFace, runs: Path) -> None:
+    several = OpenFace(openface.program, workers=2)
+    several.check()
+
+    def read(batch: list[Crop]) -> list[Reading]:
+        if not batch:
+            raise WrongUse("it broke")
+        return several.read(batch)
+
+    hanging = crops_of(GREY, BLUE)
+    with pytest.raises(WrongUse, match="it broke"):
+        list(several.run(read, [hanging, hanging, []]))
+    assert_all_ended(runs)
+
+
+def test_a_cluster_reads_the_batches(program: Path, runs: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    rows = [
+        {
+            "key": f"{index}.jpg#0",
+            "source": f"{index}.jpg",
+            "image": {"bytes": jpeg(colour), "path": None},
+            "box": [10, 10, 108, 108],
+            "status": shards.OK,
+        }
+        for index, colour in enumerate(greys(12))
+    ]
+    shards.write_shard(folder / "train-00000.parquet", shards.rows_to_table(rows))
+    openface = find_openface(program=program)
+    openface.batch = 4
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster:
+        run = partial(on_cluster, cluster.scheduler_address)
+        summary = annotate(folder, openface, workers=3, run=run)
+    assert (summary.annotated, summary.read) == (12, 12)
+    # Three batches, and one probe though three annotators were sent.
+    assert sorted(runs.read_text().split()[1::2]) == ["1", "4", "4", "4"]
+    written = shards.read_shard(folder / "train-00000.parquet").to_pylist()
+    for row, colour in zip(written, greys(12), strict=True):
+        assert row["AU12_r"] == pytest.approx(colour[0] / 51, abs=0.04)
+
+
 def test_a_damaged_crop_is_not_given_to_openface(openface: OpenFace, runs: Path) -> None:
     damaged = [Crop("a", "a", data, (0, 0, 1, 1)) for data in (b"", b"not a picture")]
     readings = openface.read([damaged[0], *crops_of(GREY), damaged[1]])
     assert_read(readings[1], GREY)
     for index in (0, 2):
         assert readings[index].error == "the crop is no readable picture"
-    assert runs.read_text().split()[1::2] == ["1"]
+    assert runs.read_text().split()[1::2] == ["1", "1"]  # the probe, the one that is a picture
 
 
-def test_a_csv_without_aus_is_an_error_of_the_crop(tmp_path: Path) -> None:
+def test_an_openface_without_aus_is_told_apart_from_crops_without(tmp_path: Path) -> None:
     program = executable(
         tmp_path / "FaceLandmarkImg",
         """
         #!/bin/sh
-        for picture in "$2"/*.png; do echo "face, confidence" > "$6/$(basename $picture .png).csv"
+        for picture in "$2"/*.bmp; do echo "face, confidence" > "$6/$(basename $picture .bmp).csv"
         done
         """,
     )
-    [reading] = find_openface(program=program).read(crops_of(GREY))
-    assert "no column AU01_r" in str(reading.error)
+    with pytest.raises(WrongUse, match="on a picture it should know: its CSV has no column AU01_r"):
+        find_openface(program=program).read(crops_of(GREY))
 
 
 def test_a_lower_confidence_can_be_asked_for(program: Path) -> None:
@@ -356,9 +475,10 @@ def test_a_lower_confidence_can_be_asked_for(program: Path) -> None:
 @pytest.mark.parametrize(
     ("fails", "reason"),
     [
-        ("models", "even on an empty picture: exit status 1, Could not find CEN patch experts"),
-        ("faces", "on one crop after the other: exit status -11"),
-        ("mount", "even on an empty picture: it wrote nothing, Could not open any images"),
+        ("models", "picture it should know: exit status 1, Could not find CEN patch experts"),
+        ("faces", "picture it should know: exit status -11"),
+        ("mount", "picture it should know: it wrote nothing, Could not open any images"),
+        ("smile", r"picture it should know: it sees no smile there\."),
     ],
 )
 def test_a_broken_openface_stops_the_work_soon(
@@ -368,7 +488,7 @@ def test_a_broken_openface_stops_the_work_soon(
     with pytest.raises(WrongUse, match=reason) as raised:
         openface.read(crops_of(*greys(32)))
     assert openface.program.label in str(raised.value)
-    assert len(runs.read_text().splitlines()) <= 15
+    assert len(runs.read_text().splitlines()) == 1
 
 
 def test_a_program_that_cannot_start(tmp_path: Path) -> None:
@@ -454,7 +574,7 @@ IMAGE_ID = "sha256:" + "cd" * 32
 # A stand-in for docker's command line, for tests: it runs the "container" as a process here.
 DOCKER_STAND_IN = """
 #!{python}
-import json, os, signal, subprocess, sys
+import contextlib, json, os, signal, subprocess, sys
 from pathlib import Path
 
 here = Path(__file__).parent
@@ -467,11 +587,15 @@ elif args[:2] == ["image", "inspect"]:
     if args[2] != "algebr/openface:latest":
         sys.exit(print("[]") or f"Error response from daemon: No such image: {{args[2]}}")
     print((here / "inspect.json").read_text())
+elif args[0] == "ps":
+    pass
 elif args[:2] == ["rm", "--force"]:
-    os.kill(int((here / args[2]).read_text()), signal.SIGKILL)
+    with contextlib.suppress(OSError):
+        os.kill(int((here / args[2]).read_text()), signal.SIGKILL)
 elif args[0] == "run":
     takes_value = ["--name", "--network", "--tmpfs", "--cap-drop", "--security-opt", "--userns"]
-    takes_value += ["--pids-limit", "--memory", "--user", "-v", "--entrypoint"]
+    takes_value += ["--pids-limit", "--memory", "--memory-swap", "--user", "-v", "--entrypoint"]
+    takes_value += ["--label", "--env", "--stop-timeout"]
     options, mounts, args = {{}}, {{}}, args[1:]
     while args[0].startswith("-"):
         name, args = args[0], args[1:]
@@ -524,6 +648,7 @@ def test_the_container_is_shut_in(docker: Path) -> None:
     colours = [GREY, GREEN, BLACK, RED]
     readings = annotator.read(crops_of(*colours))
     assert [reading.aus is not None for reading in readings] == [True, False, False, True]
+    assert annotator.program.image is not None
     for run in calls(docker, "run"):
         command = " ".join(run)
         for option in (
@@ -533,7 +658,8 @@ def test_the_container_is_shut_in(docker: Path) -> None:
             "--cap-drop ALL",
             "--security-opt no-new-privileges",
             "--pids-limit 256",
-            "--memory 4g",
+            "--memory 4g --memory-swap 4g",
+            "--label ganim.workspace=/",
             "--tmpfs /tmp",
             f"--user {os.getuid()}:{os.getgid()}",
             "/in:/input:ro",
@@ -546,16 +672,17 @@ def test_the_container_is_shut_in(docker: Path) -> None:
 
 
 def test_a_hanging_container_is_removed(docker: Path, runs: Path) -> None:
-    annotator = replace(find_openface(), patience=1.2, patience_per_crop=0.0)
+    annotator = OpenFace(find_openface().program, silence=1.0)
     [reading] = annotator.read(crops_of(BLUE))
-    assert "did not end" in str(reading.error)
-    assert len(calls(docker, "rm")) == 1
+    assert "it wrote nothing for 1 s" in str(reading.error)
+    removed = {call[-1] for call in calls(docker, "rm")}
+    assert len(removed) == 2  # it was given a second chance
     assert_all_ended(runs)
 
 
 def test_an_image_built_here_is_named_by_its_id(docker: Path) -> None:
     (docker / "inspect.json").write_text(json.dumps([{"Id": IMAGE_ID, "RepoDigests": []}]))
-    assert find_openface().name == f"openface {IMAGE_ID}"
+    assert find_openface().name == f"openface algebr/openface:latest {IMAGE_ID}"
 
 
 @pytest.mark.parametrize(
@@ -572,9 +699,10 @@ def test_files_belong_to_us_without_root(
     if name != "docker":
         (docker / "docker").rename(docker / name)
     (docker / "info.txt").write_text(info)
-    program: Program = find_openface().program
-    assert program.options[: len(expected)] == expected
-    assert program.mount == (",Z" if name == "podman" else "")
+    image = find_openface().program.image
+    assert image is not None
+    assert image.user[: len(expected)] == expected
+    assert image.mount == (",Z" if name == "podman" else "")
 
 
 def test_no_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -601,14 +729,15 @@ def test_no_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_image(docker: Path) -> None:
-    with pytest.raises(WrongUse, match=r"Fetch it first: docker pull someone/openface:1$"):
+    with pytest.raises(WrongUse, match=r"or add --pull: docker pull someone/openface:1$"):
         find_openface(image="someone/openface:1")
 
 
 def test_the_runtime_that_has_the_image_is_taken(docker: Path) -> None:
     (docker / "docker").rename(docker / "podman")
     executable(docker / "docker", "#!/bin/sh\nexit 1\n")
-    assert find_openface().program.runtime == "podman"
+    image = find_openface().program.image
+    assert image is not None and image.runtime == "podman"
 
 
 def test_the_program_is_elsewhere_in_the_image(docker: Path) -> None:

@@ -2,15 +2,12 @@
 
 import io
 import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,7 +16,7 @@ from ganim.pipeline import engine, prepare, shards
 from ganim.pipeline.errors import NothingUsable, WrongUse
 from ganim.pipeline.faces import crop_box, cut_crop, detect_faces
 from ganim.pipeline.images import read_image
-from ganim.pipeline.prepare import PrepareSettings, Summary, find_photographs
+from ganim.pipeline.prepare import PrepareSettings, Summary
 
 GOOD = (
     "a.jpg",
@@ -37,10 +34,11 @@ BAD = {
     "truncated.jpg": shards.UNREADABLE,
     "nested/link to nothing.jpg": shards.UNREADABLE,
     "huge.pgm": shards.TOO_LARGE,
+    "clip.mp4": shards.UNREADABLE,
     "flat.png": shards.NO_FACE,
     "nested/one pixel.png": shards.NO_FACE,
 }
-OTHERS = ("notes.txt", "clip.mp4", "no suffix", "nested/a.jpg.part")
+OTHERS = ("notes.txt", "no suffix", "nested/a.jpg.part")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory, small_jpeg: bytes) -> Path:
     for name in (*GOOD, *BAD, *OTHERS, ".hidden.jpg", ".hidden/a.jpg"):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(small_jpeg)
+        path.write_bytes(small_jpeg + os.fsencode(name))  # each of its own, for Pillow the same
     with Image.open(io.BytesIO(small_jpeg)) as picture:
         picture.save(folder / "a png.jpg", "PNG")
     (folder / "empty.jpg").write_bytes(b"")
@@ -83,7 +81,7 @@ def name_of(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def in_process(function: Any, tasks: Any, workers: int) -> Iterator[tuple[Any, Any]]:
+def in_process(function: Any, tasks: Any, *where: Any) -> Iterator[tuple[Any, Any]]:
     """Stands in for engine.run where the processes are not the point."""
     return ((task, function(task)) for task in tasks)
 
@@ -150,130 +148,10 @@ def test_progress_tells_of_every_photograph(
     starts: list[tuple[int, int]] = []
     seen: list[str] = []
     summary = prepare.prepare(
-        mixed, tmp_path, on_start=lambda *told: starts.append(told), on_photograph=seen.append
+        mixed, tmp_path, on_start=lambda *told: starts.append(told), on_file=seen.extend
     )
     assert starts == [(summary.found, 0)]
     assert Counter(seen) == summary.counts
-
-
-# ---- what is walked
-
-
-def test_out_inside_the_source_is_not_walked(mixed: Path, small_jpeg: bytes) -> None:
-    photographs, others = find_photographs(mixed, mixed / "shards")
-    out = mixed / "shards"
-    out.mkdir()
-    (out / "grid.png").write_bytes(small_jpeg)
-    (out / "train-00000.parquet").touch()
-    try:
-        assert find_photographs(mixed, out) == (photographs, others)
-        # As the person may type it.
-        assert find_photographs(mixed, mixed / "nested" / ".." / "shards") == (photographs, others)
-        assert len(find_photographs(mixed, mixed.parent / "elsewhere")[0]) == len(photographs) + 1
-    finally:
-        for path in out.iterdir():
-            path.unlink()
-        out.rmdir()
-
-
-def test_links_to_folders_are_not_followed_in_circles(tmp_path: Path, small_jpeg: bytes) -> None:
-    (tmp_path / "a.jpg").write_bytes(small_jpeg)
-    (tmp_path / "b.jpg").symlink_to("a.jpg")
-    (tmp_path / "round").symlink_to(".", target_is_directory=True)
-    (tmp_path / "folder.jpg").mkdir()
-    found, others = find_photographs(tmp_path, tmp_path / "out")
-    assert (found, others) == ([Path("a.jpg"), Path("b.jpg")], 0)
-
-
-# ---- a second run
-
-
-def test_a_second_run_finds_nothing_to_do(
-    mixed: Path, prepared: tuple[Path, Summary], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out, first = prepared
-    before = {path: path.read_bytes() for path in out.iterdir()}
-    tasks: list[Any] = []
-    monkeypatch.setattr(engine, "run", lambda _, todo, workers: iter(tasks.extend(todo) or []))
-    starts: list[tuple[int, int]] = []
-    second = prepare.prepare(mixed, out, on_start=lambda *told: starts.append(told))
-    assert tasks == []
-    assert second == replace(first, skipped=first.found)
-    assert starts == [(first.found, first.found)]
-    assert {path: path.read_bytes() for path in out.iterdir()} == before
-
-
-def test_a_new_photograph_is_added(
-    tmp_path: Path, small_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "run", in_process)
-    source, out = tmp_path / "source", tmp_path / "out"
-    (source / "a").mkdir(parents=True)
-    (source / "a/1.jpg").write_bytes(small_jpeg)
-    prepare.prepare(source, out)
-    first = shards.shard_paths(out)
-    before = [path.read_bytes() for path in first]
-
-    (source / "a/2.jpg").write_bytes(small_jpeg)
-    (source / "a/3.jpg").touch()
-    summary = prepare.prepare(source, out)
-    assert (summary.found, summary.skipped) == (3, 1)
-    assert summary.counts == {shards.OK: 2, shards.UNREADABLE: 1}
-    assert [path.read_bytes() for path in first] == before, "finished shards are not touched"
-    assert set(rows_of(out)) == {"a/1.jpg#0", "a/2.jpg#0", "a/3.jpg#"}
-
-
-@pytest.mark.parametrize(
-    ("name", "earlier", "now"),
-    [("size", 128, 96), ("margin", 0.15, 0.3), ("test_fraction", 0.1, 0.2)],
-)
-def test_other_settings_are_refused_and_named(
-    mixed: Path, prepared: tuple[Path, Summary], name: str, earlier: float, now: float
-) -> None:
-    settings = replace(PrepareSettings(), **{name: now})
-    with pytest.raises(WrongUse) as refusal:
-        prepare.prepare(mixed, prepared[0], settings)
-    assert f"{name}={earlier}" in str(refusal.value) and f"{name}={now}" in str(refusal.value)
-
-
-def test_another_source_is_refused_and_named(
-    mixed: Path, prepared: tuple[Path, Summary], tmp_path: Path
-) -> None:
-    with pytest.raises(WrongUse) as refusal:
-        prepare.prepare(tmp_path, prepared[0])
-    assert str(mixed) in str(refusal.value) and str(tmp_path) in str(refusal.value)
-
-
-def test_the_same_source_written_otherwise_is_the_same(
-    mixed: Path, prepared: tuple[Path, Summary], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(mixed.parent)
-    again = prepare.prepare(Path(mixed.name), prepared[0])
-    assert again.skipped == again.found
-
-
-def test_a_source_whose_own_name_is_not_utf_8(
-    tmp_path: Path, small_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "run", in_process)
-    source = tmp_path / os.fsdecode(b"album \xff")
-    source.mkdir()
-    (source / "a.jpg").write_bytes(small_jpeg)
-    assert prepare.prepare(source, tmp_path / "out").skipped == 0
-    assert prepare.prepare(source, tmp_path / "out").skipped == 1
-
-
-def test_shards_of_unknown_settings_are_refused(
-    mixed: Path, prepared: tuple[Path, Summary], tmp_path: Path
-) -> None:
-    (shard, *_) = shards.shard_paths(prepared[0])
-    (tmp_path / shard.name).write_bytes(shard.read_bytes())
-    with pytest.raises(WrongUse, match="manifest"):
-        prepare.prepare(mixed, tmp_path)
-    (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(WrongUse, match=r"manifest\.json"):
-        prepare.prepare(mixed, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize(
@@ -286,6 +164,9 @@ def test_shards_of_unknown_settings_are_refused(
         {"test_fraction": 1.0},
         {"test_fraction": -0.1},
         {"shard_rows": 0},
+        {"faces": "both"},
+        {"min_face": -1},
+        {"every": 0.0},
     ],
 )
 def test_settings_out_of_range_stop_at_once(
@@ -313,7 +194,7 @@ def test_no_face_at_all_is_told_apart_from_success(
     source, out = tmp_path / "source", tmp_path / "out"
     source.mkdir()
     (source / "notes.txt").touch()
-    with pytest.raises(NothingUsable, match="0 pictures, 1 other"):
+    with pytest.raises(NothingUsable, match="0 pictures, 0 clips, 1 other"):
         prepare.prepare(source, out)
 
     Image.new("RGB", (200, 200)).save(source / "flat.png")
@@ -328,9 +209,9 @@ def test_a_photograph_that_crashes_its_process_is_a_row(
 ) -> None:
     """The engine's own tests crash real processes; here, what becomes of the answer."""
 
-    def crash_on_a(function: Any, tasks: Any, workers: int) -> Iterator[tuple[Any, Any]]:
+    def crash_on_a(function: Any, tasks: Any, *where: Any) -> Iterator[tuple[Any, Any]]:
         for task in tasks:
-            crashed = task[1] == "a.jpg"
+            crashed = task.path == "a.jpg"
             yield task, engine.Crashed("it crashed") if crashed else function(task)
 
     monkeypatch.setattr(engine, "run", crash_on_a)
@@ -339,97 +220,139 @@ def test_a_photograph_that_crashes_its_process_is_a_row(
     assert (row["status"], row["error"]) == (shards.UNREADABLE, "it crashed")
 
 
-# ---- kills
-
-COUNT = 30
-SETTINGS = PrepareSettings(shard_rows=4, test_fraction=0.3)
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from ganim.pipeline import prepare
-
-source, out, moment, count = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-seen = written = 0
-
-def kill():
-    # The whole process group, workers included, at one blow.
-    os.killpg(0, signal.SIGKILL)
-
-def on_photograph(status):
-    global seen
-    seen += 1
-    if moment == "between photographs" and seen == count:
-        kill()
-
-write = os.fsync
-
-def fsync(file):
-    # Called between writing a shard and renaming it, and again for the folder.
-    global written
-    written += os.readlink(f"/proc/self/fd/{file}").endswith(".parquet.%d.tmp" % os.getpid())
-    if moment == "while writing a shard" and written == count:
-        kill()
-    write(file)
-
-os.fsync = fsync
-
-if __name__ == "__main__":
-    settings = prepare.PrepareSettings(shard_rows=4, test_fraction=0.3)
-    prepare.prepare(source, out, settings, 2, on_photograph=on_photograph)
-"""
+# ---- which faces
 
 
-@pytest.fixture(scope="module")
-def album(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> Path:
-    """Photographs that all differ, one in ten of them broken."""
-    folder = tmp_path_factory.mktemp("album")
-    for index in range(COUNT):
-        part = astronaut[index : index + 330, 60 + index : 390 + index]
-        path = folder / f"{index:02d}.jpg"
-        if index % 10 == 3:
-            path.write_bytes(b"broken")
-        else:
-            Image.fromarray(part).save(path, quality=90)
+@pytest.fixture
+def pair(tmp_path: Path, astronaut: np.ndarray) -> Path:
+    """A folder with one photograph of two faces, the right one larger than the left one."""
+    part = astronaut[:280, 80:360]
+    canvas = np.zeros((448, 728, 3), np.uint8)
+    canvas[:280, :280] = part
+    canvas[:, 280:] = np.asarray(Image.fromarray(part).resize((448, 448)))
+    folder = tmp_path / "pair"
+    folder.mkdir()
+    Image.fromarray(canvas).save(folder / "pair.png")
     return folder
 
 
-@pytest.fixture(scope="module")
-def undisturbed(album: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    out = tmp_path_factory.mktemp("undisturbed")
-    prepare.prepare(album, out, SETTINGS, workers=2)
-    rows = rows_of(out)
-    assert Counter(row["status"] for row in rows.values()) == {"ok": 27, "unreadable": 3}
-    return rows
+def prepared_rows(
+    source: Path, out: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
+) -> dict[str, dict[str, Any]]:
+    monkeypatch.setattr(engine, "run", in_process)
+    prepare.prepare(source, out, PrepareSettings(**settings))
+    return rows_of(out)
 
 
-def test_killed_again_and_again_it_ends_with_the_rows_of_an_undisturbed_run(
-    album: Path, undisturbed: dict[str, dict[str, Any]], tmp_path: Path
+def test_all_faces_or_the_largest(
+    pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "killed.py").write_text(KILLED)
-    out = tmp_path / "shards"
+    largest = prepared_rows(pair, tmp_path / "largest", monkeypatch)
+    assert list(largest) == ["pair.png#0"]
+    both = prepared_rows(pair, tmp_path / "all", monkeypatch, faces="all")
+    assert list(both) == ["pair.png#0", "pair.png#1"]
+    assert both["pair.png#0"] == largest["pair.png#0"]
+    small = both["pair.png#1"]
+    assert (small["status"], small["face_index"], small["source"]) == ("ok", 1, "pair.png")
+    assert small["box"][2] < 280 < largest["pair.png#0"]["box"][0]
 
-    def run(moment: str, count: int) -> int:
-        command = [sys.executable, tmp_path / "killed.py", album, out, moment, str(count)]
-        return subprocess.run(command, start_new_session=True, check=False).returncode
 
-    finished = 0
-    for moment, count in (("between photographs", 13), ("while writing a shard", 2)):
-        assert run(moment, count) == -signal.SIGKILL
-        so_far = rows_of(out)
-        assert finished < len(so_far) < COUNT, "some shards were there, and some were missing"
-        assert so_far.items() <= undisturbed.items()
-        finished = len(so_far)
-    assert list(out.glob(".*.tmp")), "the second kill came between writing and renaming"
+def test_small_faces_are_left_out(
+    pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = prepared_rows(pair, tmp_path / "large", monkeypatch, faces="all", min_face=110)
+    assert list(large) == ["pair.png#0"]
+    Image.open(pair / "pair.png").crop((0, 0, 280, 280)).save(pair / "small.png")
+    rows = prepared_rows(pair, tmp_path / "some", monkeypatch, min_face=110)
+    row = rows["small.png#"]
+    assert (row["status"], row["image"]) == (shards.TOO_SMALL, None)
+    assert "px wide" in row["error"] and "110" in row["error"] and row["source_width"] == 280
 
-    starts: list[tuple[int, int]] = []
-    summary = prepare.prepare(
-        album, out, SETTINGS, workers=2, on_start=lambda *told: starts.append(told)
-    )
-    assert starts == [(COUNT, finished)] and summary.skipped == finished
-    assert rows_of(out) == undisturbed, "the pictures included, byte by byte"
-    assert summary.counts == {"ok": 27, "unreadable": 3}
-    manifest = shards.read_manifest(out)
-    assert manifest is not None
-    assert manifest["settings"] == asdict(SETTINGS) | {"source": str(album.resolve())}
-    assert manifest["counts"] == summary.counts
+
+def test_size_and_margin_are_those_asked_for(
+    pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = prepared_rows(pair, tmp_path / "out", monkeypatch, size=96, margin=0.5)["pair.png#0"]
+    left, top, right, bottom = row["box"]
+    assert row["crop"][2] - row["crop"][0] == max(right - left, bottom - top) * 2
+    with Image.open(io.BytesIO(row["image"]["bytes"])) as crop:
+        assert crop.size == (96, 96)
+
+
+# ---- once each
+
+
+def test_of_identical_files_the_first_by_its_path_counts(
+    tmp_path: Path, small_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    for name in ("b/2.jpg", "b/1.jpg", "a/9.jpg", "c.jpg"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes(small_jpeg)
+    (source / "d.jpg").touch()
+    (source / "e.jpg").touch()  # nothing in it is no photograph, so no duplicate either
+    rows = prepared_rows(source, tmp_path / "out", monkeypatch)
+    assert {key: row["status"] for key, row in rows.items()} == {
+        "a/9.jpg#0": shards.OK,
+        "b/1.jpg#": shards.DUPLICATE,
+        "b/2.jpg#": shards.DUPLICATE,
+        "c.jpg#": shards.DUPLICATE,
+        "d.jpg#": shards.UNREADABLE,
+        "e.jpg#": shards.UNREADABLE,
+    }
+    assert {row["error"] for row in rows.values() if row["status"] == shards.DUPLICATE} == {
+        "the same bytes as a/9.jpg"
+    }
+    hashes = {row["source_hash"] for row in rows.values() if row["status"] != shards.UNREADABLE}
+    assert len(hashes) == 1
+
+
+# ---- clips
+
+
+def test_the_frames_of_a_clip_stand_on_one_side_and_in_one_shard(
+    tmp_path: Path, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(4):
+        with av.open(str(source / f"{number}.mp4"), "w") as container:
+            stream = container.add_stream("mpeg4", 4)
+            stream.width, stream.height, stream.pix_fmt = 320, 320, "yuv420p"
+            for index in range(8):
+                part = np.ascontiguousarray(astronaut[index : index + 320, 60 + number :][:, :320])
+                frame = av.VideoFrame.from_ndarray(part, format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    out = tmp_path / "out"
+    rows = prepared_rows(source, out, monkeypatch, every=0.5, shard_rows=2, test_fraction=0.5)
+    assert {row["source"] for row in rows.values()} == {
+        f"{number}.mp4@{seconds:.2f}s" for number in range(4) for seconds in (0, 0.5, 1, 1.5)
+    }
+    shards_of: dict[str, set[str]] = {}
+    for path in shards.shard_paths(out):
+        for name in shards.read_shard(path, ["source"])["source"].to_pylist():
+            shards_of.setdefault(name.partition("@")[0], set()).add(path.name)
+    assert [len(names) for names in shards_of.values()] == [1, 1, 1, 1]
+    assert {name[:4] for names in shards_of.values() for name in names} == {"test", "trai"}
+
+
+def test_of_a_clip_cut_off_the_frames_before_are_kept(
+    tmp_path: Path, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    with av.open(str(source / "cut.mp4"), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("mpeg4", 4)
+        stream.width, stream.height, stream.pix_fmt = 320, 320, "yuv420p"
+        for index in range(40):
+            part = np.ascontiguousarray(astronaut[index : index + 320, 60:380])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(part, format="rgb24")))
+        container.mux(stream.encode())
+    whole = (source / "cut.mp4").read_bytes()
+    (source / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    rows = prepared_rows(source, tmp_path / "out", monkeypatch, every=1.0)
+    last = rows.pop("cut.mp4#")
+    assert last["status"] == shards.UNREADABLE and "s" in last["error"]
+    assert list(rows)[:2] == ["cut.mp4@0.00s#0", "cut.mp4@1.00s#0"]
+    assert len(rows) < 10

@@ -1,0 +1,75 @@
+"""docker/: what the compose file and the Dockerfile say fits what ganim and OpenFace take."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from ganim.cli import main
+from ganim.pipeline.openface import _ARGUMENTS
+from ganim.pipeline.openface_program import IMAGE, IMAGE_PROGRAM
+
+ROOT = Path(__file__).parents[1]
+COMPOSE = ROOT / "docker" / "compose.yaml"
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
+DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
+
+
+def test_the_services_are_the_four_steps_and_openface() -> None:
+    assert list(SERVICES) == ["prepare", "openface", "annotate", "train", "animate"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_shut_in(name: str) -> None:
+    service = SERVICES[name]
+    assert service["network_mode"] == "none" and service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "user" in service and "pids_limit" in service and service["tmpfs"] == ["/tmp"]
+    assert "docker.sock" not in json.dumps(service)
+
+
+@pytest.mark.parametrize("name", ["prepare", "annotate", "train", "animate"])
+def test_ganim_takes_the_words_of_a_service(name: str) -> None:
+    service = SERVICES[name]
+    words = [*service.get("entrypoint", [])[1:], *service["command"], "--help"]
+    result = CliRunner().invoke(main, words)  # click refuses unknown options before it helps
+    assert result.exit_code == 0 and words[0] == name, result.output
+
+
+def test_openface_is_run_as_ganim_runs_it() -> None:
+    service = SERVICES["openface"]
+    assert service["image"] == f"${{OPENFACE_IMAGE:-{IMAGE}}}"
+    assert service["entrypoint"] == [IMAGE_PROGRAM]
+    assert service["command"] == [word.format(**FOLDERS) for word in _ARGUMENTS]
+    assert [mount.split(":")[1:] for mount in service["volumes"]] == [["/input", "ro"], ["/output"]]
+
+
+FOLDERS = {"in": "/input", "out": "/output"}
+
+
+def test_the_dockerfile_copies_what_is_there_and_all_that_is_needed() -> None:
+    copied = [
+        word for line in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.M) for word in line.split()
+    ]
+    assert all((ROOT / name).exists() for name in copied)
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert not set(copied) & set(ignored)
+    assert {"pyproject.toml", "README.md", "__init__.py", "cli.py", "pipeline", "model"} == set(
+        copied
+    )
+    assert 'ENTRYPOINT ["ganim"]' in DOCKERFILE
+
+
+def test_compose_accepts_the_file() -> None:
+    version = ["docker", "compose", "version"]
+    if shutil.which("docker") is None or subprocess.call(version, stderr=subprocess.DEVNULL) != 0:
+        pytest.skip("docker compose is not here")
+    command = ["docker", "compose", "-f", str(COMPOSE), "config", "--quiet"]
+    assert subprocess.call(command) == 0
