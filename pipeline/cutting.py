@@ -1,6 +1,7 @@
 """One photograph, file in, face crops out: decode, detect, cut. Runs in the worker processes."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,11 @@ import numpy as np
 from . import faces, images
 
 _JPEG_QUALITY = 95
+# A JPEG is first decoded at a half, a quarter or an eighth, its longer side at least this.
+_PREVIEW = 1280
+# A crop is cut from that if it is still so many times larger than wanted: a whole decode would
+# then give the same pixels up to noise. Otherwise the JPEG is decoded in full.
+_FINE = 2
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,32 @@ def cut_faces(
 
     file: a photograph, as its path or its bytes. Raises images.UnreadableImage or images.TooLarge.
     """
-    return cut_faces_of(images.read_image(file), size, margin, most, min_face)
+    cv2.setNumThreads(1)  # the worker processes fill the cores already
+    preview = images.read_preview(file, _PREVIEW)
+    if preview.halvings == 0:
+        return cut_faces_of(preview.picture, size, margin, most, min_face)
+
+    @lru_cache(maxsize=1)
+    def full() -> np.ndarray:
+        return images.read_image(file)
+
+    levels = faces.Levels(
+        preview.width,
+        preview.height,
+        lambda: faces.to_grey(full()),
+        {preview.halvings: faces.to_grey(preview.picture)},
+    )
+    scale = 2**preview.halvings
+    cut = []
+    for face in faces.detect_faces(levels, most, min_face):
+        crop = faces.crop_box(face.box, margin)
+        if crop.width >= _FINE * size * scale:
+            reduced = faces.Box(*(round(side / scale) for side in crop.as_list()))
+            pixels = faces.cut_crop(preview.picture, reduced, size)
+        else:
+            pixels = faces.cut_crop(full(), crop, size)
+        cut.append(CutFace(face.box, crop, face.score, encode_jpeg(pixels)))
+    return Cuts(preview.width, preview.height, cut)
 
 
 def cut_faces_of(
@@ -55,12 +86,10 @@ def cut_faces_of(
     min_face: int = 0,
 ) -> Cuts:
     """The same for a picture (height, width, 3) uint8 RGB that is decoded already."""
-    cv2.setNumThreads(1)  # the worker processes fill the cores already
+    cv2.setNumThreads(1)
     height, width = picture.shape[:2]
     cut = []
-    for face in faces.detect_faces(picture)[:most]:
-        if face.box.width < min_face:
-            continue
+    for face in faces.detect_faces(picture, most, min_face):
         crop = faces.crop_box(face.box, margin)
         jpeg = encode_jpeg(faces.cut_crop(picture, crop, size))
         cut.append(CutFace(face.box, crop, face.score, jpeg))

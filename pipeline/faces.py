@@ -6,6 +6,8 @@ of the box was measured best for OpenFace (mean Pearson r 0.969 against the full
 sees a face framed as in training.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,13 +15,24 @@ from typing import Any
 import cv2
 import numpy as np
 
+from . import proposals
+
 MARGIN = 0.15
 CROP_SIZE = 128
 
-# The detector sees faces from about 80 px, and its cost grows with the pixels. The first look
-# is at a small grey picture; only if it finds nothing is a second, larger one taken.
-_FIRST_LOOK = 640
-_SECOND_LOOK = 1600
+# The detector sees faces from 80 px, and its cost grows with the pixels. So the picture is halved
+# until its longer side is at most this: there the detector scans all of it. In the levels between
+# that and full size it looks only at the places that proposals.py names, coarse to fine.
+_GLANCE = 400
+_SMALLEST = 80
+# What the detector may find of a place proposed for faces up to 113 px: the box may be larger.
+_LARGEST = 150
+# If nothing was found, pictures up to this longer side are searched once more, enlarged twice.
+_ENLARGED = 1600
+# A face with less than this score, found in a coarse look, is looked at again in a finer one.
+_SURE = 0.3
+# Two boxes are one face if they share more than this of the smaller.
+_SAME_FACE = 0.5
 # The outermost part of a crop over which a change fades to nothing when it is put back.
 _FEATHER = 0.08
 
@@ -53,13 +66,70 @@ class Face:
     score: float
 
 
-def detect_faces(image: np.ndarray) -> list[Face]:
-    """The faces in an RGB picture (height, width, 3) uint8, largest first; may be empty."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    faces = _detect_at(grey, _FIRST_LOOK, enlarge=1.0)
-    if not faces:
-        faces = _detect_at(grey, _SECOND_LOOK, enlarge=2.0)
-    return sorted(faces, key=lambda face: (face.box.width, face.score), reverse=True)
+class Levels:
+    """A picture in grey, and its halves, quarters and so on, each made when first asked for.
+
+    Level 0 is the picture at full size, level 1 half as wide and high; -1 is enlarged twice.
+    """
+
+    def __init__(
+        self, width: int, height: int, full: Callable[[], np.ndarray], known: dict[int, np.ndarray]
+    ):
+        self.width, self.height = width, height
+        self._full = full
+        self._made = known
+
+    @classmethod
+    def of(cls, image: np.ndarray) -> "Levels":
+        """Of an RGB picture (height, width, 3) uint8."""
+        height, width = image.shape[:2]
+        return cls(width, height, lambda: to_grey(image), {})
+
+    def __getitem__(self, level: int) -> np.ndarray:
+        if level not in self._made:
+            if level == 0:
+                self._made[0] = self._full()
+            elif level < 0:
+                width, height = self.size(level)
+                self._made[level] = _resize(self[0], width, height)
+            else:
+                self._made[level] = _halved(self[level - 1])
+        return self._made[level]
+
+    def size(self, level: int) -> tuple[int, int]:
+        """Width and height of a level, without making it."""
+        return max(1, int(self.width / 2.0**level)), max(1, int(self.height / 2.0**level))
+
+
+def detect_faces(
+    image: np.ndarray | Levels, most: int | None = None, min_width: int = 0
+) -> list[Face]:
+    """The `most` largest faces (None: all) at least `min_width` px wide, largest first.
+
+    image: an RGB picture (height, width, 3) uint8, or its levels.
+    """
+    levels = image if isinstance(image, Levels) else Levels.of(image)
+    longest = max(levels.width, levels.height)
+    level = max(0, math.ceil(math.log2(longest / _GLANCE)))
+    found = _scan(levels[level], 2**level)
+    while level > 0:
+        level -= 1
+        sure = [face for face in found if face.score >= _SURE]
+        largest_to_come = _LARGEST * 2**level
+        if largest_to_come < min_width:
+            break
+        if most is not None and sum(f.box.width >= largest_to_come for f in sure) >= most:
+            break
+        found = _without_doubles(found + _search(levels, level, sure))
+    if not found and longest <= _ENLARGED and min_width < _SMALLEST:
+        found = _search(levels, -1, [])
+    found = [face for face in found if face.box.width >= min_width]
+    return sorted(found, key=lambda face: (face.box.width, face.score), reverse=True)[:most]
+
+
+def to_grey(image: np.ndarray) -> np.ndarray:
+    """(height, width) uint8 of an RGB picture (height, width, 3) uint8."""
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
 def crop_box(box: Box, margin: float = MARGIN) -> Box:
@@ -99,26 +169,52 @@ def paste_difference(image: np.ndarray, crop: Box, difference: np.ndarray) -> np
     return result
 
 
-def _detect_at(grey: np.ndarray, longest: int, enlarge: float) -> list[Face]:
-    height, width = grey.shape
-    scale = min(enlarge, longest / max(height, width))
-    if min(height, width) * scale < 1:
-        return []
-    if scale != 1.0:
-        grey = _resize(grey, max(1, round(width * scale)), max(1, round(height * scale)))
-    boxes, scores, _ = _detector().run(grey, 0, 0.0)
+def _search(levels: Levels, level: int, known: list[Face]) -> list[Face]:
+    """The faces of 80 to 160 px in a level, where the network sees any but those known."""
+    width, height = levels.size(level)
+    scale = 2.0**level
+    boxes = [[side / scale for side in face.box.as_list()] for face in known]
+    found = []
+    for place in proposals.places(levels[level + 2], boxes, width, height):
+        part = levels[level][place.top : place.bottom, place.left : place.right]
+        if place.shrink != 1.0:
+            part = _resize(part, *(round(side / place.shrink) for side in part.shape[::-1]))
+        found += _scan(part, scale * place.shrink, place.left * scale, place.top * scale)
+    return found
+
+
+def _scan(grey: np.ndarray, scale: float, left: float = 0.0, top: float = 0.0) -> list[Face]:
+    """All faces from 80 px in a grey picture, which is `scale` times smaller than the photograph
+    and lies at left, top in it."""
+    boxes, scores, _ = _detector().run(np.ascontiguousarray(grey), 0, 0.0)
     return [
         Face(
             Box(
-                round(box.left() / scale),
-                round(box.top() / scale),
-                round((box.right() + 1) / scale),
-                round((box.bottom() + 1) / scale),
+                round(left + box.left() * scale),
+                round(top + box.top() * scale),
+                round(left + (box.right() + 1) * scale),
+                round(top + (box.bottom() + 1) * scale),
             ),
             float(score),
         )
         for box, score in zip(boxes, scores, strict=True)
     ]
+
+
+def _without_doubles(found: list[Face]) -> list[Face]:
+    """Of faces that share much of their boxes, found in two looks, the surest."""
+    kept: list[Face] = []
+    for face in sorted(found, key=lambda face: face.score, reverse=True):
+        if all(_shared(face.box, other.box) < _SAME_FACE for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _shared(a: Box, b: Box) -> float:
+    """What two boxes share, of the smaller."""
+    across = min(a.right, b.right) - max(a.left, b.left)
+    down = min(a.bottom, b.bottom) - max(a.top, b.top)
+    return max(across, 0) * max(down, 0) / min(a.width * a.height, b.width * b.height)
 
 
 @lru_cache(maxsize=1)
@@ -142,6 +238,12 @@ def _resize(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.resize(
         picture, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
     )
+
+
+def _halved(grey: np.ndarray) -> np.ndarray:
+    """Half as wide and high; an odd last row or column is left out, so that the scale is exact."""
+    height, width = (max(1, side // 2) for side in grey.shape)
+    return _resize(grey[: height * 2, : width * 2], width, height)
 
 
 def _feather(size: int) -> np.ndarray:

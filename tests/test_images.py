@@ -319,7 +319,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "folder.jpg").mkdir()
     assert "cannot be read" in reason(tmp_path / "folder.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
-    assert reason(tmp_path / "pipe.jpg") == "the file is empty"
+    assert reason(tmp_path / "pipe.jpg") == "it is no regular file"
 
 
 # ---- what is too large
