@@ -77,11 +77,11 @@ def _timed(work) -> Found:
 def full_size(material: Path, folder: Path, count: int, seed: int) -> list[Path]:
     """Write `count` JPEGs of 1 to 12 megapixels with faces of 60 to 1500 px, one to nine each.
 
-    A wild photograph, enlarged, is the scene of every other one, and bands of other photographs,
-    enlarged and blurred, that of the rest. Photographs of one face each, of the test split, are
-    pasted on it with a soft edge, at widths drawn log-evenly. Sensor noise is added at full size,
-    because what was enlarged is smoother than what a camera writes. Every eighth has no pasted
-    face, every eighth is a single photograph enlarged to the full height.
+    The scene is a photograph, enlarged and somewhat blurred; in every fourth it is a wild
+    photograph enlarged, with its faces, and nothing else; in every eighth one portrait.
+    Photographs of one face each, of the test split, are pasted on the scene beside one another
+    with a soft edge, at widths drawn log-evenly. Sensor noise is added at full size, because what
+    was enlarged is smoother than what a camera writes.
     """
     rng = np.random.default_rng(seed)
     wild = [path for path in sorted((material / "wild").iterdir()) if path.suffix == ".jpg"]
@@ -95,19 +95,16 @@ def full_size(material: Path, folder: Path, count: int, seed: int) -> list[Path]
         pixels = float(np.exp(rng.uniform(np.log(1e6), np.log(12e6))))
         aspect = float(rng.choice([4 / 3, 3 / 4, 3 / 2, 16 / 9]))
         width, height = round((pixels * aspect) ** 0.5), round((pixels / aspect) ** 0.5)
-        scene = rng.choice(wild if number % 2 else portraits)
-        canvas = _cover(images.read_image(scene), width, height)
-        if not number % 2:
-            canvas = cv2.GaussianBlur(canvas, (0, 0), width / 60)
-        if number % 8 == 7:
-            pasted = 0
-        elif number % 8 == 3:
-            pasted, canvas = 0, _cover(images.read_image(rng.choice(portraits)), width, height)
-        else:
-            pasted = int(rng.integers(1, 10))
+        kind = number % 8
+        scene = images.read_image(rng.choice(portraits if kind in (0, 2, 4, 7) else wild))
+        canvas = _cover(scene, width, height)
+        if kind not in (3, 5, 7):
+            canvas = cv2.GaussianBlur(canvas, (0, 0), width / 100)
+        pasted = 0 if kind in (3, 5, 7) else int(rng.integers(1, 13))
+        taken = np.zeros((height, width), bool)
         for _ in range(pasted):
             side = float(np.exp(rng.uniform(np.log(60), np.log(min(1500, height / 2)))))
-            _paste(canvas, images.read_image(rng.choice(portraits)), side * 2, rng)
+            _paste(canvas, taken, images.read_image(rng.choice(portraits)), side * 2, rng)
         noise = rng.normal(0, rng.uniform(2, 6), (height, width, 1)).astype(np.float32)
         noisy = np.clip(canvas + noise, 0, 255).astype(np.uint8)
         path = folder / f"{number:03d}.jpg"
@@ -127,13 +124,26 @@ def _cover(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)[:height, :width].copy()
 
 
-def _paste(canvas: np.ndarray, picture: np.ndarray, side: float, rng: np.random.Generator) -> None:
+def _paste(
+    canvas: np.ndarray,
+    taken: np.ndarray,
+    picture: np.ndarray,
+    side: float,
+    rng: np.random.Generator,
+) -> None:
+    """Put the picture, `side` px high, on the canvas where nothing is taken, if there is room."""
     scale = side / max(picture.shape[:2])
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=interpolation)
     height, width = picture.shape[:2]
-    left = int(rng.integers(0, max(1, canvas.shape[1] - width)))
-    top = int(rng.integers(0, max(1, canvas.shape[0] - height)))
+    for _ in range(20):
+        left = int(rng.integers(0, max(1, canvas.shape[1] - width)))
+        top = int(rng.integers(0, max(1, canvas.shape[0] - height)))
+        if not taken[top : top + height, left : left + width].any():
+            break
+    else:
+        return
+    taken[top : top + height, left : left + width] = True
     picture = picture[: canvas.shape[0] - top, : canvas.shape[1] - left]
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     soft = np.clip((1 - np.maximum(abs(x), abs(y))) / 0.15, 0, 1)[:, :, None].astype(np.float32)

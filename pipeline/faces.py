@@ -7,7 +7,6 @@ sees a face framed as in training.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 
 from . import proposals
+from .levels import Levels, resize
 
 MARGIN = 0.15
 CROP_SIZE = 128
@@ -25,14 +25,18 @@ CROP_SIZE = 128
 # that and full size it looks only at the places that proposals.py names, coarse to fine.
 _GLANCE = 400
 _SMALLEST = 80
-# What the detector may find of a place proposed for faces up to 113 px: the box may be larger.
-_LARGEST = 150
+# No face much larger than 160 px is to be expected where the network sees one.
+_LARGEST = 190
 # If nothing was found, pictures up to this longer side are searched once more, enlarged twice.
 _ENLARGED = 1600
 # A face with less than this score, found in a coarse look, is looked at again in a finer one.
-_SURE = 0.3
-# Two boxes are one face if they share more than this of the smaller.
-_SAME_FACE = 0.5
+_SURE = 1.0
+# The score from which a face is one; dlib's own 0 lets pockets and patches of cloth through.
+_THRESHOLD = 0.1
+# A score above this, in grey, is reason enough to look in colour.
+_DOUBTFUL = -0.5
+# Two boxes are one face if they share more than this of what they cover together.
+_SAME_FACE = 0.3
 # The outermost part of a crop over which a change fades to nothing when it is put back.
 _FEATHER = 0.08
 
@@ -66,41 +70,6 @@ class Face:
     score: float
 
 
-class Levels:
-    """A picture in grey, and its halves, quarters and so on, each made when first asked for.
-
-    Level 0 is the picture at full size, level 1 half as wide and high; -1 is enlarged twice.
-    """
-
-    def __init__(
-        self, width: int, height: int, full: Callable[[], np.ndarray], known: dict[int, np.ndarray]
-    ):
-        self.width, self.height = width, height
-        self._full = full
-        self._made = known
-
-    @classmethod
-    def of(cls, image: np.ndarray) -> "Levels":
-        """Of an RGB picture (height, width, 3) uint8."""
-        height, width = image.shape[:2]
-        return cls(width, height, lambda: to_grey(image), {})
-
-    def __getitem__(self, level: int) -> np.ndarray:
-        if level not in self._made:
-            if level == 0:
-                self._made[0] = self._full()
-            elif level < 0:
-                width, height = self.size(level)
-                self._made[level] = _resize(self[0], width, height)
-            else:
-                self._made[level] = _halved(self[level - 1])
-        return self._made[level]
-
-    def size(self, level: int) -> tuple[int, int]:
-        """Width and height of a level, without making it."""
-        return max(1, int(self.width / 2.0**level)), max(1, int(self.height / 2.0**level))
-
-
 def detect_faces(
     image: np.ndarray | Levels, most: int | None = None, min_width: int = 0
 ) -> list[Face]:
@@ -120,16 +89,12 @@ def detect_faces(
             break
         if most is not None and sum(f.box.width >= largest_to_come for f in sure) >= most:
             break
-        found = _without_doubles(found + _search(levels, level, sure))
+        doubtful = [face for face in found if face.score < _SURE]
+        found = _without_doubles(sure, doubtful + _search(levels, level, sure))
     if not found and longest <= _ENLARGED and min_width < _SMALLEST:
-        found = _search(levels, -1, [])
+        found = _without_doubles([], _search(levels, -1, []))
     found = [face for face in found if face.box.width >= min_width]
     return sorted(found, key=lambda face: (face.box.width, face.score), reverse=True)[:most]
-
-
-def to_grey(image: np.ndarray) -> np.ndarray:
-    """(height, width) uint8 of an RGB picture (height, width, 3) uint8."""
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
 def crop_box(box: Box, margin: float = MARGIN) -> Box:
@@ -143,9 +108,11 @@ def crop_box(box: Box, margin: float = MARGIN) -> Box:
 def cut_crop(image: np.ndarray, crop: Box, size: int = CROP_SIZE) -> np.ndarray:
     """The crop as (size, size, 3) uint8; where it leaves the picture, edge pixels repeat."""
     height, width = image.shape[:2]
+    if _inside(crop, width, height) == crop:
+        return resize(image[crop.top : crop.bottom, crop.left : crop.right], size, size)
     rows = np.clip(np.arange(crop.top, crop.bottom), 0, height - 1)
     columns = np.clip(np.arange(crop.left, crop.right), 0, width - 1)
-    return _resize(image[np.ix_(rows, columns)], size, size)
+    return resize(image[np.ix_(rows, columns)], size, size)
 
 
 def paste_difference(image: np.ndarray, crop: Box, difference: np.ndarray) -> np.ndarray:
@@ -158,7 +125,7 @@ def paste_difference(image: np.ndarray, crop: Box, difference: np.ndarray) -> np
     height, width = image.shape[:2]
     inside = _inside(crop, width, height)
     faded = difference.astype(np.float32) * _feather(difference.shape[0])[:, :, None]
-    change = _resize(faded, crop.width, crop.height)
+    change = resize(faded, crop.width, crop.height)
     change = change[
         inside.top - crop.top : inside.bottom - crop.top,
         inside.left - crop.left : inside.right - crop.left,
@@ -173,48 +140,56 @@ def _search(levels: Levels, level: int, known: list[Face]) -> list[Face]:
     """The faces of 80 to 160 px in a level, where the network sees any but those known."""
     width, height = levels.size(level)
     scale = 2.0**level
-    boxes = [[side / scale for side in face.box.as_list()] for face in known]
+    # Around the middle of a face that is known there is none to be looked for.
+    middles = [crop_box(face.box, -0.25).as_list() for face in known]
+    boxes = [[side / scale for side in middle] for middle in middles]
+    grey = cv2.cvtColor(levels[level + 2], cv2.COLOR_RGB2GRAY)
     found = []
-    for place in proposals.places(levels[level + 2], boxes, width, height):
+    for place in proposals.places(grey, boxes, width, height):
         part = levels[level][place.top : place.bottom, place.left : place.right]
-        if place.shrink != 1.0:
-            part = _resize(part, *(round(side / place.shrink) for side in part.shape[::-1]))
-        found += _scan(part, scale * place.shrink, place.left * scale, place.top * scale)
+        found += _scan(part, scale, place.left * scale, place.top * scale)
     return found
 
 
-def _scan(grey: np.ndarray, scale: float, left: float = 0.0, top: float = 0.0) -> list[Face]:
-    """All faces from 80 px in a grey picture, which is `scale` times smaller than the photograph
+def _scan(picture: np.ndarray, scale: float, left: float = 0.0, top: float = 0.0) -> list[Face]:
+    """All faces from 80 px in an RGB picture, which is `scale` times smaller than the photograph
     and lies at left, top in it."""
-    boxes, scores, _ = _detector().run(np.ascontiguousarray(grey), 0, 0.0)
+    candidates = _detect(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), _DOUBTFUL)
+    found = [face for face in candidates if face.score >= _THRESHOLD]
+    if len(found) < len(candidates):
+        # Colour takes the detector a third longer, and decides where grey leaves it in doubt.
+        found = _without_doubles(found, _detect(picture, _THRESHOLD))
+    offsets = (left, top, left, top)
+    placed = []
+    for face in found:
+        sides = zip(offsets, face.box.as_list(), strict=True)
+        placed.append(Face(Box(*(round(o + side * scale) for o, side in sides)), face.score))
+    return placed
+
+
+def _detect(picture: np.ndarray, threshold: float) -> list[Face]:
+    boxes, scores, _ = _detector().run(np.ascontiguousarray(picture), 0, threshold)
     return [
-        Face(
-            Box(
-                round(left + box.left() * scale),
-                round(top + box.top() * scale),
-                round(left + (box.right() + 1) * scale),
-                round(top + (box.bottom() + 1) * scale),
-            ),
-            float(score),
-        )
+        Face(Box(box.left(), box.top(), box.right() + 1, box.bottom() + 1), float(score))
         for box, score in zip(boxes, scores, strict=True)
     ]
 
 
-def _without_doubles(found: list[Face]) -> list[Face]:
-    """Of faces that share much of their boxes, found in two looks, the surest."""
-    kept: list[Face] = []
-    for face in sorted(found, key=lambda face: face.score, reverse=True):
+def _without_doubles(found: list[Face], more: list[Face]) -> list[Face]:
+    """Both, but of faces that share much of their boxes the surest of those found first."""
+    kept = list(found)
+    for face in sorted(more, key=lambda face: face.score, reverse=True):
         if all(_shared(face.box, other.box) < _SAME_FACE for other in kept):
             kept.append(face)
     return kept
 
 
 def _shared(a: Box, b: Box) -> float:
-    """What two boxes share, of the smaller."""
+    """Intersection over union."""
     across = min(a.right, b.right) - max(a.left, b.left)
     down = min(a.bottom, b.bottom) - max(a.top, b.top)
-    return max(across, 0) * max(down, 0) / min(a.width * a.height, b.width * b.height)
+    both = max(across, 0) * max(down, 0)
+    return both / (a.width * a.height + b.width * b.height - both)
 
 
 @lru_cache(maxsize=1)
@@ -229,21 +204,6 @@ def _inside(crop: Box, width: int, height: int) -> Box:
     """The part of the crop that lies in the picture; may be empty."""
     left, top = max(crop.left, 0), max(crop.top, 0)
     return Box(left, top, max(left, min(crop.right, width)), max(top, min(crop.bottom, height)))
-
-
-def _resize(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    if picture.shape[1] == width and picture.shape[0] == height:
-        return picture.copy()
-    shrinking = width < picture.shape[1]
-    return cv2.resize(
-        picture, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
-    )
-
-
-def _halved(grey: np.ndarray) -> np.ndarray:
-    """Half as wide and high; an odd last row or column is left out, so that the scale is exact."""
-    height, width = (max(1, side // 2) for side in grey.shape)
-    return _resize(grey[: height * 2, : width * 2], width, height)
 
 
 def _feather(size: int) -> np.ndarray:

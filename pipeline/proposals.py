@@ -23,8 +23,8 @@ LAYERS = ((6, 2), (3, 2), (3, 2), (3, 1), (3, 1), (1, 1))
 """Kernel side and stride of each convolution."""
 
 _THRESHOLD = -1.0
-# Half of the largest face of the first range, and what the detector wants to see around it.
-_REACH = 76
+# Half of the largest face, and what the detector wants to see around it.
+_REACH = 88
 # The detector's cells: a place that begins at a multiple of them looks as in the whole picture.
 _CELL = 8
 
@@ -37,36 +37,30 @@ class Place:
     top: int
     right: int
     bottom: int
-    shrink: float
-    """By how much to shrink it first: so that faces come at 80-113 px."""
 
 
 def places(grey: np.ndarray, known: list[list[float]], width: int, height: int) -> list[Place]:
     """The places worth a look in a picture of width x height, from its grey fourth.
 
-    known: left, top, right, bottom of faces that are found already; no place is centred in them.
+    known: left, top, right, bottom of rectangles in which no place is to be centred.
     """
-    found = []
-    likely = propose(grey) > _THRESHOLD
+    likely = (propose(grey).max(axis=2) > _THRESHOLD).astype(np.uint8)
+    square = SCALE * STRIDE
     for box in known:
-        left, top, right, bottom = (max(0, round(side / (SCALE * STRIDE))) for side in box)
-        likely[top:bottom, left:right] = False
-    for index, shrink in enumerate((1.0, 2**0.5)):
-        _, _, groups, _ = cv2.connectedComponentsWithStats(likely[:, :, index].astype(np.uint8))
-        reach = round(_REACH * shrink)
-        for left, top, across, down, _ in groups[1:].tolist():
-            cell = SCALE * STRIDE
-            found.append(
-                Place(
-                    max(0, left * cell - reach) // _CELL * _CELL,
-                    max(0, top * cell - reach) // _CELL * _CELL,
-                    min(width, (left + across) * cell + reach),
-                    min(height, (top + down) * cell + reach),
-                    shrink,
-                )
-            )
-    area = sum((p.right - p.left) * (p.bottom - p.top) / p.shrink**2 for p in found)
-    return found if area < width * height else [Place(0, 0, width, height, 1.0)]
+        left, top, right, bottom = (max(0, round(side / square)) for side in box)
+        likely[top:bottom, left:right] = 0
+    _, _, groups, _ = cv2.connectedComponentsWithStats(likely)
+    found = [
+        Place(
+            max(0, left * square - _REACH) // _CELL * _CELL,
+            max(0, top * square - _REACH) // _CELL * _CELL,
+            min(width, (left + across) * square + _REACH),
+            min(height, (top + down) * square + _REACH),
+        )
+        for left, top, across, down, _ in groups[1:].tolist()
+    ]
+    area = sum((place.right - place.left) * (place.bottom - place.top) for place in found)
+    return found if area < width * height else [Place(0, 0, width, height)]
 
 
 def propose(grey: np.ndarray) -> np.ndarray:
@@ -90,8 +84,10 @@ def _convolve(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, stride: int) 
     """x: (h, w, in); kernel: (k, k, in, out). Returns (ceil(h / stride), ceil(w / stride), out)."""
     side = kernel.shape[0]
     before = (side - stride + 1) // 2
-    x = np.pad(x, [(before, side - stride - before)] * 2 + [(0, 0)])
-    windows = np.lib.stride_tricks.sliding_window_view(x, (side, side), (0, 1))
+    height, width, channels = x.shape
+    padded = np.zeros((height + side - stride, width + side - stride, channels), np.float32)
+    padded[before : before + height, before : before + width] = x
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), (0, 1))
     windows = windows[::stride, ::stride].transpose(0, 1, 3, 4, 2)
     h, w = windows.shape[:2]
     flat = windows.reshape(h * w, -1) @ kernel.reshape(-1, kernel.shape[3])
