@@ -9,8 +9,13 @@ import numpy as np
 from PIL import Image
 
 from . import faces, images
+from .levels import Levels
 
 _JPEG_QUALITY = 95
+# A JPEG is first decoded at a half, a quarter or an eighth, its longer side at least this.
+_PREVIEW = 1280
+# A crop is cut from that if it is still so many times larger there than it is to be.
+_ENOUGH = 2
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,15 @@ def cut_faces(
 
     file: a photograph, as its path or its bytes. Raises images.UnreadableImage or images.TooLarge.
     """
-    return cut_faces_of(images.read_image(file), size, margin, most, min_face)
+    preview = images.read_preview(file, _PREVIEW)
+    levels = Levels(
+        preview.width,
+        preview.height,
+        lambda: images.read_image(file),
+        preview.picture,
+        preview.halvings,
+    )
+    return _cut(levels, size, margin, most, min_face)
 
 
 def cut_faces_of(
@@ -57,16 +70,24 @@ def cut_faces_of(
     min_face: int = 0,
 ) -> Cuts:
     """The same for a picture (height, width, 3) uint8 RGB that is decoded already."""
+    return _cut(Levels.of(picture), size, margin, most, min_face)
+
+
+def _cut(levels: Levels, size: int, margin: float, most: int | None, min_face: int) -> Cuts:
     cv2.setNumThreads(1)  # the worker processes fill the cores already
-    height, width = picture.shape[:2]
     cut = []
-    for face in faces.detect_faces(picture)[:most]:
-        if face.box.width < min_face:
-            continue
+    for face in faces.detect_faces(levels, most, min_face):
         crop = faces.crop_box(face.box, margin)
-        jpeg = encode_jpeg(faces.cut_crop(picture, crop, size))
-        cut.append(CutFace(face.box, crop, face.score, jpeg))
-    return Cuts(width, height, cut)
+        # A crop that is large enough in the preview is cut from it: averaged down to its size it
+        # is the same up to noise, and the whole photograph need not be decoded.
+        scale = 2**levels.known_level
+        if crop.width >= _ENOUGH * size * scale:
+            reduced = faces.Box(*(round(side / scale) for side in crop.as_list()))
+            pixels = faces.cut_crop(levels[levels.known_level], reduced, size)
+        else:
+            pixels = faces.cut_crop(levels[0], crop, size)
+        cut.append(CutFace(face.box, crop, face.score, encode_jpeg(pixels)))
+    return Cuts(levels.width, levels.height, cut)
 
 
 def encode_jpeg(crop: np.ndarray) -> bytes:

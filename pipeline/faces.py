@@ -6,6 +6,7 @@ of the box was measured best for OpenFace (mean Pearson r 0.969 against the full
 sees a face framed as in training.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,13 +14,29 @@ from typing import Any
 import cv2
 import numpy as np
 
+from . import proposals
+from .levels import Levels, resize
+
 MARGIN = 0.15
 CROP_SIZE = 128
 
-# The detector sees faces from about 80 px, and its cost grows with the pixels. The first look
-# is at a small grey picture; only if it finds nothing is a second, larger one taken.
-_FIRST_LOOK = 640
-_SECOND_LOOK = 1600
+# The detector sees faces from 80 px, and its cost grows with the pixels. So the picture is halved
+# until its longer side is at most this: there the detector scans all of it. In the levels between
+# that and full size it looks only at the places that proposals.py names, coarse to fine.
+_GLANCE = 400
+_SMALLEST = 80
+# No face much larger than 160 px is to be expected where the network sees one.
+_LARGEST = 190
+# If nothing was found, pictures up to this longer side are searched once more, enlarged twice.
+_ENLARGED = 1600
+# A face with less than this score, found in a coarse look, is looked at again in a finer one.
+_SURE = 1.0
+# The score from which a face is one; dlib's own 0 lets pockets and patches of cloth through.
+_THRESHOLD = 0.1
+# A score above this, in grey, is reason enough to look in colour.
+_DOUBTFUL = -0.5
+# Two boxes are one face if they share more than this of what they cover together.
+_SAME_FACE = 0.3
 # The outermost part of a crop over which a change fades to nothing when it is put back.
 _FEATHER = 0.08
 
@@ -53,13 +70,31 @@ class Face:
     score: float
 
 
-def detect_faces(image: np.ndarray) -> list[Face]:
-    """The faces in an RGB picture (height, width, 3) uint8, largest first; may be empty."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    faces = _detect_at(grey, _FIRST_LOOK, enlarge=1.0)
-    if not faces:
-        faces = _detect_at(grey, _SECOND_LOOK, enlarge=2.0)
-    return sorted(faces, key=lambda face: (face.box.width, face.score), reverse=True)
+def detect_faces(
+    image: np.ndarray | Levels, most: int | None = None, min_width: int = 0
+) -> list[Face]:
+    """The `most` largest faces (None: all) at least `min_width` px wide, largest first.
+
+    image: an RGB picture (height, width, 3) uint8, or its levels.
+    """
+    levels = image if isinstance(image, Levels) else Levels.of(image)
+    longest = max(levels.width, levels.height)
+    level = max(0, math.ceil(math.log2(longest / _GLANCE)))
+    found = _scan(levels[level], 2**level)
+    while level > 0:
+        level -= 1
+        sure = [face for face in found if face.score >= _SURE]
+        largest_to_come = _LARGEST * 2**level
+        if largest_to_come < min_width:
+            break
+        if most is not None and sum(f.box.width >= largest_to_come for f in sure) >= most:
+            break
+        doubtful = [face for face in found if face.score < _SURE]
+        found = _without_doubles(sure, doubtful + _search(levels, level, sure))
+    if not found and longest <= _ENLARGED and min_width < _SMALLEST:
+        found = _without_doubles([], _search(levels, -1, []))
+    found = [face for face in found if face.box.width >= min_width]
+    return sorted(found, key=lambda face: (face.box.width, face.score), reverse=True)[:most]
 
 
 def crop_box(box: Box, margin: float = MARGIN) -> Box:
@@ -73,9 +108,11 @@ def crop_box(box: Box, margin: float = MARGIN) -> Box:
 def cut_crop(image: np.ndarray, crop: Box, size: int = CROP_SIZE) -> np.ndarray:
     """The crop as (size, size, 3) uint8; where it leaves the picture, edge pixels repeat."""
     height, width = image.shape[:2]
+    if _inside(crop, width, height) == crop:
+        return resize(image[crop.top : crop.bottom, crop.left : crop.right], size, size)
     rows = np.clip(np.arange(crop.top, crop.bottom), 0, height - 1)
     columns = np.clip(np.arange(crop.left, crop.right), 0, width - 1)
-    return _resize(image[np.ix_(rows, columns)], size, size)
+    return resize(image[np.ix_(rows, columns)], size, size)
 
 
 def paste_difference(image: np.ndarray, crop: Box, difference: np.ndarray) -> np.ndarray:
@@ -88,7 +125,7 @@ def paste_difference(image: np.ndarray, crop: Box, difference: np.ndarray) -> np
     height, width = image.shape[:2]
     inside = _inside(crop, width, height)
     faded = difference.astype(np.float32) * _feather(difference.shape[0])[:, :, None]
-    change = _resize(faded, crop.width, crop.height)
+    change = resize(faded, crop.width, crop.height)
     change = change[
         inside.top - crop.top : inside.bottom - crop.top,
         inside.left - crop.left : inside.right - crop.left,
@@ -99,26 +136,60 @@ def paste_difference(image: np.ndarray, crop: Box, difference: np.ndarray) -> np
     return result
 
 
-def _detect_at(grey: np.ndarray, longest: int, enlarge: float) -> list[Face]:
-    height, width = grey.shape
-    scale = min(enlarge, longest / max(height, width))
-    if min(height, width) * scale < 1:
-        return []
-    if scale != 1.0:
-        grey = _resize(grey, max(1, round(width * scale)), max(1, round(height * scale)))
-    boxes, scores, _ = _detector().run(grey, 0, 0.0)
+def _search(levels: Levels, level: int, known: list[Face]) -> list[Face]:
+    """The faces of 80 to 160 px in a level, where the network sees any but those known."""
+    width, height = levels.size(level)
+    scale = 2.0**level
+    # Around the middle of a face that is known there is none to be looked for.
+    middles = [crop_box(face.box, -0.25).as_list() for face in known]
+    boxes = [[side / scale for side in middle] for middle in middles]
+    grey = cv2.cvtColor(levels[level + 2], cv2.COLOR_RGB2GRAY)
+    found = []
+    for place in proposals.places(grey, boxes, width, height):
+        part = levels[level][place.top : place.bottom, place.left : place.right]
+        found += _scan(part, scale, place.left * scale, place.top * scale)
+    return found
+
+
+def _scan(picture: np.ndarray, scale: float, left: float = 0.0, top: float = 0.0) -> list[Face]:
+    """All faces from 80 px in an RGB picture, which is `scale` times smaller than the photograph
+    and lies at left, top in it."""
+    candidates = _detect(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), _DOUBTFUL)
+    found = [face for face in candidates if face.score >= _THRESHOLD]
+    if len(found) < len(candidates):
+        # Colour takes the detector a third longer, and decides where grey leaves it in doubt.
+        found = _without_doubles(found, _detect(picture, _THRESHOLD))
+    offsets = (left, top, left, top)
+    placed = []
+    for face in found:
+        sides = zip(offsets, face.box.as_list(), strict=True)
+        placed.append(Face(Box(*(round(o + side * scale) for o, side in sides)), face.score))
+    return placed
+
+
+def _detect(picture: np.ndarray, threshold: float) -> list[Face]:
+    boxes, scores, _ = _detector().run(np.ascontiguousarray(picture), 0, threshold)
     return [
-        Face(
-            Box(
-                round(box.left() / scale),
-                round(box.top() / scale),
-                round((box.right() + 1) / scale),
-                round((box.bottom() + 1) / scale),
-            ),
-            float(score),
-        )
+        Face(Box(box.left(), box.top(), box.right() + 1, box.bottom() + 1), float(score))
         for box, score in zip(boxes, scores, strict=True)
     ]
+
+
+def _without_doubles(found: list[Face], more: list[Face]) -> list[Face]:
+    """Both, but of faces that share much of their boxes the surest of those found first."""
+    kept = list(found)
+    for face in sorted(more, key=lambda face: face.score, reverse=True):
+        if all(_shared(face.box, other.box) < _SAME_FACE for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _shared(a: Box, b: Box) -> float:
+    """Intersection over union."""
+    across = min(a.right, b.right) - max(a.left, b.left)
+    down = min(a.bottom, b.bottom) - max(a.top, b.top)
+    both = max(across, 0) * max(down, 0)
+    return both / (a.width * a.height + b.width * b.height - both)
 
 
 @lru_cache(maxsize=1)
@@ -133,15 +204,6 @@ def _inside(crop: Box, width: int, height: int) -> Box:
     """The part of the crop that lies in the picture; may be empty."""
     left, top = max(crop.left, 0), max(crop.top, 0)
     return Box(left, top, max(left, min(crop.right, width)), max(top, min(crop.bottom, height)))
-
-
-def _resize(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    if picture.shape[1] == width and picture.shape[0] == height:
-        return picture.copy()
-    shrinking = width < picture.shape[1]
-    return cv2.resize(
-        picture, (width, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
-    )
 
 
 def _feather(size: int) -> np.ndarray:

@@ -29,9 +29,15 @@ def cluster() -> Iterator[Any]:
     """Two worker processes of one thread each, and their scheduler in this process."""
     import dask
 
-    # One death is enough to suspect a task: the default, 3, takes longer and tests nothing more.
+    settings = {
+        # One death is enough to suspect a task: the default, 3, takes longer and tests no more.
+        "distributed.scheduler.allowed-failures": 0,
+        # By default a LocalCluster dismisses a worker that is not back in 15 s: on a busy machine
+        # that is too soon.
+        "distributed.deploy.lost-worker-timeout": "1h",
+    }
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        dask.config.set(settings),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=":0", host="127.0.0.1"
         ) as running,

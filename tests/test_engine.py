@@ -121,7 +121,7 @@ SCRIPT = """
 import os, sys, time
 from ganim.pipeline import engine
 SHORT = "__import__('time').sleep(0.01) or __import__('os').getpid()"
-LONG = "__import__('time').sleep(2) or __import__('os').getpid()"
+LONG = "__import__('time').sleep(4) or __import__('os').getpid()"
 pids = set()
 def tasks():
     while len(pids) < 2:

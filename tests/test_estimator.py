@@ -56,6 +56,7 @@ def test_agrees_with_openface_on_photographs(tmp_path):
     prepare(source, tmp_path / "shards", workers=1)
     run("annotate", tmp_path / "shards", "--annotator", "estimator")
     ours = pd.concat(pd.read_parquet(path) for path in shards.shard_paths(tmp_path / "shards"))
+    ours = ours[ours["status"] == shards.OK]  # two of the photographs stand there twice
     labels = pd.read_parquet(SHARED / "openface" / "labels.parquet").set_index("photo")
     ours, theirs = ours.set_index("source"), labels.loc[ours["source"]]
     assert np.corrcoef(ours["AU12_r"], theirs["AU12_r"])[0, 1] > 0.85

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, features
 
 from ganim.pipeline.images import (
     MAX_PIXELS,
@@ -18,6 +18,7 @@ from ganim.pipeline.images import (
     TooLarge,
     UnreadableImage,
     read_image,
+    read_preview,
 )
 
 
@@ -175,6 +176,84 @@ def test_an_animation_gives_its_first_frame(tmp_path: Path, suffix: str) -> None
     np.testing.assert_array_equal(picture, np.asarray(frames[0]))
 
 
+def test_avif(tmp_path: Path, small: np.ndarray) -> None:
+    if not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    Image.fromarray(small).save(tmp_path / "a.avif", quality=95)
+    assert_near(read_image(tmp_path / "a.avif"), small, mean=6)
+
+
+def test_heic(tmp_path: Path, small: np.ndarray) -> None:
+    pytest.importorskip("pillow_heif")
+    Image.fromarray(small).save(tmp_path / "a.heic", quality=95)
+    assert_near(read_image(tmp_path / "a.heic"), small, mean=6)
+
+
+def test_heic_without_its_reader_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500))
+    script = """
+import sys
+from pathlib import Path
+sys.modules["pillow_heif"] = None  # as where it is not installed
+from ganim.pipeline.images import UnreadableImage, read_image
+try:
+    read_image(Path(sys.argv[1]))
+except UnreadableImage as reason:
+    print(reason)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "a.heic"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "pip install ganim[heic]" in done.stdout
+
+
+def test_bytes_are_read_as_the_file(tmp_path: Path, small: np.ndarray) -> None:
+    Image.fromarray(small).save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    np.testing.assert_array_equal(read_image(content), read_image(tmp_path / "a.jpg"))
+    with pytest.raises(UnreadableImage, match="empty"):
+        read_image(b"")
+
+
+# ---- a JPEG decoded at a part of its size
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["RGB", "CMYK", "L"])
+def test_a_preview_is_upright_and_shrunk(
+    astronaut: np.ndarray, tmp_path: Path, orientation: int, mode: str
+) -> None:
+    upright = np.ascontiguousarray(astronaut[:400])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    lying = Image.fromarray(np.ascontiguousarray(LYING[orientation](upright))).convert(mode)
+    lying.save(tmp_path / "a.jpg", quality=97, exif=exif)
+    preview = read_preview(tmp_path / "a.jpg", 128)
+    assert (preview.halvings, preview.width, preview.height) == (2, 512, 400)
+    expected = Image.fromarray(upright).resize((128, 100), Image.Resampling.BOX)
+    if mode == "L":
+        expected = expected.convert("L").convert("RGB")
+    assert_near(preview.picture, np.asarray(expected), mean=3)
+
+
+@pytest.mark.parametrize(("longest", "halvings"), [(None, 0), (513, 0), (257, 0), (256, 1), (1, 3)])
+def test_a_preview_keeps_the_side_it_was_asked_for(
+    astronaut: np.ndarray, tmp_path: Path, longest: int | None, halvings: int
+) -> None:
+    Image.fromarray(astronaut).save(tmp_path / "a.jpg")
+    preview = read_preview(tmp_path / "a.jpg", longest)
+    assert preview.halvings == halvings
+    assert preview.picture.shape == (512 >> halvings, 512 >> halvings, 3)
+
+
+def test_what_is_no_jpeg_is_decoded_whole(small: np.ndarray, tmp_path: Path) -> None:
+    Image.fromarray(small).save(tmp_path / "a.png")
+    assert read_preview(tmp_path / "a.png", 10).halvings == 0
+
+
 # ---- rotation
 
 # For each EXIF orientation, how an upright picture lies in the file. The standard says at which
@@ -319,7 +398,7 @@ def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "folder.jpg").mkdir()
     assert "cannot be read" in reason(tmp_path / "folder.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
-    assert reason(tmp_path / "pipe.jpg") == "the file is empty"
+    assert reason(tmp_path / "pipe.jpg") == "it is no regular file"
 
 
 # ---- what is too large

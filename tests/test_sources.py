@@ -83,7 +83,6 @@ def test_every_path_has_a_name_of_its_own() -> None:
     paths = [b"a\xff.jpg", rb"a\xff.jpg", rb"a\\xff.jpg", b"a\\\xff.jpg", b"a\\.jpg", b"a\\\\.jpg"]
     names = [name_of(os.fsdecode(path)) for path in paths]
     assert len(set(names)) == len(paths)
-    assert [name.encode() for name in names]
     assert name_of("ü\n 写.jpg") == "ü\n 写.jpg" and names[0] == r"a\xff.jpg"
 
 
