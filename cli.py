@@ -190,6 +190,18 @@ def _report_after(shards: Path) -> Iterator[None]:
     help="auto: OpenFace where a container runtime and its image are, else the estimator.",
 )
 @click.option("--labels", type=click.Path(path_type=Path), help="AUs that already exist.")
+@click.option(
+    "--estimator",
+    "weights",
+    type=FILE,
+    help="Weights of an estimator; an .onnx file needs no torch.  [default: the one that ships]",
+)
+@click.option(
+    "--coding",
+    type=click.Choice(["openface", "facs"]),
+    default="openface",
+    help="The estimator's scale: OpenFace's, or that of human coders.",
+)
 @click.option("--runtime", type=click.Choice(["docker", "podman"]), help="Container runtime.")
 @click.option("--image", default="algebr/openface:latest", help="OpenFace's image.")
 @click.option("--pull", is_flag=True, help="Download the image if it is not here.")
@@ -222,6 +234,8 @@ def annotate(
     redo_below: float | None,
     out: Path | None,
     scheduler: str | None,
+    weights: Path | None,
+    coding: str,
     **openface: Any,
 ) -> None:
     """Fill in the 17 action units of every face in SHARDS, or of every frame of a clip.
@@ -238,7 +252,14 @@ def annotate(
         raise WrongUse(f"{shards} is not there. Name a clip, or a folder of shards.")
     if scheduler is not None and openface["workers"] is not None:
         raise WrongUse("--workers counts OpenFaces here, --scheduler has its own: give one.")
-    annotator = _annotator(kind, shards, labels, openface)
+    if (kind == "labels") != (labels is not None):
+        raise WrongUse("--annotator labels and --labels (a folder, a table, a .pkl) go together.")
+    if kind == "estimator":
+        annotator: Any = _estimator(weights, coding)
+    elif weights is not None or coding != "openface":
+        raise WrongUse("--estimator and --coding go with --annotator estimator.")
+    else:
+        annotator = _annotator(kind, shards, labels, openface)
     _say(f"Annotating with {annotator.name}", err=True)
     with _stopped_by_signals():
         if shards.is_file():
@@ -311,8 +332,6 @@ def _annotator(kind: str, shards: Path, labels: Path | None, options: dict[str, 
     """The annotator that was asked for; for `auto`, OpenFace if it is here."""
     from .pipeline.shards import read_column
 
-    if (kind == "labels") != (labels is not None):
-        raise WrongUse("--annotator labels and --labels (a folder, a table, a .pkl) go together.")
     if labels is not None:
         from .pipeline.labels import Labels
 
@@ -320,23 +339,26 @@ def _annotator(kind: str, shards: Path, labels: Path | None, options: dict[str, 
             raise WrongUse("--labels are of photographs. A clip is read by openface or estimator.")
         sources = read_column(shards, "source")
         return Labels.load(labels, sources, options["min_confidence"])
-    if kind != "estimator":
-        from .pipeline.openface import find_openface
+    from .pipeline.openface import find_openface
 
-        options["workers"] = options["workers"] or len(os.sched_getaffinity(0))
-        try:
-            openface = find_openface(**{k: v for k, v in options.items() if v is not None})
-            if shards.is_file():
-                openface.check_clips()
-            return openface
-        except WrongUse as reason:
-            # Someone who names a program or runtime wants that one, not a substitute.
-            if kind == "openface" or options["program"] or options["runtime"] or options["pull"]:
-                raise
-            _say(f"No OpenFace here, so the estimator reads the AUs. ({reason})", err=True)
-    from .model.readers import EstimatorAnnotator
+    options["workers"] = options["workers"] or len(os.sched_getaffinity(0))
+    try:
+        openface = find_openface(**{k: v for k, v in options.items() if v is not None})
+        if shards.is_file():
+            openface.check_clips()
+        return openface
+    except WrongUse as reason:
+        # Someone who names a program or runtime wants that one, not a substitute.
+        if kind == "openface" or options["program"] or options["runtime"] or options["pull"]:
+            raise
+        _say(f"No OpenFace here, so the estimator reads the AUs. ({reason})", err=True)
+    return _estimator()
 
-    return EstimatorAnnotator()
+
+def _estimator(weights: Path | None = None, coding: Any = "openface") -> Any:
+    from .model.readers import SHIPPED, EstimatorAnnotator
+
+    return EstimatorAnnotator(weights or SHIPPED, coding)
 
 
 @contextlib.contextmanager

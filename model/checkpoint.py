@@ -1,8 +1,9 @@
 """Weights and training states on disk: safetensors, written whole or not at all."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from ..pipeline.errors import WrongUse
 from ..pipeline.files import write_whole
 
+Network = TypeVar("Network", bound=nn.Module)
 WEIGHTS = Path(__file__).parent / "weights"
 """What ships with the package."""
 
@@ -55,6 +57,17 @@ def load_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         for name, tensor in tensors.items()
     }
     return tensors, json.loads(metadata["settings"])
+
+
+def build(build_network: Callable[[], Network], path: Path) -> Network:
+    """A network from the settings read from `path`; WrongUse if they are for none we know."""
+    try:
+        return build_network()
+    except (KeyError, TypeError) as error:
+        raise WrongUse(
+            f"The weights in {path} are of another version of ganim. Train again, or install the "
+            "version they were made with."
+        ) from error
 
 
 def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:

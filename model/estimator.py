@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..pipeline.action_units import COUNT
 from .alignment import POINTS, VIEW, Aligner, UprightView, unit
-from .checkpoint import fill, load_weights
+from .checkpoint import build, fill, load_weights
 from .data import to_model
 from .hog import CELL, CHANNELS, Hog
 from .readers import CODINGS, SHIPPED, SIZE, Coding
@@ -148,7 +148,7 @@ class Estimator(nn.Module):
 def load_estimator(path: Path = SHIPPED) -> Estimator:
     """An estimator in evaluation mode. Raises WrongUse if the file is not one."""
     tensors, settings = load_weights(path, kind="estimator")
-    estimator = Estimator(settings["widths"], settings["aligner_widths"])
+    estimator = build(lambda: Estimator(settings["widths"], settings["aligner_widths"]), path)
     fill(estimator, tensors, path)
     estimator.settings = settings
     return estimator.eval()

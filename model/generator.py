@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..pipeline.action_units import COUNT
 from ..pipeline.errors import WrongUse
-from .checkpoint import fill, load_weights
+from .checkpoint import build, fill, load_weights
 
 _STYLE = 64  # numbers in the embedding of the AUs, for AdaIN
 
@@ -118,7 +118,7 @@ class Generator(nn.Module):
 def load_generator(path: Path) -> tuple[Generator, int]:
     """A generator in evaluation mode and the size it was trained at; WrongUse for other files."""
     tensors, settings = load_weights(path, kind="generator")
-    generator = Generator(GeneratorSettings(**settings["generator"]))
+    generator = build(lambda: Generator(GeneratorSettings(**settings["generator"])), path)
     fill(generator, tensors, path)
     return generator.eval(), settings["size"]
 

@@ -85,7 +85,7 @@ def test_critic_with_too_many_layers_is_refused():
 
 @pytest.mark.parametrize("size", [96, 128, 200])
 def test_estimator_takes_any_size_and_stays_in_range(size):
-    estimator = Estimator((4, 4, 4, 4, 4), (4, 4, 4, 4)).eval()
+    estimator = Estimator((4, 4, 4, 4), (4, 4, 4, 4)).eval()
     torch.nn.init.uniform_(estimator.aligner.head.bias, -0.5, 0.5)
     torch.nn.init.uniform_(estimator.view.mean_face, -0.5, 0.5)
     read = estimator.read(torch.randint(0, 255, (2, 3, size, size)).byte())
@@ -111,6 +111,9 @@ def test_weights_round_trip_and_wrong_files(tmp_path):
     (tmp_path / "text.safetensors").write_text("no weights")
     with pytest.raises(WrongUse, match="not a safetensors file"):
         load_weights(tmp_path / "text.safetensors", "generator")
+    save_weights(path, {}, "generator", settings | {"generator": {"depth": 3}})
+    with pytest.raises(WrongUse, match="another version of ganim"):
+        load_generator(path)
     wrong_size = settings | {"generator": settings["generator"] | {"width": 16}}
     save_weights(path, generator.state_dict(), "generator", wrong_size)
     with pytest.raises(WrongUse, match="do not fit"):
