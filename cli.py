@@ -4,6 +4,8 @@ Each command imports its work when it runs, so that `ganim --help` needs neither
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ import click
 
 from . import __version__
 from .pipeline.action_units import EXPRESSIONS, expression_edits, parse_edit, usage
-from .pipeline.errors import GanimError, WrongUse
+from .pipeline.errors import GanimError, NothingUsable, WrongUse
 from .pipeline.progress import Tracker
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
+REPORT = "report.html"
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -85,13 +88,45 @@ def prepare(
             seen[status] += 1
             tracker.advance(note=_failures(seen))
 
-        summary = run(src, out, settings, workers, tracker.start, on_photograph)
+        with _report_after(out):
+            summary = run(src, out, settings, workers, tracker.start, on_photograph)
     _say(f"{summary.found} photographs in {src}, {summary.skipped} of them done before")
     for status, count in sorted(summary.counts.items()):
         _say(f"  {status:<12} {count}")
     if summary.other_files:
         _say(f"  {summary.other_files} files passed over: no picture by their name")
-    _say(f"Shards are in {out}. Next: ganim annotate {out}")
+    _say(f"Shards are in {out}; look at {out / REPORT}. Next: ganim annotate {out}")
+
+
+@main.command()
+@click.argument("shards", type=FOLDER, default=Path("shards"))
+def inspect(shards: Path) -> None:
+    """Figures of SHARDS, and the same with faces in SHARDS/report.html.
+
+    prepare and annotate write the report, too. Open it in a browser: it shows in a moment whether
+    the faces, and their action units, are good.
+    """
+    from .pipeline.figures import read_figures
+    from .pipeline.report import write_report
+    from .pipeline.report_text import print_figures
+
+    figures = read_figures(shards)
+    print_figures(figures)
+    _say(f"Look at {write_report(figures)}")
+
+
+@contextmanager
+def _report_after(shards: Path) -> Iterator[None]:
+    """Write the report of the shards when the work on them has ended, usable or not."""
+    from .pipeline.figures import read_figures
+    from .pipeline.report import write_report
+
+    try:
+        yield
+    except NothingUsable:
+        write_report(read_figures(shards))
+        raise
+    write_report(read_figures(shards))
 
 
 @main.command()
@@ -128,12 +163,13 @@ def annotate(
             seen[status] += 1
             tracker.advance(note=_failures(seen))
 
-        summary = run(shards, annotator, overwrite, tracker.start, on_face)
+        with _report_after(shards):
+            summary = run(shards, annotator, overwrite, tracker.start, on_face)
     _say(
         f"{summary.annotated} faces have AUs, {summary.failed} have a reason why not; "
         f"{summary.skipped} were done before"
     )
-    _say(f"Next: ganim train {shards}")
+    _say(f"Look at {shards / REPORT}. Next: ganim train {shards}")
 
 
 def _annotator(kind: str, shards: Path, labels: Path | None, openface: dict[str, Any]) -> Any:
@@ -340,7 +376,6 @@ def animate(
     output = output or Path(f"{photograph.stem}-animated.png")
 
     from .model import animate as animation
-    from .pipeline.errors import NothingUsable
     from .pipeline.images import UnreadableImage, read_image
 
     animation.check_format(output)
