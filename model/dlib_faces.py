@@ -3,6 +3,7 @@
 A crop of `prepare` tells by its margin where its HOG box is, so nothing is detected again.
 """
 
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -53,8 +54,8 @@ def descriptors(images: Tensor, box: list[int]) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _landmark_model() -> Any:
     import dlib
-    import face_recognition_models as models
 
+    models = _models()
     return dlib.shape_predictor(models.pose_predictor_model_location())
 
 
@@ -62,10 +63,18 @@ def _landmark_model() -> Any:
 def _descriptor_models() -> tuple[Any, Any]:
     """The one that finds five landmarks, and the one that describes the face they frame."""
     import dlib
-    import face_recognition_models as models
 
+    models = _models()
     predictor = dlib.shape_predictor(models.pose_predictor_five_point_model_location())
     return predictor, dlib.face_recognition_model_v1(models.face_recognition_model_location())
+
+
+def _models() -> Any:
+    """The package of dlib's models, without the warning about how it looks for its own files."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import face_recognition_models
+    return face_recognition_models
 
 
 def _each(function: Callable[[Any], np.ndarray], images: Tensor) -> np.ndarray:
