@@ -19,6 +19,7 @@ from .pipeline.progress import Tracker
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 REPORT = "report.html"
+RESUMED = ("prepare", "annotate", "train")
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -39,7 +40,8 @@ class _Commands(click.Group):
         except GanimError as error:
             raise _Failure(error) from error
         except KeyboardInterrupt:
-            _say("Stopped. The same command goes on from here.", err=True)
+            resumes = ctx.invoked_subcommand in RESUMED
+            _say("Stopped." + resumes * " The same command goes on from here.", err=True)
             ctx.exit(130)
 
 

@@ -127,7 +127,7 @@ def _targets(evaluation: Evaluation, chosen: np.ndarray, attention: bool) -> lis
     others = sample.crops((chosen + 1) % len(sample))
     columns = [
         [Tile(_data_uri(crop), "photograph") for crop in crops],
-        [Tile(_data_uri(other), "asked: the AUs of") for other in others],
+        [Tile(_data_uri(other), "AUs asked for") for other in others],
     ]
     for result in evaluation.results:
         animated = result.animator.animate(crops, sample.asked[chosen])

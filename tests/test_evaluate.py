@@ -137,7 +137,7 @@ def sample(folder):
 
 
 def measured(sample, spoil=lambda aus: aus):
-    return measure(Painter(spoil), sample, Instruments(BlockReader(), hog_box(Path(), 128)))
+    return measure(Painter(spoil), sample, Instruments(BlockReader(), [15, 15, 113, 113]))
 
 
 # ---- the figures
