@@ -403,7 +403,11 @@ def animate(
 @click.option(
     "--annotator", "kind", type=click.Choice(["estimator", "openface"]), default="estimator"
 )
-@click.option("--inception", type=FILE, help="torchvision's inception_v3 weights: FID and score.")
+@click.option(
+    "--inception",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="torchvision's inception_v3 weights: FID and score.",
+)
 @click.option("--device", help="cpu, cuda, cuda:1, …  [default: cuda where there is one]")
 @click.option("--runtime", type=click.Choice(["docker", "podman"]), help="Container runtime.")
 @click.option("--image", default="algebr/openface:latest", help="OpenFace's image.")

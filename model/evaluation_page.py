@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -62,6 +63,8 @@ def check_output(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WrongUse(f"{path} cannot be written: {error.strerror or error}.") from error
+    if not os.access(path.parent, os.W_OK):
+        raise WrongUse(f"--out {path}: nothing may be written to that folder. Name another.")
 
 
 def write_page(path: Path, evaluation: Evaluation) -> None:

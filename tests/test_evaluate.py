@@ -311,6 +311,8 @@ def test_fid_and_score_need_inceptions_weights(folder, weights, tmp_path):
         (["--out", "page.pdf"], "name the page with the ending .html"),
         (["--weights", "absent.safetensors"], "There are no weights at absent.safetensors"),
         (["--faces", "1"], "--faces"),
+        (["--inception", "absent.pth"], "does not exist"),
+        (["--out", "/proc/nothing/page.html"], "cannot be written"),
         (["--annotator", "openface", "--program", "absent"], "is not a program"),
         (["--device", "cuda:77"], "torch cannot use it"),
     ],
