@@ -20,7 +20,7 @@ from .evaluate import ALONE, AT_REST, Evaluation
 from .evaluation_table import lines, written
 from .sample import Sample
 
-_SWEPT, _SHOWN, _EXTREMES = 4, 6, 5
+_SWEPT, _SHOWN, _EXTREMES = 4, 6, 6
 """Faces in sweeps, with random targets, and of the best and the worst."""
 _STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _SWEEPS: dict[str, list[Edit]] = {f"AU12 {step:g}": [Edit(12, step)] for step in _STEPS} | {

@@ -59,14 +59,14 @@ ROWS = (
     Row("expression_distance", "Expression distance (ED), of 5", "{:.2f}",
         beside="expression_distance_of_photographs"),
     Row("expression_distance_of_copying", "ED of copying the input", "{:.2f}"),
-    Row("expression_distance_ratio", "ED of copying ÷ ED", "{:.2f}", Bar(2, True, 4)),
-    Row("correlation", "Correlation with what was asked", "{:.2f}",
+    Row("expression_distance_ratio", "ED of copying ÷ ED", "{:.3f}", Bar(2, True, 4)),
+    Row("correlation", "Correlation with what was asked", "{:.3f}",
         Bar(0.6, True, 0.75), beside="correlation_of_photographs"),
     *(
         row
         for number in BARRED_AUS
         for row in (
-            Row(f"AU{number:02d}_rise", f"AU{number:02d} alone to 0.8: rise", "{:.2f}",
+            Row(f"AU{number:02d}_rise", f"AU{number:02d} alone to 0.8: rise", "{:.3f}",
                 Bar(0.4, True)),
             Row(f"AU{number:02d}_elsewhere", f"AU{number:02d} alone: other regions",
                 "{:.3f}", Bar(0.1, False)),

@@ -246,7 +246,7 @@ def test_the_command_compares_and_writes_a_page_and_json(folder, weights, tmp_pa
     assert done.exit_code == 0, done.output
     assert "6 faces of the test split" in done.output and "ganim estimator" in done.output
     assert re.search(
-        r"ED of copying ÷ ED +[\d.]+ +falls short +1\.00 +falls short +≥ 2", done.output
+        r"ED of copying ÷ ED +[\d.]+ +falls short +1\.000 +falls short +≥ 2", done.output
     )
     record = json.loads(out.with_suffix(".json").read_text())
     changing, copying = record["generators"]
