@@ -23,6 +23,7 @@ from .pipeline.progress import Tracker
 
 _CLUSTER = 16
 FOLDER = click.Path(file_okay=False, path_type=Path)
+RESUMED = ("prepare", "annotate", "train")
 FILE = click.Path(dir_okay=False, path_type=Path)
 REPORT = "report.html"
 
@@ -44,7 +45,8 @@ class _Commands(click.Group):
         except GanimError as error:
             raise _Failure(error) from error
         except KeyboardInterrupt:
-            _say("Stopped. The same command goes on from here.", err=True)
+            resumes = ctx.invoked_subcommand in RESUMED
+            _say("Stopped." + resumes * " The same command goes on from here.", err=True)
             ctx.exit(130)
 
 
@@ -571,6 +573,68 @@ def animate(
     count = frames if output.suffix.lower() == ".gif" else 1
     animation.save(output, animator.frames(picture, edits, count))
     _say(f"Wrote {output}")
+
+
+@main.command()
+@click.argument("shards", type=FOLDER, default=Path("shards"))
+@click.option("--weights", type=FILE, help="A generator.  [default: the one that ships]")
+@click.option("--compare", type=FILE, help="Another, on the same faces with the same targets.")
+@click.option("--faces", type=click.IntRange(min=2), default=500, help="At most so many.")
+@click.option("--seed", type=int, default=0, help="Draws faces and targets.")
+@click.option(
+    "-o", "--out", type=FILE, default=Path("evaluation.html"), help="The page; JSON goes beside it."
+)
+@click.option(
+    "--annotator", "kind", type=click.Choice(["estimator", "openface"]), default="estimator"
+)
+@click.option(
+    "--inception",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="torchvision's inception_v3 weights: FID and score.",
+)
+@click.option("--device", help="cpu, cuda, cuda:1, …  [default: cuda where there is one]")
+@click.option("--runtime", type=click.Choice(["docker", "podman"]), help="Container runtime.")
+@click.option("--image", default="algebr/openface:latest", help="OpenFace's image.")
+@click.option("--image-program", help="Path of FaceLandmarkImg inside the image.")
+@click.option("--program", type=FILE, help="A FaceLandmarkImg on this machine; no container then.")
+def evaluate(
+    shards: Path,
+    weights: Path | None,
+    compare: Path | None,
+    faces: int,
+    seed: int,
+    out: Path,
+    kind: str,
+    inception: Path | None,
+    device: str | None,
+    **openface: Any,
+) -> None:
+    """Measure a generator on the test split of SHARDS.
+
+    Does it show the AUs it is asked for, leave the others, keep the person, and look real? A
+    table here, a page of pictures, and a JSON file beside it. docs/evaluation.md explains each
+    figure.
+    """
+    from .model import animate, evaluation_page, evaluation_table
+    from .model.evaluate import evaluate as run
+
+    evaluation_page.check_output(out)
+    chosen = None if device is None else _device(device)
+    if kind == "openface":
+        from .pipeline.openface import find_openface
+
+        annotator: Any = find_openface(**{k: v for k, v in openface.items() if v is not None})
+    else:
+        annotator = _estimator()
+    paths = [weights or animate.SHIPPED, *([compare] if compare else [])]
+    with Tracker("evaluate", "pictures") as tracker:
+        evaluation = run(
+            shards, paths, annotator, faces, seed, inception, chosen, tracker.start, tracker.advance
+        )
+    evaluation_table.print_evaluation(evaluation)
+    evaluation_page.write_page(out, evaluation)
+    evaluation.write_json(out.with_suffix(".json"))
+    _say(f"Look at {out}; the figures are in {out.with_suffix('.json')}")
 
 
 if __name__ == "__main__":

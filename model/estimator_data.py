@@ -2,21 +2,18 @@
 
 import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from ..pipeline import shards
 from ..pipeline.action_units import MAX_INTENSITY, NUMBERS
 from ..pipeline.errors import WrongUse
-from ..pipeline.faces import MARGIN
 from .data import Faces, load_faces
+from .dlib_faces import descriptors, hog_box, landmarks
 
 _SAME_PERSON = 0.55
 """Distance of face_recognition's descriptors below which two photographs may show one person. Of
@@ -64,8 +61,7 @@ def load_examples(
         train.keys + test.keys,
         train.sources + test.sources,
     )
-    manifest = shards.read_manifest(folder)
-    box = _hog_box(size, manifest["settings"].get("margin", MARGIN) if manifest else MARGIN)
+    box = hog_box(folder, size)
     sides = np.array(["train"] * len(train) + ["test"] * len(test), dtype=object)
     facs = torch.full_like(faces.aus, torch.nan)
     if human is not None:
@@ -74,7 +70,7 @@ def load_examples(
         for index, source in enumerate(faces.sources):
             if source in codes_of:
                 facs[index] = torch.tensor(codes_of[source])
-    examples = Examples(faces, facs, _landmarks(faces.images, box))
+    examples = Examples(faces, facs, landmarks(faces.images, box))
     return tuple(examples.subset(np.flatnonzero(sides == side)) for side in ("train", "test"))  # type: ignore[return-value]
 
 
@@ -125,48 +121,8 @@ def _split_by_person(
         elif Path(source).parent in covered:
             strangers.append(index)
     if strangers and apart:
-        descriptors = _descriptors(faces.images[strangers + apart], box)
-        strange, known = descriptors[: len(strangers)], descriptors[len(strangers) :]
+        described = descriptors(faces.images[strangers + apart], box)
+        strange, known = described[: len(strangers)], described[len(strangers) :]
         nearest = torch.cdist(torch.from_numpy(strange), torch.from_numpy(known)).amin(1)
         sides[strangers] = np.where(nearest > _SAME_PERSON, "train", "nobody knows")
     return sides
-
-
-def _hog_box(size: int, margin: float) -> list[int]:
-    """Left, top, right and bottom of the HOG box in a crop that was cut with this margin."""
-    inset = size * margin / (1 + 2 * margin)
-    return [round(inset), round(inset), round(size - inset), round(size - inset)]
-
-
-def _landmarks(images: Tensor, box: list[int]) -> Tensor:
-    """dlib's 68 landmarks of crops (n, 3, size, size) uint8, in -1..1 across the crop."""
-    import dlib
-    import face_recognition_models as models
-
-    predictor = dlib.shape_predictor(models.pose_predictor_model_location())
-
-    def find(pixels: np.ndarray) -> np.ndarray:
-        shape = predictor(pixels, dlib.rectangle(*box))
-        return np.array([(point.x, point.y) for point in shape.parts()], np.float32)
-
-    return torch.from_numpy(_each(find, images) + 0.5) * (2 / images.shape[-1]) - 1
-
-
-def _descriptors(images: Tensor, box: list[int]) -> np.ndarray:
-    """face_recognition's descriptors (n, 128) of crops (n, 3, size, size) uint8."""
-    import dlib
-    import face_recognition_models as models
-
-    predictor = dlib.shape_predictor(models.pose_predictor_five_point_model_location())
-    network = dlib.face_recognition_model_v1(models.face_recognition_model_location())
-
-    def describe(pixels: np.ndarray) -> np.ndarray:
-        shape = predictor(pixels, dlib.rectangle(*box))
-        return np.array(network.compute_face_descriptor(pixels, shape), np.float32)
-
-    return _each(describe, images)
-
-
-def _each(function: Callable[[Any], np.ndarray], images: Tensor) -> np.ndarray:
-    """A function of (size, size, 3) pixels over crops (n, 3, size, size)."""
-    return np.stack([function(image.permute(1, 2, 0).contiguous().numpy()) for image in images])

@@ -62,7 +62,15 @@ def prepared(album: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "words", ["--help", "prepare --help", "inspect --help", "annotate --help", "train --help"]
+    "words",
+    [
+        "--help",
+        "prepare --help",
+        "inspect --help",
+        "annotate --help",
+        "train --help",
+        "evaluate --help",
+    ],
 )
 def test_help_imports_nothing_heavy(words: str) -> None:
     script = """
@@ -86,7 +94,7 @@ def test_help_names_the_commands() -> None:
     done = ganim_process("--help", text=True)
     assert done.returncode == 0 and done.stderr == ""
     commands = re.findall(r"^  (\w+) ", done.stdout.partition("Commands:")[2], re.MULTILINE)
-    assert set(commands) == {"prepare", "inspect", "annotate", "train", "animate"}
+    assert set(commands) == {"prepare", "inspect", "annotate", "train", "evaluate", "animate"}
 
 
 def test_an_unknown_command_is_wrong_use() -> None:
