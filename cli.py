@@ -257,6 +257,7 @@ def _failures(seen: Counter[str]) -> str:
 @click.option("--lambda-tv", type=float, default=4.0, help="Total variation, per pixel.")
 @click.option("--lambda-aus", type=float, default=160.0, help="AU regression, per element.")
 @click.option("--lambda-cycle", type=float, default=10.0, help="Identity of the cycle.")
+@click.option("--lambda-perceptual", type=float, default=0.0, help="The same, by features.")
 @click.option("--precision", type=click.Choice(["auto", "bf16", "fp32"]), default="auto")
 @click.option("--device", help="cpu, cuda, cuda:1, …  [default: cuda where there is one]")
 @click.option("--init", help="Start from a weights file, from another run's folder, or `shipped`.")
@@ -364,6 +365,7 @@ def _train_settings(
     lambda_tv: float,
     lambda_aus: float,
     lambda_cycle: float,
+    lambda_perceptual: float,
     **simple: Any,
 ) -> Any:
     """The settings the options ask for; what they leave open comes from `init`, if given."""
@@ -392,7 +394,13 @@ def _train_settings(
         generator=replace(generator, **{k: v for k, v in asked.items() if v is not None}),
         critic=CriticSettings(critic_width, critic_layers),
         weights=LossWeights(
-            lambda_adversarial, lambda_gp, lambda_attention, lambda_tv, lambda_aus, lambda_cycle
+            lambda_adversarial,
+            lambda_gp,
+            lambda_attention,
+            lambda_tv,
+            lambda_aus,
+            lambda_cycle,
+            lambda_perceptual,
         ),
         **simple,
     )

@@ -1,6 +1,6 @@
 """What decides the outcome of a training."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from ..pipeline.errors import WrongUse
@@ -43,16 +43,11 @@ class TrainSettings:
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
-        """Settings from `dataclasses.asdict` of earlier ones; what is not among them has its
-        default."""
-        return cls(
-            **saved
-            | {
-                "generator": GeneratorSettings(**saved["generator"]),
-                "critic": CriticSettings(**saved["critic"]),
-                "weights": LossWeights(**saved["weights"]),
-            }
-        )
+        """Settings from `dataclasses.asdict` of earlier ones, of another version even: what is
+        not among them has its default, what is no setting any more is left out."""
+        parts = {"generator": GeneratorSettings, "critic": CriticSettings, "weights": LossWeights}
+        known = {name: kind(**_known(kind, saved[name])) for name, kind in parts.items()}
+        return cls(**_known(cls, saved) | known)
 
     def validate(self) -> None:
         """Raise WrongUse for a value outside its range."""
@@ -68,3 +63,9 @@ class TrainSettings:
             )
         self.generator.validate()
         self.critic.validate(self.size)
+
+
+def _known(kind: type, saved: dict[str, Any]) -> dict[str, Any]:
+    """Those of the saved values that are fields of a dataclass."""
+    names = {one.name for one in fields(kind)}
+    return {name: value for name, value in saved.items() if name in names}

@@ -16,6 +16,7 @@ from .data import Faces
 from .distributed import Workers
 from .ema import averaged
 from .generator import Generator, GeneratorSettings, Masks, load_generator
+from .perceptual import Perceptual
 from .sampling import Batch, Sampler
 from .train_settings import TrainSettings
 
@@ -57,14 +58,18 @@ class Trainer:
         self.generator = generator.to(device)
         self.critic = Critic(settings.size, settings.critic).to(device)
         self.average = averaged(self.generator, settings.ema, warm=init is None)
-        betas = (0.5, 0.999)
-        self.generator_adam = torch.optim.Adam(self.generator.parameters(), settings.rate, betas)
-        self.critic_adam = torch.optim.Adam(self.critic.parameters(), settings.rate, betas)
+        self.generator_adam, self.critic_adam = (
+            # Fused: one pass over the weights, a tenth of the time on a CPU.
+            torch.optim.Adam(network.parameters(), settings.rate, (0.5, 0.999), fused=True)
+            for network in (self.generator, self.critic)
+        )
         if init is not None and init.is_dir():
             self._continue(init)
+        # Features of a frozen network, and no part of the state.
+        self._perceptual = Perceptual().to(device) if settings.weights.perceptual else None
         self.iteration = 0
-        self._sampler = Sampler(faces, settings)
-        self.iterations_per_epoch = self._sampler.per_epoch
+        self.sampler = Sampler(faces, settings)
+        self.iterations_per_epoch = self.sampler.per_epoch
         self.iterations = self.iterations_per_epoch * settings.epochs
         self.bf16 = settings.precision == "bf16" or (
             settings.precision == "auto" and computes_bf16(device)
@@ -77,7 +82,7 @@ class Trainer:
         Returns the figures of this process's part of the batch, still on the device.
         """
         self._set_rates()
-        batch = self._sampler.batch(self.iteration, self.device, self._part)
+        batch = self.sampler.batch(self.iteration, self.device, self._part)
         turn = self.iteration - self.settings.critic_warmup
         self.iteration += 1
         if turn < 0:
@@ -101,14 +106,13 @@ class Trainer:
     def _critic_step(self, batch: Batch, fakes: Tensor) -> dict[str, Tensor]:
         weights = self.settings.weights
         with self._autocast():
-            real = self.critic(batch.faces)
-            fake = self.critic(fakes)
-        adversarial = losses.critic_adversarial_loss(real.realism, fake.realism)
-        aus = losses.au_loss(real.aus, batch.own_aus)
+            both = self.critic(torch.cat([batch.faces, fakes]))  # once costs less than twice
+        real, fake = both.realism.chunk(2)
+        read = both.aus[: len(fakes)]
+        adversarial = losses.critic_adversarial_loss(real, fake)
+        aus = losses.au_loss(read, batch.own_aus)
         # In full precision: a penalty on a norm near 1 is lost in bf16's three digits.
-        penalty = losses.gradient_penalty(
-            lambda x: self.critic(x).realism, batch.faces, fakes, batch.mix
-        )
+        penalty = losses.gradient_penalty(self.critic.slope, batch.faces, fakes, batch.mix)
         loss = weights.adversarial * adversarial + weights.aus * aus + weights.penalty * penalty
         self._descend(self.critic, self.critic_adam, loss)
         return {
@@ -116,7 +120,7 @@ class Trainer:
             "critic_aus": aus.detach(),
             "penalty": penalty.detach(),
             # What a generator that copies would get, by the same reader as the generator's.
-            "copy_aus": losses.au_loss(real.aus.detach(), batch.target_aus),
+            "copy_aus": losses.au_loss(read.detach(), batch.target_aus),
         }
 
     def _generator_step(self, batch: Batch, there: Masks, fakes: Tensor) -> dict[str, Tensor]:
@@ -131,7 +135,8 @@ class Trainer:
         smoothness = losses.total_variation(there.attention) + losses.total_variation(
             back.attention
         )
-        cycle = losses.cycle_loss(back.blend(fakes), batch.faces)
+        restored = back.blend(fakes)
+        cycle = losses.cycle_loss(restored, batch.faces)
         loss = (
             weights.adversarial * adversarial
             + weights.aus * aus
@@ -139,10 +144,16 @@ class Trainer:
             + weights.smoothness * smoothness
             + weights.cycle * cycle
         )
+        figures = {}
+        if self._perceptual is not None:
+            with self._autocast():
+                perceptual = self._perceptual(restored, batch.faces)
+            loss = loss + weights.perceptual * perceptual
+            figures["perceptual"] = perceptual.detach()
         self._descend(self.generator, self.generator_adam, loss)
         self.critic.requires_grad_(True)
         self.average.update_parameters(self.generator)
-        return {
+        return figures | {
             "generator": adversarial.detach(),
             "generator_aus": aus.detach(),
             "attention": attention.detach() / 2,

@@ -3,6 +3,7 @@ needs nothing else."""
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -134,7 +135,7 @@ def _svg(panel: Panel, metrics: Metrics) -> str:
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue()
-    return svg[svg.index("<svg") :]
+    return re.sub("<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
 
 
 def _thinned(epochs: list[float], values: list[float]) -> tuple[np.ndarray, np.ndarray]:

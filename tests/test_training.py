@@ -19,9 +19,10 @@ from PIL import Image
 from ganim.model import losses
 from ganim.model.checkpoint import load_state
 from ganim.model.critic import CriticSettings
-from ganim.model.data import Faces, load_faces
+from ganim.model.data import Faces, load_faces, to_model
 from ganim.model.generator import GeneratorSettings, load_generator
 from ganim.model.metrics import METRICS, read_metrics
+from ganim.model.perceptual import Perceptual
 from ganim.model.run import train
 from ganim.model.sampling import Sampler
 from ganim.model.scribe import BEST, PREVIOUS_STATE, Ears
@@ -300,6 +301,19 @@ VARIATIONS = {
     "relative": {"relative": True},
     "relative, adain": {"relative": True, "conditioning": "adain"},
 }
+
+
+def test_the_perceptual_loss_sees_faces_and_trains_the_generator_alone(folder):
+    faces = load_faces(folder, "train", 64)
+    pictures = to_model(faces.images[:4]).requires_grad_(True)
+    distance = Perceptual()
+    assert distance(pictures, pictures).item() == pytest.approx(0, abs=1e-6)
+    apart = distance(pictures, pictures.detach().flip(0))
+    apart.backward()
+    assert 0 < apart.item() < 4 and pictures.grad.abs().max() > 0
+    one = trainer(folder, replace(TINY, weights=losses.LossWeights(perceptual=1.0)))
+    assert one.step()["perceptual"] > 0
+    assert not [name for name in one.state()["generator"] if "stages" in name]
 
 
 @pytest.mark.parametrize("variation", VARIATIONS.values(), ids=VARIATIONS)
