@@ -114,18 +114,18 @@ def _finite(figures: dict[str, Tensor]) -> bool:
 
 def _diverged(trainer: Trainer, scribe: Scribe | None) -> str:
     """What to say when the losses are no numbers any more."""
+    text = f"The losses are no numbers any more (NaN) at iteration {trainer.iteration}."
+    if scribe is None:
+        return text
+    scribe.write_page()
     advice = f"a --rate lower than {trainer.settings.rate:g}"
     if trainer.bf16:
         advice += ", or --precision fp32"
-    saved = 0 if scribe is None else scribe.saved
-    if scribe is not None:
-        scribe.write_page()
-    text = f"The losses are no numbers any more (NaN) at iteration {trainer.iteration}."
-    if not saved:
+    if not scribe.saved:
         return f"{text} Nothing was saved yet: begin anew with {advice}."
     return (
-        f"{text} The run's folder still holds the state and weights of iteration {saved}, from "
-        f"before. Go on from there with --init, another --run, and {advice}."
+        f"{text} The run's folder still holds the state and weights of iteration {scribe.saved}, "
+        f"from before. Go on from there with --init, another --run, and {advice}."
     )
 
 

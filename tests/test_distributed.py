@@ -21,7 +21,7 @@ SETTINGS += "--critic-steps 2 --epochs 6 --decay-epochs 2 --precision fp32 --dev
 
 def torchrun(folder: Path, run: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", *options, "-m", "ganim.cli", "train", str(folder)]
+    command += ["--nproc-per-node", "2", *options, "-m", "--", "ganim.cli", "train", str(folder)]
     return subprocess.Popen(
         [*command, *SETTINGS.split(), "--run", str(run)], stderr=subprocess.PIPE, text=True
     )
