@@ -16,7 +16,7 @@ from ganim.model.metrics import read_metrics
 from ganim.model.training import STATE
 
 SETTINGS = "--size 64 --width 8 --blocks 1 --critic-width 8 --critic-layers 4 --batch 4 "
-SETTINGS += "--critic-steps 2 --epochs 6 --decay-epochs 2 --precision fp32 --device cpu"
+SETTINGS += "--critic-steps 2 --epochs 6 --decay-epochs 2 --precision fp32 --device cpu --rate 1e-6"
 
 
 def torchrun(folder: Path, run: Path, *options: str) -> subprocess.Popen[str]:
@@ -49,16 +49,24 @@ def test_two_processes_train_as_one_with_the_same_global_batch(
     assert len(lines) == len(others) == 6
     for line, other in zip(lines, others, strict=True):
         for name in ("critic", "critic_aus", "penalty", "generator_aus", "attention", "cycle"):
-            assert other[name] == pytest.approx(line[name], rel=1e-2, abs=1e-4), name
+            assert other[name] == pytest.approx(line[name], rel=1e-3, abs=1e-4), name
     speeds = others[-1]["photographs_per_second_by_rank"]
     assert len(speeds) == 2
     assert sum(speeds) == pytest.approx(others[-1]["photographs_per_second"])
 
     one, two = (load_state(run / STATE) for run in (tmp_path / "alone", together))
     assert one["iteration"] == two["iteration"] == 24
-    for network in ("generator", "critic"):
-        for name, value in one[network].items():
-            assert torch.allclose(value, two[network][name], atol=1e-4), (network, name)
+    # Not to the bit: sums are rounded in another order. What is compared are the gradients, in
+    # Adam's moments: its steps would not tell their sum from their mean. (The rate is low, as Adam
+    # turns the rounding of a gradient near zero into a step, and a few of those into others.)
+    for network in ("generator_adam", "critic_adam"):
+        moments = [
+            torch.cat([each["exp_avg"].flatten() for each in state[network]["state"].values()])
+            for state in (one, two)
+        ]
+        apart = (moments[0] - moments[1]).norm() / moments[0].norm()
+        print(f"{network}: first moments are {apart:.4%} apart")
+        assert apart < 1e-3
 
 
 def test_a_run_that_lost_a_process_is_restarted_and_ends_as_undisturbed(
