@@ -3,11 +3,11 @@
 Each command imports its work when it runs, so that `ganim --help` needs neither torch nor dlib.
 """
 
-import contextlib
 import os
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -168,7 +168,7 @@ def inspect(shards: Path) -> None:
     _say(f"Look at {write_report(figures)}")
 
 
-@contextlib.contextmanager
+@contextmanager
 def _report_after(shards: Path) -> Iterator[None]:
     """Write the report of the shards when the work on them has ended, usable or not."""
     from .pipeline.figures import read_figures
@@ -363,7 +363,7 @@ def _estimator(weights: Path | None = None, coding: Any = "openface") -> Any:
     return EstimatorAnnotator(weights or SHIPPED, coding)
 
 
-@contextlib.contextmanager
+@contextmanager
 def _stopped_by_signals() -> Iterator[None]:
     """Let SIGTERM and a closed terminal end the work as Ctrl-C does: tidily."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
@@ -413,6 +413,9 @@ def _failures(seen: Counter[str]) -> str:
     type=click.Choice(["absolute", "residual"]),
     help="How the colour mask is regressed.  [default: absolute]",
 )
+@click.option("--attention/--no-attention", default=None, help="Or the colour mask alone.")
+@click.option("--affine/--no-affine", default=None, help="Learned scales of instance norms.")
+@click.option("--relative/--no-relative", default=None, help="Tell target minus own AUs.")
 @click.option("--critic-width", type=int, default=64, help="Channels of the critic's first layer.")
 @click.option("--critic-layers", type=int, default=6, help="Strided layers of the critic.")
 @click.option("--batch", type=int, default=25)
@@ -434,31 +437,61 @@ def _failures(seen: Counter[str]) -> str:
 @click.option("--lambda-tv", type=float, default=4.0, help="Total variation, per pixel.")
 @click.option("--lambda-aus", type=float, default=160.0, help="AU regression, per element.")
 @click.option("--lambda-cycle", type=float, default=10.0, help="Identity of the cycle.")
+@click.option("--lambda-perceptual", type=float, default=0.0, help="The same, by features.")
 @click.option("--precision", type=click.Choice(["auto", "bf16", "fp32"]), default="auto")
 @click.option("--device", help="cpu, cuda, cuda:1, …  [default: cuda where there is one]")
 @click.option("--init", help="Start from a weights file, from another run's folder, or `shipped`.")
 @click.option("--seed", type=int, default=0)
-def train(shards: Path, folder: Path, device: str | None, init: str | None, **options: Any) -> None:
+@click.option(
+    "--patience",
+    type=click.IntRange(min=1),
+    help="Stop when the AU error on test faces has not fallen for so many epochs.",
+)
+@click.option("--tensorboard", is_flag=True, help="Log for TensorBoard, too.")
+@click.option(
+    "--dry-run", is_flag=True, help="Say what it would take, by ten steps; write nothing."
+)
+def train(
+    shards: Path,
+    folder: Path,
+    device: str | None,
+    init: str | None,
+    patience: int | None,
+    tensorboard: bool,
+    dry_run: bool,
+    **options: Any,
+) -> None:
     """Train a generator on the annotated faces of SHARDS.
 
     The defaults are those of the GANimation paper. The run folder holds the weights
-    (generator.safetensors), metrics.jsonl and grids of pictures. Run again to go on after a stop.
+    (generator.safetensors), report.html, metrics.jsonl and grids of pictures. Run again to go on
+    after a stop. torchrun starts it on several GPUs or machines.
     """
     from .model import animate
     from .model import run as training_run
+    from .model.distributed import speaks
+    from .model.scribe import Ears
+    from .model.training import WEIGHTS
 
     start = None if init is None else animate.SHIPPED if init == "shipped" else Path(init)
     settings = _train_settings(start, **options)
     chosen = None if device is None else _device(device)
-    with Tracker("train", "iterations") as tracker:
-        done = 0
+    if dry_run:
+        from .model.plan import measure
+
+        plan = measure(shards, settings, chosen, start)
+        if speaks():
+            _say(plan.in_words())
+        return
+    tracker, done = Tracker("train", "iterations"), 0
+    with tracker if speaks() else nullcontext():
 
         def on_start(total: int, before: int) -> None:
             nonlocal done
             done = before
             tracker.start(total, before)
 
-        def on_step(figures: dict[str, float]) -> None:
+        def on_step(figures: dict[str, Any]) -> None:
             nonlocal done
             shown = " ".join(
                 f"{name} {figures[name]:.3f}"
@@ -468,8 +501,15 @@ def train(shards: Path, folder: Path, device: str | None, init: str | None, **op
             tracker.advance(int(figures["iteration"]) - done, shown)
             done = int(figures["iteration"])
 
-        weights = training_run.train(shards, folder, settings, chosen, start, on_start, on_step)
-    _say(f"The generator is {weights}; pictures are in {folder / 'grids'}")
+        ears = Ears(on_start, on_step, lambda text: _say(f"Warning: {text}", err=True))
+        weights = training_run.train(
+            shards, folder, settings, chosen, start, patience, tensorboard, ears
+        )
+    if not speaks():
+        return
+    if weights.name != WEIGHTS:
+        _say(f"Of all epochs {weights} has the lowest AU error on test faces.")
+    _say(f"The generator is {weights}; look at {folder / REPORT}")
     _say(f"Next: ganim animate PHOTO --au 12=1.0 --weights {weights}")
 
 
@@ -494,6 +534,9 @@ def _train_settings(
     upsampling: str | None,
     conditioning: str | None,
     colour: str | None,
+    attention: bool | None,
+    affine: bool | None,
+    relative: bool | None,
     critic_width: int,
     critic_layers: int,
     lambda_adversarial: float,
@@ -502,6 +545,7 @@ def _train_settings(
     lambda_tv: float,
     lambda_aus: float,
     lambda_cycle: float,
+    lambda_perceptual: float,
     **simple: Any,
 ) -> Any:
     """The settings the options ask for; what they leave open comes from `init`, if given."""
@@ -521,13 +565,22 @@ def _train_settings(
         "upsampling": upsampling,
         "conditioning": conditioning,
         "colour": colour,
+        "attention": attention,
+        "affine": affine,
+        "relative": relative,
     }
     return training.TrainSettings(
         size=size or default_size,
         generator=replace(generator, **{k: v for k, v in asked.items() if v is not None}),
         critic=CriticSettings(critic_width, critic_layers),
         weights=LossWeights(
-            lambda_adversarial, lambda_gp, lambda_attention, lambda_tv, lambda_aus, lambda_cycle
+            lambda_adversarial,
+            lambda_gp,
+            lambda_attention,
+            lambda_tv,
+            lambda_aus,
+            lambda_cycle,
+            lambda_perceptual,
         ),
         **simple,
     )

@@ -63,7 +63,8 @@ class Animator:
         """The face's crop with these AUs (17 values, 0-1): (size, size, 3) float32, 0-255."""
         inputs = to_model(_batch(face.picture))
         target = torch.from_numpy(np.asarray(aus, np.float32))[None]
-        generated = self._generator(inputs, target).blend(inputs)
+        own = torch.from_numpy(face.own_aus)[None]
+        generated = self._generator(inputs, target, own).blend(inputs)
         return from_model(generated)[0].permute(1, 2, 0).numpy()
 
     def render(self, photograph: np.ndarray, face: FoundFace, aus: np.ndarray) -> np.ndarray:

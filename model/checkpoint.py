@@ -1,7 +1,8 @@
 """Weights and training states on disk: safetensors, written whole or not at all."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,7 +36,8 @@ def save_weights(
         for name, tensor in tensors.items()
     }
     metadata = {"kind": kind, "settings": json.dumps(settings)}
-    write_whole(path, lambda beside: save_file(stored, beside, metadata))
+    with _writing(path):
+        write_whole(path, lambda beside: save_file(stored, beside, metadata))
 
 
 def load_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -81,9 +83,26 @@ def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
         ) from error
 
 
-def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a training state (nested tensors, numbers, texts) for resuming."""
-    write_whole(path, lambda beside: torch.save(state, beside))
+def save_state(path: Path, state: dict[str, Any], previous: Path) -> None:
+    """Write a training state (nested tensors, numbers, texts) for resuming, and keep the one
+    before it as `previous`. At every moment one of the two is whole."""
+    if path.exists():
+        previous.unlink(missing_ok=True)
+        try:
+            previous.hardlink_to(path)
+        except OSError:  # some file systems have no links
+            path.replace(previous)
+    with _writing(path):
+        write_whole(path, lambda beside: torch.save(state, beside))
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turns what torch and safetensors raise when a disk is full into an OSError."""
+    try:
+        yield
+    except (RuntimeError, SafetensorError) as error:
+        raise OSError(f"{path.name} could not be written; is the disk full?") from error
 
 
 def load_state(path: Path) -> dict[str, Any]:

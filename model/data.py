@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ..pipeline import shards
-from ..pipeline.action_units import COLUMNS, to_unit
+from ..pipeline.action_units import COLUMNS, COUNT, NUMBERS, to_unit
 from ..pipeline.cutting import decode_crop
+from ..pipeline.errors import WrongUse
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,20 @@ def load_faces(folder: Path, split: str, size: int, most: int | None = None) -> 
         list(pool.map(decode, range(len(frame)), frame["image"]))
     aus = to_unit(frame[list(COLUMNS)].to_numpy(np.float32))
     return Faces(images, torch.from_numpy(aus), list(frame["key"]), list(frame["source"]))
+
+
+def constant_aus(faces: Faces) -> list[str]:
+    """The AUs that are the same in every face. Raises WrongUse if all are: nothing to learn."""
+    spread = faces.aus.amax(0) - faces.aus.amin(0)
+    names = [f"AU{number}" for number, one in zip(NUMBERS, spread, strict=True) if one == 0]
+    if len(names) == COUNT:
+        raise WrongUse(
+            "There is one face alone: a generator learns from the AUs of others. Add photographs."
+            if len(faces) == 1
+            else f"All {len(faces)} faces have the same action units, so there is nothing to learn "
+            "from them. Are they those of these photographs? ganim inspect shows them."
+        )
+    return names
 
 
 def to_model(images: Tensor) -> Tensor:

@@ -4,7 +4,9 @@ Pumarola et al., GANimation (ECCV 2018; IJCV 2019), section 4.1. Attention 1 kee
 photograph, as in the journal paper and the original code.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,6 +54,13 @@ class GeneratorSettings:
     so attention flees to 1 within a hundred steps, and Adam remembers the large gradients of that
     flight for thousands. `residual`: what is regressed is its difference from the face, starting
     at 0, so that training starts from a copy with attention 0.5."""
+    attention: bool = True
+    """Without, the colour mask is the new face, and attention 0 everywhere (StarGAN's way)."""
+    affine: bool = True
+    """Whether instance normalisation learns a scale and shift of its own. AdaIN's come from the
+    AUs in either case."""
+    relative: bool = False
+    """The generator is told target minus own AUs, in -1..1, in place of the target."""
 
     def validate(self) -> None:
         """Raise WrongUse for a value that builds no network."""
@@ -66,10 +75,11 @@ class GeneratorSettings:
 
 
 class Generator(nn.Module):
-    """Faces (n, 3, h, w) in -1..1 and AUs (n, 17) in 0-1 to Masks. h and w: multiples of 4.
+    """Faces (n, 3, h, w) in -1..1, target AUs (n, 17) and the faces' own, in 0-1, to Masks.
 
-    Instance normalisation has affine parameters and no running statistics, so that training and
-    use agree.
+    h and w: multiples of 4. The own AUs matter to a `relative` generator alone; another may be
+    called without. Instance normalisation has no running statistics, so that training and use
+    agree.
     """
 
     def __init__(self, settings: GeneratorSettings | None = None) -> None:
@@ -79,26 +89,30 @@ class Generator(nn.Module):
         width = settings.width
         adain = settings.conditioning == "adain"
         self.embedding = nn.Sequential(nn.Linear(COUNT, _STYLE), nn.ReLU()) if adain else None
-        style = _STYLE if adain else None
         self.encoder = nn.Sequential(
-            *_conv(3 if adain else 3 + COUNT, width, kernel=7, stride=1),
-            *_conv(width, width * 2, kernel=4, stride=2),
-            *_conv(width * 2, width * 4, kernel=4, stride=2),
+            *_conv(3 if adain else 3 + COUNT, width, 7, 1, settings.affine),
+            *_conv(width, width * 2, 4, 2, settings.affine),
+            *_conv(width * 2, width * 4, 4, 2, settings.affine),
         )
-        self.bottleneck = nn.ModuleList(_Residual(width * 4, style) for _ in range(settings.blocks))
+        norm = partial(_Norm, style=_STYLE if adain else None, affine=settings.affine)
+        self.bottleneck = nn.ModuleList(_Residual(width * 4, norm) for _ in range(settings.blocks))
         self.decoder = nn.ModuleList(
             [
-                _Enlarge(width * 4, width * 2, settings.upsampling, style),
-                _Enlarge(width * 2, width, settings.upsampling, style),
+                _Enlarge(width * 4, width * 2, settings.upsampling, norm),
+                _Enlarge(width * 2, width, settings.upsampling, norm),
             ]
         )
         # Both masks by one convolution: the same maths as two, at half the cost on a CPU, which
         # computes one or three channels as slowly as sixteen.
-        self.to_masks = nn.Conv2d(width, 1 + 3, 7, 1, 3, bias=False)
+        self.to_masks = nn.Conv2d(width, settings.attention + 3, 7, 1, 3, bias=False)
         if settings.colour == "residual":
             nn.init.zeros_(self.to_masks.weight)
 
-    def forward(self, faces: Tensor, aus: Tensor) -> Masks:
+    def forward(self, faces: Tensor, aus: Tensor, own_aus: Tensor | None = None) -> Masks:
+        if self.settings.relative:
+            if own_aus is None:
+                raise ValueError("a relative generator must be told the faces' own AUs")
+            aus = aus - own_aus
         if self.embedding is None:
             style = None
             tiled = aus[:, :, None, None].expand(-1, -1, *faces.shape[2:])
@@ -109,9 +123,11 @@ class Generator(nn.Module):
         for layer in (*self.bottleneck, *self.decoder):
             features = layer(features, style)
         masks = self.to_masks(features).float()
-        colour = torch.tanh(masks[:, 1:])
+        colour = torch.tanh(masks[:, -3:])
         if self.settings.colour == "residual":
             colour = (faces + 2 * colour).clamp(-1.0, 1.0)
+        if not self.settings.attention:
+            return Masks(torch.zeros_like(colour[:, :1]), colour)
         return Masks(torch.sigmoid(masks[:, :1]), colour)
 
 
@@ -123,11 +139,11 @@ def load_generator(path: Path) -> tuple[Generator, int]:
     return generator.eval(), settings["size"]
 
 
-def _conv(inputs: int, outputs: int, kernel: int, stride: int) -> list[nn.Module]:
+def _conv(inputs: int, outputs: int, kernel: int, stride: int, affine: bool) -> list[nn.Module]:
     padding = (kernel - 1) // 2
     return [
         nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False),
-        nn.InstanceNorm2d(outputs, affine=True),
+        nn.InstanceNorm2d(outputs, affine=affine),
         nn.ReLU(inplace=True),
     ]
 
@@ -135,9 +151,9 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int) -> list[nn.Module
 class _Norm(nn.Module):
     """Instance normalisation; scale and shift are learned, or come from a style (AdaIN)."""
 
-    def __init__(self, channels: int, style: int | None) -> None:
+    def __init__(self, channels: int, style: int | None, affine: bool) -> None:
         super().__init__()
-        self.norm = nn.InstanceNorm2d(channels, affine=style is None)
+        self.norm = nn.InstanceNorm2d(channels, affine=affine and style is None)
         self.from_style = None if style is None else nn.Linear(style, 2 * channels)
 
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
@@ -151,12 +167,12 @@ class _Norm(nn.Module):
 class _Residual(nn.Module):
     """Two 3x3 convolutions around a shortcut."""
 
-    def __init__(self, width: int, style: int | None) -> None:
+    def __init__(self, width: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.norm1 = _Norm(width, style)
+        self.norm1 = norm(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
-        self.norm2 = _Norm(width, style)
+        self.norm2 = norm(width)
 
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         y = F.relu(self.norm1(self.conv1(x), style))
@@ -166,7 +182,9 @@ class _Residual(nn.Module):
 class _Enlarge(nn.Module):
     """Twice the resolution, by a transposed convolution or by enlarging and convolving."""
 
-    def __init__(self, inputs: int, outputs: int, upsampling: str, style: int | None) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, upsampling: str, norm: Callable[[int], nn.Module]
+    ) -> None:
         super().__init__()
         self.conv: nn.Module
         if upsampling == "nearest":
@@ -176,7 +194,7 @@ class _Enlarge(nn.Module):
             )
         else:
             self.conv = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
-        self.norm = _Norm(outputs, style)
+        self.norm = norm(outputs)
 
     def forward(self, x: Tensor, style: Tensor | None) -> Tensor:
         return F.relu(self.norm(self.conv(x), style))

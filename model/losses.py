@@ -9,7 +9,6 @@ resolution. `facts.md` of the original code gives the mapping of its weights at 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 
@@ -30,6 +29,8 @@ class LossWeights:
     """AU regression, in critic and generator (lambda_y, 4000 on MSE/batch)."""
     cycle: float = 10.0
     """L1 of the way back to the own AUs (lambda_idt)."""
+    perceptual: float = 0.0
+    """The same by features of a network that reads faces; the paper has none."""
 
 
 def critic_adversarial_loss(real: Tensor, fake: Tensor) -> Tensor:
@@ -43,17 +44,16 @@ def generator_adversarial_loss(fake: Tensor) -> Tensor:
 
 
 def gradient_penalty(
-    realism: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor
+    slope: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor
 ) -> Tensor:
     """E[(||grad D(x)||_2 - 1)^2] at x between real and fake faces (Gulrajani et al. 2017).
 
-    realism: faces (n, 3, h, w) to scores (n, ...), averaged over patches as in the losses above.
-    mix: (n,) in 0-1, the share of the real face. The gradient stays in the graph.
+    slope: faces (n, 3, h, w) to the gradients of their scores, in the graph of the critic's
+    weights; a score is a mean over patches, as in the losses above. mix: (n,) in 0-1, the share
+    of the real face.
     """
     mix = mix.view(-1, 1, 1, 1)
-    between = (mix * real + (1 - mix) * fake).detach().requires_grad_(True)
-    score = realism(between).reshape(len(between), -1).mean(1).sum()
-    (gradient,) = torch.autograd.grad(score, between, create_graph=True)
+    gradient = slope((mix * real + (1 - mix) * fake).detach())
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 

@@ -1,14 +1,15 @@
-"""Grids of pictures that show what a generator does."""
+"""Pictures that show what a generator does: a grid of faces, and one face through every AU."""
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image, ImageDraw
 from torch import Tensor
-from torchvision.utils import save_image
 
-from ..pipeline.action_units import COUNT, Edit, apply_edits
+from ..pipeline.action_units import NUMBERS, Edit, apply_edits
 from ..pipeline.files import write_whole
-from .data import Faces, to_model
+from .data import Faces, from_model, to_model
 from .generator import Generator
 
 GRID_FACES = 8
@@ -18,27 +19,60 @@ SHOWN_EDITS: dict[str, list[Edit]] = {
     "AU1+2": [Edit(1, 0.8), Edit(2, 0.8)],
     "AU25+26": [Edit(25, 0.8), Edit(26, 0.8)],
 }
-"""What a grid shows, column by column, after the input."""
+"""What a grid shows; of the first it also shows the masks and the way back."""
+SWEEP_LEVELS = (0.0, 0.33, 0.67, 1.0)
+_HEADING = 16  # px
 
 
 @torch.inference_mode()
 def save_grid(path: Path, generator: Generator, faces: Faces) -> None:
-    """Write a PNG: a row for each of the first GRID_FACES: input, each edit, AU12's masks."""
+    """Write a PNG, a row for each of the first GRID_FACES: input; attention, colour, output and
+    reconstruction for AU12; the output of the other edits."""
     device = next(generator.parameters()).device
     images = to_model(faces.images[:GRID_FACES]).to(device)
-    own = faces.aus[:GRID_FACES].numpy()
-    columns = [images]
-    for edits in SHOWN_EDITS.values():
-        aus = torch.stack([torch.from_numpy(apply_edits(values, edits)) for values in own])
-        assert aus.shape[1] == COUNT
-        masks = generator(images, aus.to(device))
-        columns.append(masks.blend(images))
-        if len(columns) == 2:
-            shown_masks = [masks.attention.expand_as(images) * 2 - 1, masks.colour]
-    grid: Tensor = torch.stack([*columns, *shown_masks], 1).flatten(0, 1)
-    write_whole(
-        path,
-        lambda beside: save_image(
-            grid, beside, format="png", nrow=len(columns) + 2, normalize=True, value_range=(-1, 1)
-        ),
-    )
+    own = faces.aus[:GRID_FACES].to(device)
+    columns = {"input": images}
+    for name, edits in SHOWN_EDITS.items():
+        aus = _edited(own, edits)
+        masks = generator(images, aus, own)
+        output = masks.blend(images)
+        if len(columns) == 1:
+            columns["attention"] = masks.attention.expand_as(images) * 2 - 1
+            columns["colour"] = masks.colour
+            columns[name] = output
+            columns["and back"] = generator(output, own, aus).blend(output)
+        else:
+            columns[name] = output
+    _save(path, torch.stack(list(columns.values()), 1), list(columns))
+
+
+@torch.inference_mode()
+def save_sweep(path: Path, generator: Generator, faces: Faces) -> None:
+    """Write a PNG: the first face with each of the 17 AUs, in columns, at SWEEP_LEVELS, in rows."""
+    device = next(generator.parameters()).device
+    images = to_model(faces.images[:1]).to(device).expand(len(NUMBERS), -1, -1, -1)
+    own = faces.aus[:1].to(device)
+    rows = []
+    for level in SWEEP_LEVELS:
+        aus = torch.cat([_edited(own, [Edit(number, level)]) for number in NUMBERS])
+        masks = generator(images, aus, own.expand_as(aus))
+        rows.append(masks.blend(images))
+    _save(path, torch.stack(rows), [f"AU{number}" for number in NUMBERS])
+
+
+def _edited(own: Tensor, edits: list[Edit]) -> Tensor:
+    aus = [apply_edits(values, edits) for values in own.cpu().numpy()]
+    return torch.from_numpy(np.stack(aus)).to(own.device)
+
+
+def _save(path: Path, pictures: Tensor, headings: list[str]) -> None:
+    """Pictures (rows, columns, 3, h, w) in -1..1 as one PNG with a heading over each column."""
+    side = pictures.shape[-1]
+    shown = from_model(pictures).round().byte().cpu().permute(0, 3, 1, 4, 2)
+    grid = shown.reshape(pictures.shape[0] * side, pictures.shape[1] * side, 3).numpy()
+    whole = Image.new("RGB", (grid.shape[1], grid.shape[0] + _HEADING), "white")
+    whole.paste(Image.fromarray(grid), (0, _HEADING))
+    draw = ImageDraw.Draw(whole)
+    for number, heading in enumerate(headings):
+        draw.text((number * side + side / 2, _HEADING / 2), heading, "black", anchor="mm")
+    write_whole(path, lambda beside: whole.save(beside, "PNG"))

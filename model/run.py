@@ -1,28 +1,27 @@
-"""A run folder: train into it, log, draw, save, and go on after a stop."""
+"""A run: train into a folder, go on after a stop, stop when asked, when done, or when lost."""
 
-import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from threading import Event, current_thread, main_thread
 
 import torch
 from torch import Tensor
 
-from ..pipeline.files import write_whole
-from .checkpoint import load_state, save_state
-from .data import Faces, load_faces
-from .pictures import GRID_FACES, save_grid
-from .training import STATE, WEIGHTS, Trainer, TrainSettings
+from ..pipeline.errors import NothingUsable, WrongUse
+from . import held_out
+from .checkpoint import load_state
+from .data import constant_aus, load_faces
+from .distributed import join
+from .metrics import Line
+from .scribe import BEST, PREVIOUS_STATE, Ears, Scribe
+from .train_settings import TrainSettings
+from .training import STATE, WEIGHTS, Trainer
 
-METRICS = "metrics.jsonl"
-SETTINGS = "settings.json"
 _LOG_EVERY = 50
-_SAVE_SECONDS = 300.0
-_GRIDS = 30
+_LOOK_EVERY = 10
 
 
 def train(
@@ -31,59 +30,154 @@ def train(
     settings: TrainSettings | None = None,
     device: torch.device | None = None,
     init: Path | None = None,
-    on_start: Callable[[int, int], None] = lambda total, done: None,
-    on_step: Callable[[dict[str, float]], None] = lambda figures: None,
+    patience: int | None = None,
+    tensorboard: bool = False,
+    ears: Ears | None = None,
 ) -> Path:
     """Train on the train split of `shards` into the folder `run`; return the weights' path.
 
-    A second call goes on from the last state in `run`. on_start is told how many iterations
-    there are and how many are done; on_step gets the mean figures of the last ones. Raises
-    WrongUse for missing shards or AUs, too few faces, and settings other than the run's.
+    A second call goes on from the last state in `run`. patience: stop when the AU error on the
+    test split has not fallen for so many epochs, and return the best epoch's weights. Under
+    torchrun, one of several processes; the first writes, and its ears hear.
+
+    Raises WrongUse for missing shards or AUs, too few faces, settings other than the run's and a
+    folder that cannot be written; NothingUsable when figures are no numbers any more.
     """
-    settings = settings or TrainSettings()
+    settings, ears = settings or TrainSettings(), ears or Ears()
     settings.validate()
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    faces = load_faces(shards, "train", settings.size)
-    shown = load_faces(shards, "test", settings.size, most=GRID_FACES)
-    trainer = Trainer(settings, faces, device, init)
-    run.mkdir(parents=True, exist_ok=True)
-    if (run / STATE).exists():
-        trainer.resume(load_state(run / STATE))
-    write_whole(
-        run / SETTINGS, lambda beside: beside.write_text(json.dumps(asdict(settings), indent=1))
-    )
-    _forget_after(run / METRICS, trainer.iteration)
-    on_start(trainer.iterations, trainer.iteration)
-    _run(trainer, shown if len(shown) else faces, run, on_step)
-    return run / WEIGHTS
+    with join(device) as (workers, device):
+        faces = load_faces(shards, "train", settings.size)
+        test = load_faces(shards, "test", settings.size, most=held_out.MOST)
+        if patience is not None and not len(test):
+            raise WrongUse(
+                f"{shards} holds no test faces to stop early by: prepare with --test-fraction 0.1, "
+                "or leave out --patience."
+            )
+        constant = constant_aus(faces)
+        trainer = Trainer(settings, faces, device, init, workers)
+        if not workers.first:
+            ears = Ears()
+        for name in constant:
+            ears.on_word(f"{name} is the same in every face: the generator cannot learn it.")
+        try:
+            _resume(trainer, run, ears)
+            ears.on_start(trainer.iterations, trainer.iteration)
+            scribe = Scribe(trainer, test, run, tensorboard, ears) if workers.first else None
+            _run(trainer, scribe, patience)
+        except OSError as error:
+            raise WrongUse(
+                f"{run} cannot be written to: {error.strerror or error}. What was saved before is "
+                "whole: make room, and the same command goes on from there."
+            ) from error
+    best = patience is not None and (run / BEST).exists()
+    return run / (BEST if best else WEIGHTS)
 
 
-def _run(
-    trainer: Trainer, shown: Faces, run: Path, on_step: Callable[[dict[str, float]], None]
-) -> None:
+def _run(trainer: Trainer, scribe: Scribe | None, patience: int | None) -> None:
+    """Train to the end, or until asked to stop. scribe: who writes, in the first process."""
+    workers = trainer.workers
     recent: dict[str, list[Tensor]] = {}
-    logged = saved = time.monotonic()
-    grid_every = max(1, trainer.settings.epochs // _GRIDS)
+    logged = time.monotonic()
+
+    def enough() -> bool:
+        return any(workers.gather(scribe is not None and scribe.has_stalled(patience)))
+
     with _asked_to_stop() as stopping:
-        while trainer.iteration < trainer.iterations:
-            for name, value in trainer.step().items():
+        done = enough()
+        while trainer.iteration < trainer.iterations and not done:
+            figures = trainer.step()
+            for name, value in figures.items():
                 recent.setdefault(name, []).append(value)
-            now = time.monotonic()
-            epoch, position = divmod(trainer.iteration, trainer.iterations_per_epoch)
-            if position == 0 or trainer.iteration % _LOG_EVERY == 0:
-                figures = _figures(trainer, recent, now - logged)
-                with (run / METRICS).open("a") as file:
-                    file.write(json.dumps(figures) + "\n")
-                on_step(figures)
-                recent, logged = {}, now
-            if position == 0 and (epoch % grid_every == 0 or epoch == trainer.settings.epochs):
-                picture = run / "grids" / f"epoch-{epoch:04d}.png"
-                save_grid(picture, trainer.averaged_generator, shown)
-            if position == 0 or stopping.is_set() or now - saved > _SAVE_SECONDS:
-                _save(trainer, run)
-                saved = now
-            if stopping.is_set():
+            epoch_ends = trainer.iteration % trainer.iterations_per_epoch == 0
+            log = epoch_ends or trainer.iteration % _LOG_EVERY == 0
+            if not (log or trainer.device.type == "cpu" or trainer.iteration % _LOOK_EVERY == 0):
+                continue  # to look at a figure is to wait for the GPU
+            looks = workers.gather((stopping.is_set(), _finite(figures)))
+            stop = any(asked for asked, _ in looks)
+            if not all(finite for _, finite in looks):
+                raise NothingUsable(_diverged(trainer, scribe))
+            if log:
+                means = _means(trainer, recent, time.monotonic() - logged)
+                recent, logged = {}, time.monotonic()
+            if scribe is not None:
+                scribe.record(means if log else None, epoch_ends, stop)
+            if stop:
                 raise KeyboardInterrupt
+            done = epoch_ends and enough()
+    if scribe is not None:
+        scribe.write_page()
+
+
+def _finite(figures: dict[str, Tensor]) -> bool:
+    return bool(torch.stack(list(figures.values())).isfinite().all())
+
+
+def _diverged(trainer: Trainer, scribe: Scribe | None) -> str:
+    """What to say when the losses are no numbers any more."""
+    text = f"The losses are no numbers any more (NaN) at iteration {trainer.iteration}."
+    if scribe is None:
+        return text
+    scribe.write_page()
+    advice = f"a --rate lower than {trainer.settings.rate:g}"
+    if trainer.bf16:
+        advice += ", or --precision fp32"
+    if not scribe.saved:
+        return f"{text} Nothing was saved yet: begin anew with {advice}."
+    return (
+        f"{text} The run's folder still holds the state and weights of iteration {scribe.saved}, "
+        f"from before. Go on from there with --init, another --run, and {advice}."
+    )
+
+
+def _means(trainer: Trainer, recent: dict[str, list[Tensor]], seconds: float) -> Line:
+    """The mean of each figure since the last line, over all processes, and where the run stands."""
+    mine = {name: float(torch.stack(values).mean()) for name, values in recent.items()}
+    iterations, workers = len(recent["critic_aus"]), trainer.workers
+    mine["speed"] = iterations * trainer.settings.batch / workers.count / seconds
+    everyones = workers.gather(mine)
+    speeds = [figures.pop("speed") for figures in everyones]
+    line: Line = {
+        "iteration": trainer.iteration,
+        "epoch": trainer.iteration / trainer.iterations_per_epoch,
+        "rate": trainer.critic_adam.param_groups[0]["lr"],
+        "seconds": seconds,
+        "photographs_per_second": sum(speeds),
+    }
+    if workers.count > 1:
+        line["photographs_per_second_by_rank"] = speeds
+    return line | {
+        name: sum(figures[name] for figures in everyones) / workers.count for name in everyones[0]
+    }
+
+
+def _resume(trainer: Trainer, run: Path, ears: Ears) -> None:
+    """Go on from the last state that can be read, if there is one."""
+    damage: WrongUse | None = None
+    for path in (run / STATE, run / PREVIOUS_STATE):
+        if not path.exists():
+            continue
+        try:
+            state = load_state(path)
+        except WrongUse as error:
+            damage = error
+            continue
+        trainer.resume(state)
+        if damage is not None:
+            ears.on_word(
+                f"{run / STATE} is damaged: going on from the state before it, of iteration "
+                f"{trainer.iteration}."
+            )
+            if trainer.workers.first:  # or the next save would put it in the good one's place
+                (run / STATE).unlink(missing_ok=True)
+        break
+    else:
+        if damage is not None:
+            raise damage
+    if len(set(trainer.workers.gather(trainer.iteration))) > 1:
+        raise WrongUse(
+            f"The processes do not find the same state in {run}: it must be a folder that all of "
+            "them share."
+        )
 
 
 @contextmanager
@@ -101,34 +195,3 @@ def _asked_to_stop() -> Iterator[Event]:
     finally:
         for number, handler in zip(signals, earlier, strict=True):
             signal.signal(number, handler)
-
-
-def _figures(trainer: Trainer, recent: dict[str, list[Tensor]], seconds: float) -> dict[str, float]:
-    """The mean of each figure since the last line, and where the run stands."""
-    photographs = len(recent["critic_aus"]) * trainer.settings.batch
-    return {
-        "iteration": trainer.iteration,
-        "epoch": trainer.iteration / trainer.iterations_per_epoch,
-        "rate": trainer.critic_adam.param_groups[0]["lr"],
-        "photographs_per_second": photographs / seconds,
-    } | {name: float(torch.stack(values).mean()) for name, values in recent.items()}
-
-
-def _save(trainer: Trainer, run: Path) -> None:
-    """The weights first: a run whose state says it is finished has them."""
-    trainer.save_generator(run / WEIGHTS)
-    save_state(run / STATE, trainer.state())
-
-
-def _forget_after(metrics: Path, iteration: int) -> None:
-    """Drop lines that a killed run wrote after its last state: they will be written again."""
-    if not metrics.exists():
-        return
-    kept = []
-    for line in metrics.read_text().splitlines():
-        try:
-            if json.loads(line)["iteration"] <= iteration:
-                kept.append(line + "\n")
-        except ValueError:
-            continue  # a line cut short by the kill
-    write_whole(metrics, lambda beside: beside.write_text("".join(kept)))

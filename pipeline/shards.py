@@ -270,9 +270,11 @@ def annotated_faces(folder: Path, split: str) -> "pd.DataFrame":
         table = table.set_column(table.schema.get_field_index("image"), "image", bytes_)
         frames.append(table.to_pandas())
     faces = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=wanted)
-    annotated = faces[list(COLUMNS)].notna().all(axis=1)
+    known = faces[list(COLUMNS)].notna()
+    annotated = known.all(axis=1)
     faces = faces[(faces["status"] == OK) & faces["image"].notna() & annotated]
     if faces.empty and split == "train":
+        _name_empty_columns(folder, known)
         raise WrongUse(
             f"No face in {folder} has action units yet. Fill them in first: ganim annotate {folder}"
         )
@@ -283,6 +285,17 @@ def annotated_faces(folder: Path, split: str) -> "pd.DataFrame":
             f"faces by one: ganim annotate {folder} --overwrite"
         )
     return faces.drop(columns=["status", "annotator"]).reset_index(drop=True)
+
+
+def _name_empty_columns(folder: Path, known: "pd.DataFrame") -> None:
+    """Raise WrongUse if it is single AUs that no face has, and not all of them."""
+    empty = [name for name in COLUMNS if not known[name].any()]
+    if empty and len(empty) < len(COLUMNS):
+        raise WrongUse(
+            f"No face in {folder} has {', '.join(empty)}, and a face is used if it has all "
+            f"{len(COLUMNS)}. Do them again by an annotator that gives them: ganim annotate "
+            f"{folder} --overwrite"
+        )
 
 
 def _leaf(name: str) -> str:

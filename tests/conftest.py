@@ -42,3 +42,27 @@ def wild() -> Path:
     if not WILD.is_dir():
         pytest.skip(f"needs the photographs in {WILD}")
     return WILD
+
+
+@pytest.fixture(scope="session")
+def random_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shards of 24 smooth random crops with random AUs, 16 to train on."""
+    from ganim.pipeline import shards
+    from ganim.pipeline.action_units import COLUMNS
+    from ganim.pipeline.cutting import encode_jpeg
+
+    folder = tmp_path_factory.mktemp("random_faces")
+    draw = np.random.default_rng(0)
+    for split, count in (("train", 16), ("test", 8)):
+        rows = []
+        for number in range(count):
+            crop = draw.integers(0, 255, (4, 4, 3), np.uint8).repeat(16, 0).repeat(16, 1)
+            row = {
+                "key": f"{split}{number}#0",
+                "source": f"{split}{number}",
+                "image": {"bytes": encode_jpeg(crop), "path": None},
+                "status": shards.OK,
+            }
+            rows.append(row | {name: float(draw.uniform(0, 5)) for name in COLUMNS})
+        shards.write_shard(folder / f"{split}-00000.parquet", shards.rows_to_table(rows))
+    return folder

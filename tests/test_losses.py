@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from ganim.model import losses
+from ganim.model.critic import Critic, CriticSettings
 
 
 def test_adversarial_losses_by_hand():
@@ -35,10 +36,35 @@ def test_gradient_penalty_of_a_linear_critic_is_exact():
     # D(x) = <w, x> has the gradient w everywhere: the penalty is (|w| - 1)^2.
     weight = torch.randn(1, 3, 8, 8)
     real, fake = torch.randn(4, 3, 8, 8), torch.randn(4, 3, 8, 8)
-    penalty = losses.gradient_penalty(
-        lambda x: (x * weight).flatten(1).sum(1), real, fake, torch.rand(4)
-    )
+    penalty = losses.gradient_penalty(lambda x: weight.expand_as(x), real, fake, torch.rand(4))
     assert penalty.item() == pytest.approx((weight.norm().item() - 1) ** 2, rel=1e-5)
+
+
+def by_autograd(critic):
+    """The gradients of a critic's scores, as autograd finds them."""
+
+    def slope(x):
+        x = x.requires_grad_(True)
+        return torch.autograd.grad(critic(x).sum(), x, create_graph=True)[0]
+
+    return slope
+
+
+@pytest.mark.parametrize(("size", "layers"), [(64, 4), (100, 5)])
+def test_the_critics_own_slope_is_autograds_and_trains_it_alike(size, layers):
+    torch.manual_seed(0)
+    critic = Critic(size, CriticSettings(8, layers)).double()
+    real, fake = torch.randn(2, 2, 3, size, size).double().unbind()
+    gradients = []
+    for slope in (critic.slope, by_autograd(lambda x: critic(x).realism.double().mean((1, 2, 3)))):
+        critic.zero_grad()
+        penalty = losses.gradient_penalty(slope, real, fake, torch.tensor([0.3, 0.8]).double())
+        penalty.backward()
+        weights = [p for p in critic.parameters() if p.dim() > 1 and p is not critic.to_aus.weight]
+        gradients.append([penalty, *(weight.grad.clone() for weight in weights)])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-9)
+    assert all(gradient.abs().max() > 0 for gradient in gradients[0])
 
 
 def test_gradient_penalty_against_finite_differences():
@@ -50,7 +76,7 @@ def test_gradient_penalty_against_finite_differences():
     def critic(x):
         return (x.pow(3) * scale).flatten(1).mean(1)
 
-    penalty = losses.gradient_penalty(critic, real, fake, mix)
+    penalty = losses.gradient_penalty(by_autograd(critic), real, fake, mix)
     between = mix.view(-1, 1, 1, 1) * real + (1 - mix.view(-1, 1, 1, 1)) * fake
     step, gradient = 1e-6, torch.zeros_like(between)
     for index in range(9):

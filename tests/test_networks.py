@@ -53,6 +53,26 @@ def test_every_au_reaches_every_part_of_the_face(conditioning):
         assert (gradient != 0).all()
 
 
+def test_without_attention_the_colour_mask_is_the_face():
+    generator = Generator(GeneratorSettings(8, 1, attention=False))
+    faces = torch.rand(2, 3, 64, 64) * 2 - 1
+    masks = generator(faces, torch.rand(2, 17))
+    assert torch.equal(masks.blend(faces), masks.colour)
+    assert generator.to_masks.weight.shape[0] == 3
+
+
+@pytest.mark.parametrize("conditioning", ["concat", "adain"])
+def test_a_relative_generator_knows_the_difference_alone(conditioning):
+    torch.manual_seed(0)
+    generator = Generator(GeneratorSettings(8, 1, conditioning=conditioning, relative=True))
+    faces, own = torch.rand(2, 3, 64, 64), torch.full((2, 17), 0.25)
+    more = generator(faces, own + 0.5, own).colour
+    assert torch.equal(more, generator(faces, own + 0.25, own - 0.25).colour)
+    assert not torch.allclose(more, generator(faces, own, own).colour)
+    with pytest.raises(ValueError, match="own AUs"):
+        generator(faces, own)
+
+
 def test_attention_one_keeps_the_photograph():
     face = torch.rand(1, 3, 8, 8)
     assert torch.equal(Masks(torch.ones(1, 1, 8, 8), torch.zeros_like(face)).blend(face), face)

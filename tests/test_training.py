@@ -2,27 +2,37 @@
 
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from ganim.model import losses
 from ganim.model.checkpoint import load_state
 from ganim.model.critic import CriticSettings
-from ganim.model.data import Faces, load_faces
-from ganim.model.generator import GeneratorSettings
-from ganim.model.run import METRICS, train
-from ganim.model.training import STATE, Trainer, TrainSettings
+from ganim.model.data import Faces, load_faces, to_model
+from ganim.model.generator import GeneratorSettings, load_generator
+from ganim.model.metrics import METRICS, read_metrics
+from ganim.model.perceptual import Perceptual
+from ganim.model.run import train
+from ganim.model.sampling import Sampler
+from ganim.model.scribe import BEST, PREVIOUS_STATE, Ears
+from ganim.model.train_settings import TrainSettings
+from ganim.model.training import STATE, Trainer
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
-from ganim.pipeline.cutting import encode_jpeg
-from ganim.pipeline.errors import WrongUse
+from ganim.pipeline.errors import NothingUsable, WrongUse
 
+CPU = torch.device("cpu")
 TINY = TrainSettings(
     size=64,
     batch=4,
@@ -36,62 +46,49 @@ TINY = TrainSettings(
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """Shards of 24 smooth random crops with random AUs, 16 to train on."""
-    draw = np.random.default_rng(0)
-    for split, count in (("train", 16), ("test", 8)):
-        rows = []
-        for number in range(count):
-            crop = draw.integers(0, 255, (4, 4, 3), np.uint8).repeat(16, 0).repeat(16, 1)
-            row = {
-                "key": f"{split}{number}#0",
-                "source": f"{split}{number}",
-                "image": {"bytes": encode_jpeg(crop), "path": None},
-                "status": shards.OK,
-            }
-            rows.append(row | {name: float(draw.uniform(0, 5)) for name in COLUMNS})
-        path = tmp_path / "shards" / f"{split}-00000.parquet"
-        path.parent.mkdir(exist_ok=True)
-        shards.write_shard(path, shards.rows_to_table(rows))
-    return tmp_path / "shards"
+def folder(random_faces, tmp_path):
+    """A copy of the random faces that a test may change."""
+    return shutil.copytree(random_faces, tmp_path / "shards")
 
 
 def trainer(folder, settings=TINY):
     return Trainer(settings, load_faces(folder, "train", settings.size), torch.device("cpu"))
 
 
+def sampler(folder, settings):
+    return Sampler(load_faces(folder, "train", settings.size), settings)
+
+
 def test_every_face_is_seen_once_an_epoch(folder):
     faces = load_faces(folder, "train", 64)
     marked = Faces(faces.images, torch.arange(16.0)[:, None] / 100 + torch.zeros(1, 17), *([],) * 2)
     marked = Faces(marked.images, marked.aus, faces.keys, faces.sources)
-    one = Trainer(TINY, marked, torch.device("cpu"))
+    one = Sampler(marked, TINY)
     epochs = []
-    for _ in range(2):
+    for epoch in range(2):
         seen = []
-        for _ in range(one.iterations_per_epoch):
-            _, own, _ = one._batch(torch.Generator().manual_seed(0))
+        for position in range(one.per_epoch):
+            own = one.batch(epoch * one.per_epoch + position, CPU).own_aus
             seen += (own[:, 0] * 100).round().int().tolist()
-            one.iteration += 1
         assert sorted(seen) == list(range(16))
         epochs.append(seen)
     assert epochs[0] != epochs[1]
 
 
 def test_targets_are_clamped(folder):
-    _, _, targets = trainer(folder, replace(TINY, au_noise=0.9))._batch(torch.Generator())
+    targets = sampler(folder, replace(TINY, au_noise=0.9)).batch(0, CPU).target_aus
     assert targets.min() >= 0 and targets.max() <= 1
 
 
 def test_a_share_of_the_targets_changes_one_au(folder):
-    one = trainer(folder, replace(TINY, single_au=0.5, batch=16))
+    one = sampler(folder, replace(TINY, single_au=0.5, batch=16))
     changes = []
-    for seed in range(20):
-        _, own, targets = one._batch(torch.Generator().manual_seed(seed))
-        changes += ((own - targets).abs() > 1e-6).sum(1).tolist()
+    for iteration in range(20):
+        batch = one.batch(iteration, CPU)
+        changes += ((batch.own_aus - batch.target_aus).abs() > 1e-6).sum(1).tolist()
     assert 100 < changes.count(1) < 220, "of 320"
-    single = trainer(folder, replace(TINY, single_au=1.0))
-    _, own, targets = single._batch(torch.Generator().manual_seed(0))
-    assert ((own != targets).sum(1) <= 1).all()
+    batch = sampler(folder, replace(TINY, single_au=1.0)).batch(0, CPU)
+    assert ((batch.own_aus != batch.target_aus).sum(1) <= 1).all()
     with pytest.raises(WrongUse, match="--single-au"):
         replace(TINY, single_au=1.5).validate()
 
@@ -168,19 +165,205 @@ def test_stopped_command_goes_on_and_ends_as_if_undisturbed(folder, tmp_path, ho
     assert lines[0] == lines[1]
 
 
-def test_a_damaged_state_is_named(folder, tmp_path):
-    train(folder, tmp_path / "run", TINY)
-    (tmp_path / "run" / STATE).write_bytes(b"damaged")
+def test_a_damaged_state_gives_way_to_the_one_before(folder, tmp_path):
+    run, words = tmp_path / "run", []
+    train(folder, run, TINY)
+    end = load_state(run / STATE)
+    (run / STATE).write_bytes(b"damaged")
+    train(folder, run, TINY, ears=Ears(on_word=words.append))
+    assert words == [
+        f"{run / STATE} is damaged: going on from the state before it, of iteration 12."
+    ]
+    again = load_state(run / STATE)
+    assert again["iteration"] == 16 and same(end["generator"], again["generator"])
+
+    for name in (STATE, PREVIOUS_STATE):
+        (run / name).write_bytes(b"damaged")
     with pytest.raises(WrongUse, match="begin anew"):
+        train(folder, run, TINY)
+
+
+def test_a_full_disk_loses_nothing(folder, tmp_path):
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(folder, run, TINY, ears=stopping_at(8))
+    before = (run / STATE).read_bytes()
+    with file_size_limited(len(before) // 2), pytest.raises(WrongUse, match="make room"):
+        train(folder, run, TINY)
+    assert (run / STATE).read_bytes() == before
+    assert not list(run.glob(".*"))
+    train(folder, run, TINY)
+    train(folder, tmp_path / "whole", TINY)
+    ends = [load_state(folder / STATE)["generator"] for folder in (run, tmp_path / "whole")]
+    assert same(*ends)
+
+
+def stopping_at(iteration):
+    """Ears that send SIGTERM when they hear of an iteration."""
+
+    def listen(figures):
+        if figures["iteration"] == iteration:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return Ears(on_step=listen)
+
+
+@contextmanager
+def file_size_limited(size):
+    """No file may grow beyond `size` bytes: to those who write it looks like a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_losses_that_are_no_numbers_stop_a_run_and_leave_its_last_state(
+    folder, tmp_path, monkeypatch
+):
+    run, aus, calls = tmp_path / "run", losses.au_loss, []
+
+    def poisoned(regressed, target):
+        calls.append(None)
+        return aus(regressed, target) * (float("nan") if len(calls) > 30 else 1)
+
+    monkeypatch.setattr(losses, "au_loss", poisoned)
+    with pytest.raises(
+        NothingUsable, match=r"\(NaN\) at iteration 13\. .*iteration 12, .*--rate lower"
+    ):
+        train(folder, run, TINY)
+    state = load_state(run / STATE)
+    assert state["iteration"] == 12
+    assert all(value.isfinite().all() for value in state["generator"].values())
+    assert (run / "report.html").exists()
+
+
+def test_early_stop_keeps_the_best_epoch(folder, tmp_path):
+    """With a rate of nearly nothing the first epoch stays the best."""
+    settings = replace(TINY, rate=1e-30, epochs=9)
+    weights = train(folder, tmp_path / "run", settings, patience=2)
+    assert weights.name == BEST
+    assert load_state(tmp_path / "run" / STATE)["iteration"] == 3 * 4
+    train(folder, tmp_path / "run", settings, patience=2)  # and again: it had enough
+    assert load_state(tmp_path / "run" / STATE)["iteration"] == 3 * 4
+    train(folder, tmp_path / "run", settings, patience=3)
+    assert load_state(tmp_path / "run" / STATE)["iteration"] == 4 * 4
+
+
+def test_early_stop_needs_test_faces(folder, tmp_path):
+    next(folder.glob("test-*")).unlink()
+    with pytest.raises(WrongUse, match="--test-fraction"):
+        train(folder, tmp_path / "run", TINY, patience=2)
+    train(folder, tmp_path / "run", TINY)
+    assert "test_aus" not in (tmp_path / "run" / METRICS).read_text()
+
+
+def with_rows(folder, change):
+    """The training shard with its rows changed."""
+    path = folder / "train-00000.parquet"
+    rows = shards.read_shard(path).to_pylist()
+    shards.write_shard(path, shards.rows_to_table(change(rows)))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rows: [row | dict.fromkeys(COLUMNS) for row in rows], "ganim annotate"),
+        (lambda rows: [row | {"AU45_r": None} for row in rows], "has AU45_r, and"),
+        (lambda rows: [row | dict.fromkeys(COLUMNS, 1.0) for row in rows], "All 16 faces have"),
+        (lambda rows: rows[:1], "one face alone"),
+        (lambda rows: rows[:3], "--batch 3"),
+    ],
+    ids=["no AUs", "an AU null", "constant", "one face", "few faces"],
+)
+def test_faces_that_teach_nothing_are_refused_in_a_sentence(folder, tmp_path, change, said):
+    with_rows(folder, change)
+    with pytest.raises(WrongUse, match=said):
         train(folder, tmp_path / "run", TINY)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_au_that_never_changes_is_told_of(folder, tmp_path):
+    with_rows(folder, lambda rows: [row | {"AU45_r": 0.0} for row in rows])
+    words = []
+    train(
+        folder,
+        tmp_path / "run",
+        replace(TINY, epochs=1, decay_epochs=0),
+        ears=Ears(on_word=words.append),
+    )
+    assert words == ["AU45 is the same in every face: the generator cannot learn it."]
+
+
+VARIATIONS = {
+    "no attention": {"attention": False},
+    "not affine": {"affine": False},
+    "not affine, adain": {"affine": False, "conditioning": "adain"},
+    "relative": {"relative": True},
+    "relative, adain": {"relative": True, "conditioning": "adain"},
+}
+
+
+def test_the_perceptual_loss_sees_faces_and_trains_the_generator_alone(folder):
+    faces = load_faces(folder, "train", 64)
+    pictures = to_model(faces.images[:4]).requires_grad_(True)
+    distance = Perceptual()
+    assert distance(pictures, pictures).item() == pytest.approx(0, abs=1e-6)
+    apart = distance(pictures, pictures.detach().flip(0))
+    apart.backward()
+    assert 0 < apart.item() < 4 and pictures.grad.abs().max() > 0
+    one = trainer(folder, replace(TINY, weights=losses.LossWeights(perceptual=1.0)))
+    assert one.step()["perceptual"] > 0
+    assert not [name for name in one.state()["generator"] if "stages" in name]
+
+
+@pytest.mark.parametrize("variation", VARIATIONS.values(), ids=VARIATIONS)
+def test_variations_train_and_travel_with_the_weights(folder, tmp_path, variation):
+    settings = replace(TINY, generator=replace(TINY.generator, **variation))
+    one = trainer(folder, settings)
+    before = {name: value.clone() for name, value in one.generator.state_dict().items()}
+    for _ in range(2):
+        figures = one.step()
+        assert all(value.isfinite() for value in figures.values())
+    assert not same(before, one.generator.state_dict())
+    one.save_generator(tmp_path / "generator.safetensors")
+    loaded, _ = load_generator(tmp_path / "generator.safetensors")
+    assert loaded.settings == settings.generator
+
+
+def test_a_state_from_before_a_setting_existed_has_its_default(folder):
+    one = trainer(folder)
+    state = one.state()
+    del state["settings"]["generator"]["relative"], state["settings"]["single_au"]
+    trainer(folder).resume(state)
+    del state["settings"]["seed"]
+    with pytest.raises(WrongUse, match="seed=0, this command says 1"):
+        trainer(folder, replace(TINY, seed=1)).resume(state)
 
 
 def test_run_folder_holds_what_a_person_wants(folder, tmp_path):
-    weights = train(folder, tmp_path / "run", TINY)
+    weights = train(folder, tmp_path / "run", TINY, tensorboard=True)
     assert weights.exists()
-    assert len(list((tmp_path / "run" / "grids").glob("*.png"))) == 4
+    pictures = sorted((tmp_path / "run" / "grids").glob("*.png"))
+    assert [picture.name for picture in pictures[:2]] == ["epoch-0001-aus.png", "epoch-0001.png"]
+    assert len(pictures) == 2 * 4
+    # 17 AUs by 4 levels; 8 faces by input, attention, colour, AU12, its way back, 3 more edits
+    sizes = [Image.open(picture).size for picture in pictures[:2]]
+    assert sizes == [(17 * 64, 4 * 64 + 16), (8 * 64, 8 * 64 + 16)]
     assert json.loads((tmp_path / "run" / "settings.json").read_text())["batch"] == 4
     assert not list((tmp_path / "run").glob(".*"))
+    lines = read_metrics(tmp_path / "run")
+    assert [line["iteration"] for line in lines if "critic" in line] == [4, 8, 12, 16]
+    measured = [line for line in lines if "test_aus" in line]
+    assert [line["iteration"] for line in measured] == [4, 8, 12, 16]
+    assert len({line["test_aus_copy"] for line in measured}) == 1
+
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    steps = [(event.step, event.value) for event in events.Scalars("test_aus")]
+    assert steps == [(line["iteration"], pytest.approx(line["test_aus"])) for line in measured]
 
 
 def test_other_settings_are_refused_by_name(folder, tmp_path):

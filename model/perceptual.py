@@ -1,0 +1,37 @@
+"""How alike two faces look to a network that reads faces: a distance of features, not of pixels."""
+
+from copy import deepcopy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .estimator import load_estimator
+from .readers import SIZE
+
+_STAGES = 4
+"""Convolutions of the estimator whose features count, from the first on; later ones know of AUs,
+but hardly of the person any more."""
+
+
+class Perceptual(nn.Module):
+    """The first features of the estimator that ships, frozen (after Johnson et al. 2016)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        blocks = deepcopy(load_estimator().blocks)
+        assert isinstance(blocks, nn.Sequential)
+        self.stages = blocks[:_STAGES].eval().requires_grad_(False)
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        """The mean distance of faces (n, 3, h, w) in -1..1: over stages and places, the squared
+        difference of features of unit length (Zhang et al. 2018), 0 to 4."""
+        both = torch.cat([one, other])
+        if both.shape[-1] != SIZE:
+            both = F.interpolate(both, (SIZE, SIZE), mode="bilinear", align_corners=False)
+        distances = []
+        for stage in self.stages:
+            both = stage(both)
+            first, second = F.normalize(both.float(), dim=1).chunk(2)
+            distances.append((first - second).square().sum(1).mean())
+        return torch.stack(distances).mean()

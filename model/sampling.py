@@ -1,0 +1,71 @@
+"""What each iteration trains on: faces, their AUs, target AUs, and the draws of the penalty.
+
+Every draw comes from a generator seeded with the run's seed and the iteration's number, so a
+resumed run makes the very draws it would have made, and each of several processes makes all of
+them and takes its part.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .data import Faces, to_model
+from .train_settings import TrainSettings
+
+_STRIDE = 1_000_003  # between the draws of one seed and of the next
+
+
+class Batch(NamedTuple):
+    """The faces of one iteration, on the device that trains."""
+
+    faces: Tensor
+    """(n, 3, size, size) in -1..1."""
+    own_aus: Tensor
+    """(n, 17) in 0-1, as is `target_aus`."""
+    target_aus: Tensor
+    mix: Tensor
+    """(n,) in 0-1: where between real and generated the gradient penalty is taken."""
+
+
+class Sampler:
+    """Batches of a set of faces, by number; each face once an epoch, in an order drawn anew."""
+
+    def __init__(self, faces: Faces, settings: TrainSettings) -> None:
+        self.faces, self.settings = faces, settings
+        self.per_epoch = len(faces) // settings.batch
+        self._shuffled: tuple[int, Tensor] = (-1, torch.empty(0))
+
+    def batch(self, iteration: int, device: torch.device, part: slice = slice(None)) -> Batch:
+        """The batch of an iteration, or a part of it. Targets are the AUs of random other faces
+        with noise, or the own AUs with one of them changed."""
+        settings, size = self.settings, self.settings.batch
+        draw = torch.Generator().manual_seed(settings.seed * _STRIDE + iteration)
+        epoch, position = divmod(iteration, self.per_epoch)
+        chosen = self._order(epoch)[position * size : (position + 1) * size]
+        mirrored = torch.rand(size, generator=draw) < 0.5
+        others = torch.randint(len(self.faces), (size,), generator=draw)
+        noise = torch.rand(size, self.faces.aus.shape[1], generator=draw) * 2 - 1
+        targets = (self.faces.aus[others] + settings.au_noise * noise).clamp(0.0, 1.0)
+        own = self.faces.aus[chosen]
+        if settings.single_au:
+            changed = own.scatter(
+                1,
+                torch.randint(own.shape[1], (size, 1), generator=draw),
+                torch.rand(size, 1, generator=draw),
+            )
+            alone = torch.rand(size, 1, generator=draw) < settings.single_au
+            targets = torch.where(alone, changed, targets)
+        mix = torch.rand(size, generator=draw)
+        images = self.faces.images[chosen[part]].to(device)
+        faces = to_model(images)
+        mirrored = mirrored[part].to(device)
+        faces = torch.where(mirrored[:, None, None, None], faces.flip(3), faces)
+        return Batch(faces, *(drawn[part].to(device) for drawn in (own, targets, mix)))
+
+    def _order(self, epoch: int) -> Tensor:
+        """The faces of an epoch, shuffled; drawn once an epoch."""
+        if epoch != self._shuffled[0]:
+            draw = torch.Generator().manual_seed(self.settings.seed * _STRIDE - epoch - 1)
+            self._shuffled = epoch, torch.randperm(len(self.faces), generator=draw)
+        return self._shuffled[1]
