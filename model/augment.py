@@ -25,6 +25,8 @@ class Augmentation:
     """Natural logarithm of the enlargement."""
     turn: float = 0.2
     """Radians."""
+    mirror: float = 0.5
+    """Share of the crops that are mirrored."""
     gamma: float = 0.7
     """Natural logarithm of the exponent put on brightness."""
     blur: float = 0.3
@@ -95,7 +97,7 @@ def _move(
     crops: Tensor, landmarks: Tensor, uniform: Uniform, how: Augmentation
 ) -> tuple[Tensor, Tensor]:
     angle, scale = uniform(-how.turn, how.turn), torch.exp(uniform(-how.scale, how.scale))
-    mirror = torch.where(uniform(0, 1) < 0.5, -1.0, 1.0)
+    mirror = torch.where(uniform(0, 1) < how.mirror, -1.0, 1.0)
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     turn = torch.stack(
         [torch.stack([cos * mirror, -sin], 1), torch.stack([sin * mirror, cos], 1)], 1
