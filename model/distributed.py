@@ -88,9 +88,14 @@ def join(device: torch.device | None) -> Iterator[tuple[Workers, torch.device]]:
             )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    store, rank, count = next(dist.rendezvous("env://"))
+    if os.environ["GROUP_WORLD_SIZE"] == "1":
+        # torchrun keeps its store over a restart (2.15), and in it the addresses of the lost.
+        store = dist.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=count)
     try:
-        yield Workers(dist.get_rank(), dist.get_world_size()), device
+        yield Workers(rank, count), device
     finally:
         dist.destroy_process_group()
 

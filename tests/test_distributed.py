@@ -74,7 +74,7 @@ def test_a_run_that_lost_a_process_is_restarted_and_ends_as_undisturbed(
 ) -> None:
     run = tmp_path / "run"
     process = torchrun(random_faces, run, "--max-restarts", "1")
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 300
     while not (run / STATE).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(max(children(process.pid)), signal.SIGKILL)
