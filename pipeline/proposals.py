@@ -23,8 +23,8 @@ LAYERS = ((6, 2), (3, 2), (3, 2), (3, 1), (3, 1), (1, 1))
 """Kernel side and stride of each convolution."""
 
 _THRESHOLD = -1.0
-# Half of the largest face, and what the detector wants to see around it.
-_REACH = 88
+# Half of the largest face of each range, and what the detector wants to see around it.
+_REACH = (64, 88)
 # The detector's cells: a place that begins at a multiple of them looks as in the whole picture.
 _CELL = 8
 
@@ -44,21 +44,24 @@ def places(grey: np.ndarray, known: list[list[float]], width: int, height: int) 
 
     known: left, top, right, bottom of rectangles in which no place is to be centred.
     """
-    likely = (propose(grey).max(axis=2) > _THRESHOLD).astype(np.uint8)
+    likely: np.ndarray = propose(grey) > _THRESHOLD
     square = SCALE * STRIDE
     for box in known:
         left, top, right, bottom = (max(0, round(side / square)) for side in box)
-        likely[top:bottom, left:right] = 0
-    _, _, groups, _ = cv2.connectedComponentsWithStats(likely)
-    found = [
-        Place(
-            max(0, left * square - _REACH) // _CELL * _CELL,
-            max(0, top * square - _REACH) // _CELL * _CELL,
-            min(width, (left + across) * square + _REACH),
-            min(height, (top + down) * square + _REACH),
+        likely[top:bottom, left:right] = False
+    either = np.asarray(likely.any(axis=2), np.uint8)
+    _, labels, groups, _ = cv2.connectedComponentsWithStats(either)
+    found = []
+    for label, (left, top, across, down, _) in enumerate(groups[1:].tolist(), 1):
+        reach = _REACH[int(likely[:, :, 1][labels == label].any())]
+        found.append(
+            Place(
+                max(0, left * square - reach) // _CELL * _CELL,
+                max(0, top * square - reach) // _CELL * _CELL,
+                min(width, (left + across) * square + reach),
+                min(height, (top + down) * square + reach),
+            )
         )
-        for left, top, across, down, _ in groups[1:].tolist()
-    ]
     area = sum((place.right - place.left) * (place.bottom - place.top) for place in found)
     return found if area < width * height else [Place(0, 0, width, height)]
 
