@@ -32,7 +32,7 @@ _ENLARGED = 1600
 # A face with less than this score, found in a coarse look, is looked at again in a finer one.
 _SURE = 0.8
 # The score from which a face is one; dlib's own 0 lets pockets and patches of cloth through.
-_THRESHOLD = 0.1
+_THRESHOLD = 0.15
 # A score above this, in grey, is reason enough to look in colour.
 _DOUBTFUL = -0.5
 # Two boxes are one face if they share more than this of what they cover together.

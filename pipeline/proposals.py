@@ -22,9 +22,9 @@ STRIDE = 8
 LAYERS = ((6, 2), (3, 2), (3, 2), (3, 1), (3, 1), (1, 1))
 """Kernel side and stride of each convolution."""
 
-_THRESHOLD = -2.0
+_THRESHOLD = -1.0
 # Half of the largest face of each range, and what the detector wants to see around it.
-_REACH = (72, 88)
+_REACH = (64, 88)
 # The detector's cells: a place that begins at a multiple of them looks as in the whole picture.
 _CELL = 8
 
