@@ -12,6 +12,19 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
+# The decoders of _FORMATS. Where one of them is not loaded, Pillow loads all of its fifty to open
+# a file: of the 200 ms in which a decompression bomb is to be refused that would take 130.
+from PIL import (  # noqa: F401  isort: skip
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
 try:  # optional: `pip install ganim[heic]`
     from pillow_heif import register_heif_opener
 except ImportError:
