@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 
 from ..pipeline import faces, shards
@@ -120,7 +120,7 @@ class Scenes:
         scale = width / (chosen.width * shrunk)
         angle = np.radians(rng.normal(0, 9))
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        narrow = rng.uniform(0.72, 1.06)
+        narrow = rng.uniform(0.66, 1.06)
         turn = turn @ np.array([[narrow * rng.choice([-1, 1]), 0], [rng.normal(0, 0.06), 1]])
         centre = turn @ (np.array([chosen.x, chosen.y]) * shrunk)
         matrix = np.column_stack([turn, np.array([x, y]) - centre])
@@ -131,13 +131,24 @@ class Scenes:
             rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
             distance = np.hypot(columns - x, (rows - y - 0.1 * width) * 0.85) / width
             inside *= np.clip((reach - distance) / 0.1, 0, 1)
+        if rng.random() < 0.3:  # light from one side
+            across = (np.arange(SIDE, dtype=np.float32) - x) / width
+            warped = warped * np.exp(rng.uniform(-1, 1) * np.clip(across, -1, 1))
+        if rng.random() < 0.3:  # a hat, a hand, dark glasses
+            left, top = x + width * rng.uniform(-0.6, 0.2), y + width * rng.uniform(-0.7, 0.4)
+            right, bottom = (
+                left + width * rng.uniform(0.2, 1.0),
+                top + width * rng.uniform(0.1, 0.4),
+            )
+            rows = slice(max(0, round(top)), max(0, round(bottom)))
+            warped[rows, max(0, round(left)) : max(0, round(right))] = rng.uniform(0, 255)
         canvas += inside * (warped - canvas)
 
     def _spoil(self, canvas: np.ndarray) -> np.ndarray:
         """Gamma, contrast, blur, noise, as cameras have them."""
         rng = self._rng
-        canvas = 255 * (np.clip(canvas, 0, 255) / 255) ** np.exp(rng.uniform(-0.6, 0.6))
-        canvas = canvas * rng.uniform(0.35, 1.1) + rng.uniform(0, 60)
+        canvas = 255 * (np.clip(canvas, 0, 255) / 255) ** np.exp(rng.uniform(-0.7, 0.9))
+        canvas = canvas * rng.uniform(0.25, 1.1) + rng.uniform(0, 60)
         if rng.random() < 0.3:
             canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.3, 1.0))
         canvas = canvas + rng.normal(0, rng.uniform(0, 8), canvas.shape)
@@ -180,14 +191,17 @@ def network() -> nn.Sequential:
 @click.option("--photos", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--most", type=int, default=8000, help="Photographs to train on.")
-@click.option("--steps", type=int, default=3500)
+@click.option("--steps", type=int, default=4000)
 @click.option("--batch", type=int, default=48)
-def main(photos: Path, out: Path, most: int, steps: int, batch: int) -> None:
+@click.option("--start", type=click.Path(path_type=Path), help="Weights to go on from.")
+def main(photos: Path, out: Path, most: int, steps: int, batch: int, start: Path | None) -> None:
     """Train, print the loss, write the weights as numpy reads them."""
     torch.manual_seed(0)
     photographs = load_photographs(photos, most, seed=0)
     print(f"{len(photographs)} photographs", flush=True)
-    scenes, net = Scenes(photographs, seed=0), network()
+    scenes, net = Scenes(photographs, seed=steps), network()
+    if start is not None:
+        load(net, start)
     optimizer = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     losses = []
@@ -204,6 +218,15 @@ def main(photos: Path, out: Path, most: int, steps: int, batch: int) -> None:
         if step % 200 == 0:
             print(f"step {step}  loss {np.mean(losses[-200:]):.4f}", flush=True)
             save(net, out)
+
+
+def load(net: nn.Sequential, path: Path) -> None:
+    """Weights that `save` wrote, into the network."""
+    tensors = {name: torch.from_numpy(array) for name, array in load_file(path).items()}
+    convolutions = [layer for layer in net if isinstance(layer, nn.Conv2d)]
+    for index, layer in enumerate(convolutions):
+        state = {"weight": tensors[f"{index}.weight"].permute(3, 2, 0, 1)}
+        layer.load_state_dict(state | {"bias": tensors[f"{index}.bias"]})
 
 
 def save(net: nn.Sequential, out: Path) -> None:
