@@ -8,9 +8,11 @@ photographs of MATERIAL/wild as they are, and full-size ones of 1 to 12 megapixe
 material (see `full_size`). Faces count as found at an IoU of 0.5 or more. What only we find is
 written to --crops, to be looked at.
 
-    --memory N    cut N photographs in one process and print its memory as it goes
-    --boxes N     compare boxes with those of another checkout's faces.py (--old)
-    --bombs       time and memory of refusing decompression bombs
+\b
+--count 0 leaves the two sets out;
+--memory N cuts N photographs in one process and prints its memory as it goes;
+--boxes N --old FILE compares boxes with those of an earlier faces.py;
+--bombs prints time and memory of refusing decompression bombs.
 """
 
 import cProfile
@@ -218,9 +220,9 @@ def iou(a: tuple[int, ...], b: tuple[int, ...]) -> float:
 
 STEPS = {
     "decode": ("read_preview", "read_image"),
-    "grey and halves": ("to_grey", "_halved"),
+    "halve": ("_halved",),
     "propose": ("places",),
-    "detect (dlib)": ("run",),
+    "detect (dlib)": ("_detect",),
     "cut": ("cut_crop",),
     "encode": ("encode_jpeg",),
 }
@@ -228,7 +230,7 @@ STEPS = {
 
 def profile(paths: list[Path], most: int | None) -> None:
     """Print where the time goes: seconds by step, each with what it calls."""
-    profiler = cProfile.Profile()
+    profiler = cProfile.Profile(time.process_time)
     profiler.enable()
     for path in paths:
         cutting.cut_faces(path, most=most)
@@ -238,7 +240,7 @@ def profile(paths: list[Path], most: int | None) -> None:
     rest = total
     print(f"profile, {'all faces' if most is None else 'largest'}: {total:.2f} s", end="")
     for step, names in STEPS.items():
-        calls = {key: value for key, value in stats.items() if _name(key) in names}
+        calls = {key: value for key, value in stats.items() if key[2] in names}
         # `read_image` calls `read_preview`: what one of the step's functions calls counts once.
         spent = sum(value[3] for key, value in calls.items())
         spent -= sum(
@@ -247,10 +249,6 @@ def profile(paths: list[Path], most: int | None) -> None:
         rest -= spent
         print(f", {step} {100 * spent / total:.0f}%", end="")
     print(f", rest {100 * rest / total:.0f}%")
-
-
-def _name(key: tuple[str, int, str]) -> str:
-    return "run" if "'run' of '_dlib" in key[2] or " run>" in key[2] else key[2]
 
 
 def memory(paths: list[Path], count: int) -> None:
@@ -311,21 +309,26 @@ def bombs(folder: Path) -> None:
     for name in sorted(made.bombs):
         with ProcessPoolExecutor(1, mp_context=context) as pool:
             answer = pool.submit(_refuse, good, made.path / name.decode()).result()
-        print(f"  {name.decode():26} {answer[0] * 1e3:6.1f} ms {answer[1]:6.1f} MB  {answer[2]}")
+        wall, cpu, megabytes, reason = answer
+        print(
+            f"  {name.decode():26} {wall * 1e3:6.1f} ms {cpu * 1e3:6.1f} ms of CPU "
+            f"{megabytes:6.1f} MB  {reason}"
+        )
 
 
-def _refuse(good: Path, bomb: Path) -> tuple[float, float, str]:
-    """Seconds, megabytes by which the peak rose, and the reason given."""
+def _refuse(good: Path, bomb: Path) -> tuple[float, float, float, str]:
+    """Seconds, of wall and of CPU, megabytes by which the peak rose, and the reason given."""
     cutting.cut_faces(good)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     try:
         cutting.cut_faces(bomb)
         reason = "READ"
     except images.UnreadableImage as refusal:
         reason = f"{type(refusal).__name__}: {refusal}"
-    seconds = time.perf_counter() - started
-    return seconds, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, reason
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return wall, cpu, grown / 1024, reason
 
 
 @click.command(help=__doc__)

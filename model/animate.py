@@ -47,7 +47,7 @@ class Animator:
 
     def find(self, photograph: np.ndarray) -> FoundFace:
         """The largest face of an RGB photograph (h, w, 3) uint8; NothingUsable without one."""
-        found = faces.detect_faces(photograph)
+        found = faces.detect_faces(photograph, most=1)
         if not found:
             raise NothingUsable(
                 "No face was found in the photograph: it should show one from the front, "

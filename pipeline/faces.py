@@ -30,11 +30,16 @@ _LARGEST = 190
 # If nothing was found, pictures up to this longer side are searched once more, enlarged twice.
 _ENLARGED = 1600
 # A face with less than this score, found in a coarse look, is looked at again in a finer one.
-_SURE = 1.0
+_SURE = 0.8
 # The score from which a face is one; dlib's own 0 lets pockets and patches of cloth through.
-_THRESHOLD = 0.1
+_THRESHOLD = 0.15
+# The same where the network is sure of a face too, by its logit.
+_THRESHOLD_IF_LIKELY = 0.0
+_LIKELY = 2.0
 # A score above this, in grey, is reason enough to look in colour.
 _DOUBTFUL = -0.5
+# A second look takes in so much of a face's width on each side of it.
+_AROUND = 0.5
 # Two boxes are one face if they share more than this of what they cover together.
 _SAME_FACE = 0.3
 # The outermost part of a crop over which a change fades to nothing when it is put back.
@@ -80,7 +85,7 @@ def detect_faces(
     levels = image if isinstance(image, Levels) else Levels.of(image)
     longest = max(levels.width, levels.height)
     level = max(0, math.ceil(math.log2(longest / _GLANCE)))
-    found = _scan(levels[level], 2**level)
+    found = _glance(levels, level)
     while level > 0:
         level -= 1
         sure = [face for face in found if face.score >= _SURE]
@@ -136,6 +141,28 @@ def paste_difference(image: np.ndarray, crop: Box, difference: np.ndarray) -> np
     return result
 
 
+def _glance(levels: Levels, level: int) -> list[Face]:
+    """All faces from 80 px in a level; what is in doubt there is looked at in the next finer one.
+
+    Of a blurred face, or one that falls between two scales of the detector, the score in one look
+    is much a matter of chance.
+    """
+    candidates = _scan(levels[level], 2.0**level, _DOUBTFUL)
+    found = [face for face in candidates if face.score >= _THRESHOLD]
+    scale = 2.0 ** (level - 1)
+    for face in candidates:
+        if face.score < _THRESHOLD:
+            around = (round(side / scale) for side in crop_box(face.box, _AROUND).as_list())
+            part = _inside(Box(*around), *levels.size(level - 1))
+            picture = levels[level - 1][part.top : part.bottom, part.left : part.right]
+            # Two weak scores for one face are as good as one strong.
+            threshold = _DOUBTFUL if face.score >= 0 else _THRESHOLD
+            more = _scan(picture, scale, threshold, part.left * scale, part.top * scale)
+            same = [other for other in more if _shared(face.box, other.box) >= _SAME_FACE]
+            found = _without_doubles(found, same)
+    return found
+
+
 def _search(levels: Levels, level: int, known: list[Face]) -> list[Face]:
     """The faces of 80 to 160 px in a level, where the network sees any but those known."""
     width, height = levels.size(level)
@@ -147,18 +174,35 @@ def _search(levels: Levels, level: int, known: list[Face]) -> list[Face]:
     found = []
     for place in proposals.places(grey, boxes, width, height):
         part = levels[level][place.top : place.bottom, place.left : place.right]
-        found += _scan(part, scale, place.left * scale, place.top * scale)
+        threshold = _THRESHOLD_IF_LIKELY if place.logit >= _LIKELY else _THRESHOLD
+        left, top = place.left * scale, place.top * scale
+        found += _scan(part, scale, threshold, left, top, place.shrink)
     return found
 
 
-def _scan(picture: np.ndarray, scale: float, left: float = 0.0, top: float = 0.0) -> list[Face]:
+def _scan(
+    picture: np.ndarray,
+    scale: float,
+    threshold: float = _THRESHOLD,
+    left: float = 0.0,
+    top: float = 0.0,
+    shrink: float = 1.0,
+) -> list[Face]:
     """All faces from 80 px in an RGB picture, which is `scale` times smaller than the photograph
-    and lies at left, top in it."""
-    candidates = _detect(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), _DOUBTFUL)
-    found = [face for face in candidates if face.score >= _THRESHOLD]
+    and lies at left, top in it; the first look is at the picture made smaller by `shrink`."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    if shrink < 1:
+        grey = resize(grey, *(max(1, round(shrink * side)) for side in picture.shape[1::-1]))
+    candidates = _placed(_detect(grey, _DOUBTFUL), scale / shrink, left, top)
+    found = [face for face in candidates if face.score >= threshold]
     if len(found) < len(candidates):
         # Colour takes the detector a third longer, and decides where grey leaves it in doubt.
-        found = _without_doubles(found, _detect(picture, _THRESHOLD))
+        found = _without_doubles(found, _placed(_detect(picture, threshold), scale, left, top))
+    return found
+
+
+def _placed(found: list[Face], scale: float, left: float, top: float) -> list[Face]:
+    """Faces of a part of a picture, as they lie in the photograph."""
     offsets = (left, top, left, top)
     placed = []
     for face in found:

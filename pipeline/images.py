@@ -12,6 +12,19 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
+# The decoders of _FORMATS. Where one of them is not loaded, Pillow loads all of its fifty to open
+# a file: of the 200 ms in which a decompression bomb is to be refused that would take 130.
+from PIL import (  # noqa: F401  isort: skip
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
 try:  # optional: `pip install ganim[heic]`
     from pillow_heif import register_heif_opener
 except ImportError:
@@ -73,7 +86,7 @@ def read_image(file: Path | bytes) -> np.ndarray:
     EXIF rotation is applied, 16 bits become 8, transparency is laid over white, and of an
     animation the first frame is taken. Raises UnreadableImage or TooLarge.
     """
-    return read_preview(file, None).picture
+    return read_preview(file, None).picture.copy()  # Pillow's is not to be written to
 
 
 def read_preview(file: Path | bytes, longest: int | None) -> Preview:
@@ -179,8 +192,8 @@ def _to_rgb8(picture: Image.Image) -> np.ndarray:
         if alpha.getextrema() != (255, 255):
             white = Image.new("RGB", rgba.size, (255, 255, 255))
             white.paste(rgba, mask=alpha)
-            return np.asarray(white, np.uint8).copy()
-    return np.asarray(picture.convert("RGB"), np.uint8).copy()
+            return np.asarray(white)
+    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
 
 def _grey_to_rgb8(values: np.ndarray, mode: str) -> np.ndarray:

@@ -22,9 +22,13 @@ STRIDE = 8
 LAYERS = ((6, 2), (3, 2), (3, 2), (3, 1), (3, 1), (1, 1))
 """Kernel side and stride of each convolution."""
 
-_THRESHOLD = -1.0
-# Half of the largest face, and what the detector wants to see around it.
-_REACH = 88
+# For each range: places that the network finds this likely are looked at. Of the larger faces more
+# are, as those places cost less.
+_THRESHOLDS = (-1.0, -2.0)
+# Half of the largest face of each range, and what the detector wants to see around it.
+_REACH = (64, 88)
+# Faces of the larger range are large enough for the detector if made so much smaller.
+_SHRINK = 0.75
 # The detector's cells: a place that begins at a multiple of them looks as in the whole picture.
 _CELL = 8
 
@@ -37,6 +41,10 @@ class Place:
     top: int
     right: int
     bottom: int
+    shrink: float
+    """So much smaller the detector may see it: its faces are large enough."""
+    logit: float
+    """How likely a face is there."""
 
 
 def places(grey: np.ndarray, known: list[list[float]], width: int, height: int) -> list[Place]:
@@ -44,23 +52,40 @@ def places(grey: np.ndarray, known: list[list[float]], width: int, height: int) 
 
     known: left, top, right, bottom of rectangles in which no place is to be centred.
     """
-    likely = (propose(grey).max(axis=2) > _THRESHOLD).astype(np.uint8)
+    logits = propose(grey)
+    likely: np.ndarray = logits > np.asarray(_THRESHOLDS)
     square = SCALE * STRIDE
     for box in known:
         left, top, right, bottom = (max(0, round(side / square)) for side in box)
-        likely[top:bottom, left:right] = 0
-    _, _, groups, _ = cv2.connectedComponentsWithStats(likely)
-    found = [
-        Place(
-            max(0, left * square - _REACH) // _CELL * _CELL,
-            max(0, top * square - _REACH) // _CELL * _CELL,
-            min(width, (left + across) * square + _REACH),
-            min(height, (top + down) * square + _REACH),
-        )
-        for left, top, across, down, _ in groups[1:].tolist()
-    ]
+        likely[top:bottom, left:right] = False
+    count, labels = cv2.connectedComponents(np.asarray(likely.any(axis=2), np.uint8))
+    found = [_place(likely, logits, labels == label, width, height) for label in range(1, count)]
     area = sum((place.right - place.left) * (place.bottom - place.top) for place in found)
-    return found if area < width * height else [Place(0, 0, width, height)]
+    return found if area < width * height else [Place(0, 0, width, height, 1.0, -np.inf)]
+
+
+def _place(
+    likely: np.ndarray, logits: np.ndarray, group: np.ndarray, width: int, height: int
+) -> Place:
+    """What the detector must see for a group of neighbouring squares, a mask of them all."""
+    small, large = likely[group].any(axis=0)
+    rows, columns = np.nonzero(group)
+    across = float(columns.min()), float(columns.max())
+    down = float(rows.min()), float(rows.max())
+    surest = logits[group].max(axis=1)
+    if across[1] - across[0] < 2 and down[1] - down[0] < 2:  # one face: its centre of gravity
+        weights = np.exp(surest - surest.max())
+        across = (float(np.average(columns, weights=weights)),) * 2
+        down = (float(np.average(rows, weights=weights)),) * 2
+    square, reach = SCALE * STRIDE, _REACH[int(large)]
+    return Place(
+        max(0, int(across[0] * square - reach)) // _CELL * _CELL,
+        max(0, int(down[0] * square - reach)) // _CELL * _CELL,
+        min(width, int((across[1] + 1) * square + reach)),
+        min(height, int((down[1] + 1) * square + reach)),
+        1.0 if small else _SHRINK,
+        float(surest.max()),
+    )
 
 
 def propose(grey: np.ndarray) -> np.ndarray:
