@@ -38,12 +38,14 @@ class CropAnimator:
         self._device = device
 
     @torch.inference_mode()
-    def animate(self, crops: np.ndarray, aus: np.ndarray) -> Animated:
-        """Crops (n, 128, 128, 3) uint8 with these AUs (n, 17) in 0-1."""
+    def animate(self, crops: np.ndarray, aus: np.ndarray, own: np.ndarray) -> Animated:
+        """Crops (n, 128, 128, 3) uint8, which show the AUs `own`, with `aus`; (n, 17) in 0-1."""
         seen = np.stack([cut_crop(crop, _WHOLE, self.size) for crop in crops])
         images = to_model(torch.from_numpy(seen).permute(0, 3, 1, 2)).to(self._device)
-        targets = torch.from_numpy(aus.astype(np.float32)).to(self._device)
-        masks = self.generator(images, targets)
+        targets, shown = (
+            torch.from_numpy(values.astype(np.float32)).to(self._device) for values in (aus, own)
+        )
+        masks = self.generator(images, targets, shown)
         generated = from_model(masks.blend(images)).permute(0, 2, 3, 1).cpu().numpy()
         difference = generated - seen.astype(np.float32)
         pictures = np.stack(

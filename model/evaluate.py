@@ -169,9 +169,10 @@ def _random_targets(
 ) -> dict[str, np.ndarray]:
     """Ask for another face's AUs, then for the way back; and for the face's own."""
     crops, own = sample.crops(chosen), sample.own[chosen]
-    there = animator.animate(crops, sample.asked[chosen])
-    back = animator.animate(there.pictures, own)
-    same = animator.animate(crops, own)
+    asked = sample.asked[chosen]
+    there = animator.animate(crops, asked, own)
+    back = animator.animate(there.pictures, own, asked)
+    same = animator.animate(crops, own, own)
     measured = {
         "aus": instruments.read(as_png(there.pictures)),
         "cycle_psnr": measures.psnr(back.pictures, crops),
@@ -198,9 +199,10 @@ def _action_units(
     for index, number in enumerate(NUMBERS):
         files: list[bytes] = []
         for chosen in batches(resting[index]):
-            aus = sample.own[chosen]
+            own = sample.own[chosen]
+            aus = own.copy()
             aus[:, index] = ALONE
-            files += as_png(animator.animate(sample.crops(chosen), aus).pictures)
+            files += as_png(animator.animate(sample.crops(chosen), aus, own).pictures)
             on_pictures(len(chosen))
         change = instruments.read(files) - sample.own[resting[index]]
         leakage, elsewhere = measures.leakage(change, number)

@@ -103,12 +103,12 @@ def _sweeps(evaluation: Evaluation) -> list[tuple[Tile, list[list[Tile]]]]:
     swept = []
     for crop, own in zip(crops, sample.own[chosen], strict=True):
         asked = np.stack([apply_edits(own, edits) for edits in _SWEEPS.values()])
-        repeated = np.repeat(crop[None], len(asked), 0)
+        repeated, shown = (np.repeat(one[None], len(asked), 0) for one in (crop, own))
         rows = [
             [
                 Tile(_data_uri(picture), label)
                 for picture, label in zip(
-                    result.animator.animate(repeated, asked).pictures, _SWEEPS, strict=True
+                    result.animator.animate(repeated, asked, shown).pictures, _SWEEPS, strict=True
                 )
             ]
             for result in evaluation.results
@@ -133,7 +133,7 @@ def _targets(evaluation: Evaluation, chosen: np.ndarray, attention: bool) -> lis
         [Tile(_data_uri(other), "AUs asked for") for other in others],
     ]
     for result in evaluation.results:
-        animated = result.animator.animate(crops, sample.asked[chosen])
+        animated = result.animator.animate(crops, sample.asked[chosen], sample.own[chosen])
         measured = result.faces.iloc[chosen]
         columns.append(
             [

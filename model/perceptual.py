@@ -10,18 +10,17 @@ from .estimator import load_estimator
 from .readers import SIZE
 
 _STAGES = 4
-"""Convolutions of the estimator whose features count, from the first on; later ones know of AUs,
-but hardly of the person any more."""
+"""Convolutions of the estimator's aligner whose features count, from the first on; later ones know
+where the face is, but hardly whose."""
 
 
 class Perceptual(nn.Module):
-    """The first features of the estimator that ships, frozen (after Johnson et al. 2016)."""
+    """The first features of the aligner that ships, frozen (after Johnson et al. 2016)."""
 
     def __init__(self) -> None:
         super().__init__()
-        blocks = deepcopy(load_estimator().blocks)
-        assert isinstance(blocks, nn.Sequential)
-        self.stages = blocks[:_STAGES].eval().requires_grad_(False)
+        layers = deepcopy(load_estimator().aligner.layers)
+        self.stages = layers[:_STAGES].eval().requires_grad_(False)
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
         """The mean distance of faces (n, 3, h, w) in -1..1: over stages and places, the squared
@@ -29,6 +28,7 @@ class Perceptual(nn.Module):
         both = torch.cat([one, other])
         if both.shape[-1] != SIZE:
             both = F.interpolate(both, (SIZE, SIZE), mode="bilinear", align_corners=False)
+        both = F.avg_pool2d(both, 2)  # what the aligner looks at
         distances = []
         for stage in self.stages:
             both = stage(both)

@@ -224,7 +224,7 @@ def test_crops_are_animated_as_animate_does(crops, weights):
     face = FoundFace(box, faces.cut_crop(crop, box, 64), np.zeros(17, np.float32))
     by_animate = Animator(weights["changing"]).render(crop, face, asked)
     ours = CropAnimator(weights["changing"], CPU).animate(
-        np.stack(crops[:3]), np.stack([asked, 1 - asked, asked])
+        np.stack(crops[:3]), np.stack([asked, 1 - asked, asked]), np.zeros((3, 17))
     )
     assert np.abs(ours.pictures[0].astype(int) - by_animate).max() <= 1
     assert np.abs(by_animate.astype(int) - crop).max() > 5
