@@ -106,7 +106,8 @@ class Estimator(nn.Module):
         openface, facs = (
             self.linear[coding](features) + self.correction[coding](learned) for coding in CODINGS
         )
-        return Outputs(landmarks, openface, facs, self.doubt(learned).squeeze(1))
+        # Doubt looks on: what cannot be read is not to shape how the rest is.
+        return Outputs(landmarks, openface, facs, self.doubt(learned.detach()).squeeze(1))
 
     def features(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Landmarks (n, 68, 2), histograms (n, 31, 12, 12), and all that is read linearly,
