@@ -31,9 +31,9 @@ _LARGEST = 190
 _ENLARGED = 1600
 # A face with less than this score, found in a coarse look, is looked at again in a finer one.
 _SURE = 0.8
-# The score from which a face is one; dlib's own 0 lets pockets and patches of cloth through.
-_THRESHOLD = 0.15
-# The same where the network is sure of a face too, by its logit.
+# The score from which a face is one. dlib's own 0 lets pockets and patches of cloth through; it is
+# kept where the network is sure of a face too, by its logit.
+_THRESHOLD = 0.2
 _THRESHOLD_IF_LIKELY = 0.0
 _LIKELY = 2.0
 # A score above this, in grey, is reason enough to look in colour.
@@ -155,9 +155,7 @@ def _glance(levels: Levels, level: int) -> list[Face]:
             around = (round(side / scale) for side in crop_box(face.box, _AROUND).as_list())
             part = _inside(Box(*around), *levels.size(level - 1))
             picture = levels[level - 1][part.top : part.bottom, part.left : part.right]
-            # Two weak scores for one face are as good as one strong.
-            threshold = _DOUBTFUL if face.score >= 0 else _THRESHOLD
-            more = _scan(picture, scale, threshold, part.left * scale, part.top * scale)
+            more = _scan(picture, scale, _THRESHOLD, part.left * scale, part.top * scale)
             same = [other for other in more if _shared(face.box, other.box) >= _SAME_FACE]
             found = _without_doubles(found, same)
     return found

@@ -2,8 +2,8 @@
 
 dlib's detector sees faces from 80 px, so it must scan a photograph at full size to find them. The
 network sees faces of 80 to 160 px in a grey picture a quarter as wide, a sixteenth of the pixels,
-and names the few places that are worth the detector's look. It decides nothing: what is no face
-for the detector is none. `model/train_proposals.py` trains it; numpy alone runs it.
+and names the few places that are worth the detector's look. What is no face for the detector is
+none. `model/train_proposals.py` trains it; numpy alone runs it.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,11 @@ STRIDE = 8
 LAYERS = ((6, 2), (3, 2), (3, 2), (3, 1), (3, 1), (1, 1))
 """Kernel side and stride of each convolution."""
 
-# For each range: places that the network finds this likely are looked at. Of the larger faces more
-# are, as those places cost less.
+# For each range, the logit above which a place is looked at. For the larger faces it is lower: more
+# of them are dark or turned, and their places cost less. docs/proposals.md has the figures.
 _THRESHOLDS = (-1.0, -2.0)
+# The same in the middle of a face that is known, where noses and eyes are.
+_IN_A_FACE = 3.0
 # Half of the largest face of each range, and what the detector wants to see around it.
 _REACH = (64, 88)
 # Faces of the larger range are large enough for the detector if made so much smaller.
@@ -50,14 +52,15 @@ class Place:
 def places(grey: np.ndarray, known: list[list[float]], width: int, height: int) -> list[Place]:
     """The places worth a look in a picture of width x height, from its grey fourth.
 
-    known: left, top, right, bottom of rectangles in which no place is to be centred.
+    known: left, top, right, bottom of rectangles, the middles of known faces, in which a place
+    is centred only if it is likely by far.
     """
     logits = propose(grey)
     likely: np.ndarray = logits > np.asarray(_THRESHOLDS)
     square = SCALE * STRIDE
     for box in known:
         left, top, right, bottom = (max(0, round(side / square)) for side in box)
-        likely[top:bottom, left:right] = False
+        likely[top:bottom, left:right] &= logits[top:bottom, left:right] > _IN_A_FACE
     count, labels = cv2.connectedComponents(np.asarray(likely.any(axis=2), np.uint8))
     found = [_place(likely, logits, labels == label, width, height) for label in range(1, count)]
     area = sum((place.right - place.left) * (place.bottom - place.top) for place in found)

@@ -454,3 +454,25 @@ def test_a_long_thin_picture_within_the_limit_is_read(tmp_path: Path) -> None:
 
 def test_suffixes_are_lower_case_with_their_dot() -> None:
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in SUFFIXES)
+
+
+def test_no_picture_makes_pillow_load_all_its_decoders(tmp_path: Path) -> None:
+    """That takes longer than refusing a bomb may, and opens the door to those we do not want."""
+    names = [f"picture.{suffix}" for suffix in ("webp", "tif", "avif", "ppm", "gif", "bmp", "txt")]
+    for name in names[:-1]:
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    (tmp_path / names[-1]).write_text("no picture")
+    script = """
+import sys
+from pathlib import Path
+from ganim.pipeline.images import UnreadableImage, read_image
+for name in sys.argv[2:]:
+    try:
+        read_image(Path(sys.argv[1], name))
+    except UnreadableImage as reason:
+        assert name.endswith(".txt"), reason
+print("PIL.FpxImagePlugin" in sys.modules or "PIL.EpsImagePlugin" in sys.modules)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path), *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
