@@ -131,6 +131,7 @@ def test_the_command_line_runs_on_the_cluster_with_addresses_on_both_sides(
             assert done.exit_code == 0 and word in done.output, done.output
     assert sorted(path.name for path in out.iterdir()) == [
         "manifest.json",
+        "report.html",
         "test-00000.parquet",
         "train-00000.parquet",
     ]
