@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from .errors import WrongUse
 _PREFIX = "ganim-openface-"
 _PROCESS = "process"
 _MEMORY = Path("/dev/shm")
+_WRITES_ON = 20.0
 
 
 @contextlib.contextmanager
@@ -42,7 +44,7 @@ def workspace(room: int = 0) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         os.close(lock)
 
 
@@ -82,6 +84,16 @@ def _has_room(room: int) -> bool:
     except (OSError, KeyError, ValueError):
         return False
     return min(free, available) > 2 * room
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder. A container whose daemon is going down cannot be ended by us and writes on
+    for a while, at most as long as daemons wait: 15 seconds."""
+    until = time.monotonic() + _WRITES_ON
+    shutil.rmtree(folder, ignore_errors=True)
+    while folder.exists() and time.monotonic() < until:
+        time.sleep(0.2)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end_orphan(folder: Path) -> None:
