@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -282,8 +283,10 @@ def test_openface_judges_where_it_is_asked_to(crops, weights, tmp_path):
     aus = np.zeros((4, 17))
     aus[:, NUMBERS.index(12)] = greys
     write_shards(tmp_path / "grey", "test", pictures, aus)
-    out = tmp_path / "page.html"
-    done = ganim("evaluate", tmp_path / "grey", "--annotator", "openface", "--program", STAND_IN,
+    out, program = tmp_path / "page.html", tmp_path / "FaceLandmarkImg"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} {STAND_IN} "$@"\n')
+    program.chmod(0o755)
+    done = ganim("evaluate", tmp_path / "grey", "--annotator", "openface", "--program", program,
                  "--weights", weights["copying"], "--out", out)  # fmt: skip
     assert done.exit_code == 0, done.output
     record = json.loads(out.with_suffix(".json").read_text())

@@ -113,13 +113,13 @@ def container_at_work(temporary: Path, host: str) -> str:
 
     def found() -> str | None:
         for folder in temporary.glob("ganim-openface-*"):
-            if len(list(folder.glob("in/*"))) > 1 and len(list(folder.glob("out/*.csv"))) > 1:
+            begun = len(list(folder.glob("in/*"))) > 1 and len(list(folder.glob("out/*.csv"))) > 1
+            # It may have ended since: then it is another's turn.
+            if begun and docker(host, "inspect", folder.name) is not None:
                 return folder.name
         return None
 
-    name = until(found)
-    assert docker(host, "inspect", name) is not None
-    return name
+    return str(until(found))
 
 
 # ---- readings
