@@ -1,25 +1,22 @@
 """The page of an evaluation: figures, and pictures to judge them by; nothing from outside."""
 
-import base64
-import io
 import os
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import cv2
-import jinja2
 import numpy as np
 from PIL import Image
 
+from ..pipeline import pages
 from ..pipeline.action_units import NAMES, Edit, apply_edits
 from ..pipeline.errors import WrongUse
 from ..pipeline.faces import CROP_SIZE
-from ..pipeline.files import write_whole
 from .evaluate import ALONE, AT_REST, Evaluation
 from .evaluation_table import lines, written
 from .sample import Sample
 
+_TEMPLATE = Path(__file__).with_name("evaluation_page.html.j2")
 _SWEPT, _SHOWN, _EXTREMES = 4, 6, 6
 """Faces in sweeps, with random targets, and of the best and the worst."""
 _STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -69,12 +66,9 @@ def check_output(path: Path) -> None:
 
 def write_page(path: Path, evaluation: Evaluation) -> None:
     """Write the page, whole or not at all. The pictures on it are generated anew."""
-    template = resources.files(__package__).joinpath("evaluation.html.j2").read_text("utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     curves, ticks = _spectra(evaluation)
-    page = environment.from_string(template).render(
+    page = pages.render(
+        _TEMPLATE,
         evaluation=evaluation,
         folder=str(evaluation.folder),
         lines=lines(evaluation),
@@ -92,7 +86,7 @@ def write_page(path: Path, evaluation: Evaluation) -> None:
         ticks=ticks,
         plot=_PLOT,
     )
-    write_whole(path, lambda beside: beside.write_bytes(page.encode(errors="backslashreplace")))
+    pages.write(path, page)
 
 
 def _sweeps(evaluation: Evaluation) -> list[tuple[Tile, list[list[Tile]]]]:
@@ -186,9 +180,7 @@ def _spectra(evaluation: Evaluation) -> tuple[list[Curve], list[tuple[float, str
 
 def _data_uri(picture: np.ndarray) -> str:
     """A picture (h, w, 3) uint8 for the page."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=88, subsampling=0)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return pages.data_uri(Image.fromarray(picture), subsampling=0)
 
 
 def _mask_uri(mask: np.ndarray) -> str:

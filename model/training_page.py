@@ -1,23 +1,21 @@
 """`report.html` of a run: how it stands, what looks wrong, curves and pictures, on one page that
 needs nothing else."""
 
-import base64
 import io
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import resources
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from PIL import Image
 
-from ..pipeline.files import write_whole
+from ..pipeline import pages
 from .metrics import Metrics
 from .training import Trainer
 
 NAME = "report.html"
+_TEMPLATE = Path(__file__).with_name("training_page.html.j2")
 _MOST_POINTS = 400
 
 
@@ -78,13 +76,10 @@ def write_page(run: Path, trainer: Trainer, shown: int, metrics: Metrics) -> Non
 
     shown: how many faces `metrics` measures on and the pictures are of.
     """
-    template = resources.files(__package__).joinpath("training_page.html.j2")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     lines, settings = metrics.lines, trainer.settings
     pictures = sorted((run / "grids").glob("epoch-*.png"))
-    page = environment.from_string(template.read_text(encoding="utf-8")).render(
+    page = pages.render(
+        _TEMPLATE,
         run=run.resolve().name,
         trainer=trainer,
         shown=shown,
@@ -96,10 +91,10 @@ def write_page(run: Path, trainer: Trainer, shown: int, metrics: Metrics) -> Non
         ),
         warnings=[line for line in lines if "warning" in line],
         panels=[(panel, svg) for panel in PANELS if (svg := _svg(panel, metrics))],
-        pictures=[(path.stem, _jpeg(path)) for path in reversed(pictures[-2:])],
+        pictures=[(path.stem, _data_uri(path)) for path in reversed(pictures[-2:])],
         settings=_flat(asdict(settings)),
     )
-    write_whole(run / NAME, lambda beside: beside.write_text(page, encoding="utf-8"))
+    pages.write(run / NAME, page)
 
 
 def _svg(panel: Panel, metrics: Metrics) -> str:
@@ -146,12 +141,10 @@ def _thinned(epochs: list[float], values: list[float]) -> tuple[np.ndarray, np.n
     return tuple(np.add.reduceat(np.asarray(row), starts) / counts for row in (epochs, values))  # type: ignore[return-value]
 
 
-def _jpeg(picture: Path) -> str:
-    """A picture as a data URI, a tenth of its PNG."""
-    buffer = io.BytesIO()
-    with Image.open(picture) as image:
-        image.convert("RGB").save(buffer, "JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+def _data_uri(path: Path) -> str:
+    """A PNG for the page, at a tenth of its bytes."""
+    with Image.open(path) as picture:
+        return pages.data_uri(picture)
 
 
 def _flat(settings: dict[str, object], prefix: str = "") -> dict[str, object]:

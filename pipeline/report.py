@@ -1,26 +1,23 @@
 """`report.html`: a shard set on one page that needs nothing else, so that mistakes are seen."""
 
-import base64
 import io
 import math
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from . import shards
+from . import pages, shards
 from .action_units import COLUMNS, MAX_INTENSITY
 from .errors import WrongUse
 from .figures import Figures, number, percent, printable, quartiles
-from .files import write_whole
 from .hints import hints
 
 NAME = "report.html"
+_TEMPLATE = Path(__file__).with_name("report.html.j2")
 _THUMBNAIL = 112
 _RANDOM, _WORST, _STRONGEST = 60, 24, 6
 _MOST_REASONS = 12
@@ -58,9 +55,9 @@ def write_report(figures: Figures) -> Path:
     Raises WrongUse where the folder cannot be written to.
     """
     path = figures.folder / NAME
-    page = render(figures).encode(errors="backslashreplace")
+    page = render(figures)
     try:
-        write_whole(path, lambda beside: beside.write_bytes(page))
+        pages.write(path, page)
     except OSError as error:
         raise WrongUse(f"{path} cannot be written: {error.strerror or error}.") from error
     return path
@@ -68,10 +65,6 @@ def write_report(figures: Figures) -> Path:
 
 def render(figures: Figures) -> str:
     """The page. Reads the images it shows, one shard at a time."""
-    template = resources.files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     faces, annotated = figures.faces, figures.annotated
     confidence = annotated["au_confidence"]
     doubtful = annotated[confidence < confidence.max()]
@@ -84,7 +77,8 @@ def render(figures: Figures) -> str:
         "without_aus": (refused.nsmallest(_WORST, "draw"), ""),
         "lowest_confidence": (doubtful.nsmallest(_WORST, "au_confidence"), "au_confidence"),
     } | {column: (annotated.nlargest(_STRONGEST, column), column) for column in COLUMNS if units}
-    return environment.from_string(template).render(
+    return pages.render(
+        _TEMPLATE,
         figures=figures,
         folder=printable(str(figures.folder)),
         hints=hints(figures),
@@ -175,6 +169,4 @@ def _thumbnail(jpeg: bytes | None) -> str:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return ""
     small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=82)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return pages.data_uri(small)
