@@ -6,7 +6,7 @@ Each command imports its work when it runs, so that `ganim --help` needs neither
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -21,6 +21,7 @@ from .pipeline.errors import GanimError, NothingUsable, WrongUse
 from .pipeline.files import address
 from .pipeline.progress import Tracker
 
+# Batches are made for so many workers of a cluster, whose number may change on the way.
 _CLUSTER = 16
 FOLDER = click.Path(file_okay=False, path_type=Path)
 RESUMED = ("prepare", "annotate", "train")
@@ -182,6 +183,26 @@ def _report_after(shards: Path) -> Iterator[None]:
     write_report(read_figures(shards))
 
 
+def _openface_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Which OpenFace to run, for the commands that can; what `find_openface` takes."""
+    for option in (
+        click.option(
+            "--program", type=FILE, help="A FaceLandmarkImg on this machine; no container then."
+        ),
+        click.option(
+            "--image-program",
+            default="/home/openface-build/build/bin/FaceLandmarkImg",
+            help="Where it is inside the image.",
+        ),
+        click.option("--image", default="algebr/openface:latest", help="OpenFace's image."),
+        click.option(
+            "--runtime", type=click.Choice(["docker", "podman"]), help="Container runtime."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @main.command()
 @click.argument("shards", type=address, default="shards")
 @click.option(
@@ -204,16 +225,13 @@ def _report_after(shards: Path) -> Iterator[None]:
     default="openface",
     help="The estimator's scale: OpenFace's, or that of human coders.",
 )
-@click.option("--runtime", type=click.Choice(["docker", "podman"]), help="Container runtime.")
-@click.option("--image", default="algebr/openface:latest", help="OpenFace's image.")
+@_openface_options
 @click.option("--pull", is_flag=True, help="Download the image if it is not here.")
-@click.option("--image-program", help="Path of FaceLandmarkImg inside the image.")
-@click.option("--program", type=FILE, help="A FaceLandmarkImg on this machine; no container then.")
 @click.option(
     "--workers", type=click.IntRange(min=1), help="OpenFaces at once; all cores by default."
 )
 @click.option(
-    "--scheduler", metavar="ADDRESS", help="A Dask cluster's, whose machines run OpenFace."
+    "--scheduler", metavar="ADDRESS", help="A Dask cluster's, whose machines read the AUs."
 )
 @click.option(
     "--min-confidence",
@@ -256,6 +274,8 @@ def annotate(
         raise WrongUse("--workers counts OpenFaces here, --scheduler has its own: give one.")
     if (kind == "labels") != (labels is not None):
         raise WrongUse("--annotator labels and --labels (a folder, a table, a .pkl) go together.")
+    if kind == "labels" and scheduler is not None:
+        raise WrongUse("--scheduler is for OpenFace and the estimator; labels are only looked up.")
     if kind == "estimator":
         annotator: Any = _estimator(weights, coding)
     elif weights is not None or coding != "openface":
@@ -281,10 +301,9 @@ def _annotate_shards(
     workers = openface.workers if openface else 1
     run: Any = openface.run if openface else in_turn
     if scheduler is not None:
-        if openface is None:
-            raise WrongUse(f"--scheduler is for OpenFace; {annotator.name} works on this machine.")
-        # How many there are may change; batches are as for many.
-        workers, openface.workers, run = _CLUSTER, 1, partial(on_cluster, scheduler)
+        if openface:
+            openface.workers = 1
+        workers, run = _CLUSTER, partial(on_cluster, scheduler)
     seen: Counter[str] = Counter()
     with Tracker("annotate", "faces") as tracker:
 
@@ -345,7 +364,7 @@ def _annotator(kind: str, shards: Path, labels: Path | None, options: dict[str, 
 
     options["workers"] = options["workers"] or len(os.sched_getaffinity(0))
     try:
-        openface = find_openface(**{k: v for k, v in options.items() if v is not None})
+        openface = find_openface(**options)
         if shards.is_file():
             openface.check_clips()
         return openface
@@ -646,10 +665,7 @@ def animate(
     help="torchvision's inception_v3 weights: FID and score.",
 )
 @click.option("--device", help="cpu, cuda, cuda:1, …  [default: cuda where there is one]")
-@click.option("--runtime", type=click.Choice(["docker", "podman"]), help="Container runtime.")
-@click.option("--image", default="algebr/openface:latest", help="OpenFace's image.")
-@click.option("--image-program", help="Path of FaceLandmarkImg inside the image.")
-@click.option("--program", type=FILE, help="A FaceLandmarkImg on this machine; no container then.")
+@_openface_options
 def evaluate(
     shards: Path,
     weights: Path | None,
@@ -676,7 +692,7 @@ def evaluate(
     if kind == "openface":
         from .pipeline.openface import find_openface
 
-        annotator: Any = find_openface(**{k: v for k, v in openface.items() if v is not None})
+        annotator: Any = find_openface(**openface)
     else:
         annotator = _estimator()
     paths = [weights or animate.SHIPPED, *([compare] if compare else [])]

@@ -16,11 +16,12 @@ import numpy as np
 import torch
 
 from ganim.model.animate import SHIPPED, Animator, save
+from ganim.model.dlib_faces import descriptors, hog_box
 from ganim.model.estimator import load_estimator
 from ganim.model.readers import SIZE
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import NUMBERS, Edit, apply_edits
-from ganim.pipeline.faces import Box, cut_crop
+from ganim.pipeline.faces import cut_crop
 from ganim.pipeline.images import read_image
 
 LEVELS = (0.0, 0.33, 0.67, 1.0)
@@ -46,7 +47,7 @@ def main(folder: Path, photos: Path, number: str, count: int, weights: Path, see
     )
     chosen = np.random.default_rng(seed).permutation(len(sources))[:count]
     animator, estimator = Animator(weights), load_estimator()
-    column = NUMBERS.index(int(number))
+    column, box = NUMBERS.index(int(number)), hog_box(folder, SIZE)
     readings, others, untouched, distances = [], [], 0, []
     for index in chosen:
         photograph = read_image(photos / sources[index])
@@ -61,10 +62,12 @@ def main(folder: Path, photos: Path, number: str, count: int, weights: Path, see
             same &= np.array_equal(result[outside], photograph[outside])
             crops.append(cut_crop(result, crop, SIZE))
         untouched += same
-        read = estimator.read(torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)).aus.numpy()
+        read = estimator.read(_tensor(crops)).aus.numpy()
         readings.append(read[:, column])
         others.append(np.abs(np.delete(read[-1] - face.own_aus, column)).mean())
-        distances.append(_identity(photograph, crop, crops[-1]))
+        before = cut_crop(photograph, crop, SIZE)
+        one, other = descriptors(_tensor([before, crops[-1]]), box)
+        distances.append(float(np.linalg.norm(one - other)))
     table = np.stack(readings)
     rising = int((np.diff(table, axis=1) > 0).all(1).sum())
     print(f"AU{int(number):02d}, {len(table)} faces of the test split of {folder}, {weights.name}")
@@ -73,11 +76,15 @@ def main(folder: Path, photos: Path, number: str, count: int, weights: Path, see
         print(f"  asked {level:.2f}  read {mean:.3f}")
     print(f"mean change of the other 16 AUs at 1.0: {np.mean(others):.3f}")
     print(f"pixels outside the crop bit-identical: {untouched} of {len(table)}")
-    known = [distance for distance in distances if distance is not None]
     print(
-        f"identity distance at 1.0: mean {np.mean(known):.3f}, "
-        f"under 0.6 in {sum(distance < 0.6 for distance in known)} of {len(known)}"
+        f"identity distance at 1.0: mean {np.mean(distances):.3f}, "
+        f"under 0.6 in {sum(distance < 0.6 for distance in distances)} of {len(distances)}"
     )
+
+
+def _tensor(crops: list[np.ndarray]) -> torch.Tensor:
+    """Crops (h, w, 3) as one tensor (n, 3, h, w)."""
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
 
 
 def _written(picture: np.ndarray) -> np.ndarray:
@@ -86,20 +93,6 @@ def _written(picture: np.ndarray) -> np.ndarray:
         path = Path(folder) / "result.png"
         save(path, [picture])
         return read_image(path)
-
-
-def _identity(photograph: np.ndarray, crop: Box, changed: np.ndarray) -> float | None:
-    """Distance between descriptors of the face before and after."""
-    import face_recognition
-
-    where = [(0, SIZE, SIZE, 0)]
-    before, after = (
-        face_recognition.face_encodings(picture, known_face_locations=where)
-        for picture in (cut_crop(photograph, crop, SIZE), changed)
-    )
-    if not before or not after:
-        return None
-    return float(np.linalg.norm(before[0] - after[0]))
 
 
 if __name__ == "__main__":

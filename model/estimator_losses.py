@@ -13,7 +13,7 @@ from .estimator_data import Examples
 
 @dataclass(frozen=True)
 class EstimatorWeights:
-    """How much each loss counts beside the AUs of OpenFace and the landmarks, which count 1."""
+    """How much each loss counts beside the AUs of OpenFace, which count 1."""
 
     facs: float = 0.5
     """The AUs of human coders, on the faces they scored."""
@@ -70,10 +70,10 @@ class Objective(nn.Module):
         self._facs_deviation = _deviation_of_known(self._facs, self._deviation)
         self.expected_error = ExpectedError()
 
-    def forward(self, outputs: Outputs, chosen: Tensor, landmarks: Tensor) -> dict[str, Tensor]:
-        """outputs: of the examples at the positions `chosen` (n,). landmarks: (m, 68, 2) of the
-        first m; the crops after them were spoilt, and count for the doubt alone."""
-        aus, readable = self._aus[chosen], len(landmarks)
+    def forward(self, outputs: Outputs, chosen: Tensor, readable: int) -> dict[str, Tensor]:
+        """outputs: of the examples at the positions `chosen` (n,). The crops after the first
+        `readable` were spoilt, and count for the doubt alone."""
+        aus = self._aus[chosen]
         read, clear = Outputs(*(value[:readable] for value in outputs)), chosen[:readable]
         error = (outputs.openface.clamp(0.0, 1.0) - aus).abs().detach()
         facs = censored_loss(read.facs, self._facs[clear], self._facs_deviation)
@@ -82,7 +82,6 @@ class Objective(nn.Module):
             "AUs": censored_loss(read.openface, aus[:readable], self._deviation),
             "coded": self._weights.facs * facs,
             "presumed": self._weights.presumed * presumed,
-            "landmarks": (read.landmarks - landmarks).abs().mean(),
             "doubt": self._weights.doubt
             * doubt_loss(outputs.doubt, error, self.expected_error(aus)),
         }

@@ -57,9 +57,12 @@ def gradient_penalty(
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
-def au_loss(regressed: Tensor, aus: Tensor) -> Tensor:
-    """Conditional expression loss: mean squared error of regressed AUs."""
-    return (regressed - aus).square().mean()
+def au_loss(regressed: Tensor, aus: Tensor, emphasis: Tensor | float = 1.0) -> Tensor:
+    """Conditional expression loss: mean squared error of regressed AUs.
+
+    emphasis: factors of the squares; the paper has none.
+    """
+    return (emphasis * (regressed - aus).square()).mean()
 
 
 def attention_loss(attention: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ Runtime. Nothing here imports torch, so that an .onnx file serves machines witho
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import pandas as pd
@@ -70,10 +70,14 @@ class EstimatorAnnotator:
     batch = _BATCH
 
     def __init__(self, path: Path = SHIPPED, coding: Coding = "openface") -> None:
-        self._reader, self._coding = load_reader(path), coding
+        self._path, self._reader, self._coding = path, load_reader(path), coding
         self.name = f"ganim estimator {self._reader.version}"
         if coding == "facs":
             self.name += ", FACS coding"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Another process loads the weights itself, once, and not with every batch it is sent.
+        return EstimatorAnnotator, (self._path, self._coding)
 
     def read(self, crops: Sequence[Crop]) -> list[Reading]:
         """One reading a crop."""

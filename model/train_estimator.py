@@ -32,6 +32,7 @@ from .estimator import FEATURES, Estimator
 from .estimator_data import Examples, load_examples
 from .estimator_losses import EstimatorWeights, Objective, presumed_codes
 from .readers import CODINGS, SIZE, Coding
+from .ridge import Moments
 
 VERSION = "2"
 READING = Augmentation(
@@ -129,9 +130,11 @@ def learn_to_read(estimator: Estimator, examples: Examples, settings: EstimatorS
     """Second lesson: AUs linearly from histograms and shape, by ridge regression in closed form,
     which finds the fine directions that stochastic gradients take for ever to find."""
     estimator.eval()
-    targets = {"openface": examples.faces.aus, "facs": presumed_codes(examples)}
     scored = ~examples.facs.isnan()
-    targets["facs"] = torch.where(scored, examples.facs, targets["facs"])
+    targets = {
+        "openface": examples.faces.aus,
+        "facs": torch.where(scored, examples.facs, presumed_codes(examples)),
+    }
     # Coders' own scores count in full, what they would presumably say as much as it does later.
     weight_of = {
         "openface": torch.ones(len(examples)),
@@ -155,33 +158,6 @@ def learn_to_read(estimator: Estimator, examples: Examples, settings: EstimatorS
         linear.bias.copy_(bias)
 
 
-class Moments:
-    """Sums over weighted samples from which a ridge regression is solved."""
-
-    def __init__(self, features: int, targets: int) -> None:
-        # A column of ones beside the features carries the means.
-        self._xx = torch.zeros(features + 1, features + 1, dtype=torch.float64)
-        self._xy = torch.zeros(features + 1, targets, dtype=torch.float64)
-
-    def add(self, x: Tensor, y: Tensor, weight: Tensor) -> None:
-        """Samples x (n, features), y (n, targets) that count `weight` (n,) each."""
-        x = torch.cat([x, torch.ones(len(x), 1)], 1)
-        weighted = (x * weight[:, None]).T
-        self._xx += weighted @ x
-        self._xy += weighted @ y
-
-    def ridge(self, share: float) -> tuple[Tensor, Tensor]:
-        """Weights (targets, features) and bias (targets,) that minimise the squared error plus
-        `share` times the number of samples times the squared weights; the bias is free."""
-        count = self._xx[-1, -1]
-        mean_x, mean_y = self._xx[-1, :-1] / count, self._xy[-1] / count
-        xx = self._xx[:-1, :-1] - count * torch.outer(mean_x, mean_x)
-        xy = self._xy[:-1] - count * torch.outer(mean_x, mean_y)
-        xx.diagonal().add_(share * count)
-        weights = torch.linalg.solve(xx, xy)
-        return weights.T.float(), (mean_y - mean_x @ weights).float()
-
-
 def learn_to_correct(
     estimator: Estimator, examples: Examples, held_out: Examples, settings: EstimatorSettings
 ) -> Estimator:
@@ -203,8 +179,8 @@ def learn_to_correct(
         estimator.network.train()
         losses: Counter[str] = Counter()
         for _ in range(steps):
-            chosen, crops, landmarks = next(batches)
-            terms = objective(estimator(crops), chosen, landmarks)
+            chosen, crops, _ = next(batches)
+            terms = objective(estimator(crops), chosen, settings.batch - settings.spoilt)
             optimizer.zero_grad(set_to_none=True)
             sum(terms.values(), torch.zeros(())).backward()
             optimizer.step()

@@ -130,7 +130,7 @@ class Trainer:
             verdict = self.critic(fakes)
             back = self.generator(fakes, batch.own_aus, batch.target_aus)
         adversarial = losses.generator_adversarial_loss(verdict.realism)
-        aus = losses.au_loss(verdict.aus, batch.target_aus)
+        aus = losses.au_loss(verdict.aus, batch.target_aus, batch.emphasis)
         attention = losses.attention_loss(there.attention) + losses.attention_loss(back.attention)
         smoothness = losses.total_variation(there.attention) + losses.total_variation(
             back.attention
@@ -155,7 +155,8 @@ class Trainer:
         self.average.update_parameters(self.generator)
         return figures | {
             "generator": adversarial.detach(),
-            "generator_aus": aus.detach(),
+            # Without emphasis, to stand beside `copy_aus`.
+            "generator_aus": losses.au_loss(verdict.aus.detach(), batch.target_aus),
             "attention": attention.detach() / 2,
             "smoothness": smoothness.detach() / 2,
             "cycle": cycle.detach(),

@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 from . import workspace
 from .action_units import NUMBERS
 from .annotate import Crop, Reading
+from .errors import WrongUse
 from .openface_crops import MOST_BYTES, divide_by_room, reading_of, write_pictures
 from .openface_csv import MIN_CONFIDENCE, BadCsv, read_csv
-from .openface_program import Failure, Program, find_program
+from .openface_program import Failure, Program, Stopped, find_program
 from .slots import Slot
 
 Batch = TypeVar("Batch")
@@ -70,6 +71,7 @@ class OpenFace:
         self.seconds_reading = 0.0
         """How long OpenFace looked at pictures, over all runs; its start is not counted."""
         self._works = False
+        self._checking: Future[None] | None = None
         self._lock = threading.RLock()
         self._slots = threading.BoundedSemaphore(workers)
         self._stop = threading.Event()
@@ -88,12 +90,14 @@ class OpenFace:
 
         Each worker has two batches in hand: the pictures of one are written, and the answers of
         the one before read, while the other is looked at. When the caller stops, so do all runs.
+        The first ones begin while the check is still under way, and are given up if it fails.
         """
         waiting: dict[Future[Result], Batch] = {}
         try:
             in_hand = 2 * self.workers
-            with ThreadPoolExecutor(in_hand) as pool:
+            with ThreadPoolExecutor(in_hand + 1) as pool:
                 try:
+                    self._checking = pool.submit(self._check_or_stop)
                     for batch in batches:
                         waiting[pool.submit(read, batch)] = batch
                         if len(waiting) == in_hand:
@@ -104,6 +108,7 @@ class OpenFace:
                     self._stop.set()
                     raise
         finally:
+            self._checking = None
             self._stop.clear()
 
     def read(self, crops: Sequence[Crop]) -> list[Reading]:
@@ -149,6 +154,13 @@ class OpenFace:
                 raise self.program.broken("on a picture it should know", "it sees no smile there.")
             self._works = True
 
+    def _check_or_stop(self) -> None:
+        try:
+            self.check()
+        except BaseException:
+            self._stop.set()
+            raise
+
     def check_clips(self) -> None:
         """Raise WrongUse unless FeatureExtraction is there, beside FaceLandmarkImg."""
         with workspace.workspace() as folder:
@@ -189,9 +201,11 @@ class OpenFace:
             readings = {index: unreadable for index in crops if index not in sizes}
             if not sizes:
                 return _Run(readings, set(), None)
-            if not is_probe:
+            checking = None if is_probe else self._checking
+            if checking is None and not is_probe:
                 self.check()
-            slot = Slot(self._slots, len(sizes))
+            # One small picture looks beside the others.
+            slot = Slot(threading.Semaphore() if is_probe else self._slots, len(sizes))
 
             def on_look(written: set[str]) -> None:
                 _make_room(inputs, written)
@@ -201,8 +215,14 @@ class OpenFace:
                 failure = self.program.execute(
                     _ARGUMENTS, folder, self.silence, self._stop, on_look
                 )
+            except (Stopped, WrongUse):
+                if checking is not None:
+                    checking.result()  # if this is why, it is what to tell
+                raise
             finally:
                 slot.free()
+            if checking is not None:
+                checking.result()
             written = {path.name: path.stat().st_mtime for path in outputs.iterdir()}
             with self._lock:
                 times = written.values()

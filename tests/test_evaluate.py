@@ -255,7 +255,8 @@ def test_the_command_compares_and_writes_a_page_and_json(folder, weights, tmp_pa
     assert copying["figures"]["identity"] == 0 < changing["figures"]["identity"]
     assert len(changing["faces"]) == 6 and len(changing["action_units"]) == 17
     page = out.read_text()
-    assert len(page) < 3_000_000 and "FID" not in page and "Inception" not in page
+    words_on_it = re.sub('base64,[^"]*', "", page)  # a picture may spell anything
+    assert len(page) < 3_000_000 and "FID" not in words_on_it and "Inception" not in words_on_it
     assert not re.search(r'(src|href)="(?!data:)', page), "nothing from outside"
     words = ("--faces", 6, "--device", "cpu", "--out", tmp_path / "b.html")
     again = ganim("evaluate", folder, "--weights", weights["changing"], *words)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ganim.model.hog import CHANNELS, ORIENTATIONS, Hog
-from ganim.model.train_estimator import Moments
+from ganim.model.ridge import Moments
 
 
 def waves(angle: float) -> torch.Tensor:

@@ -401,6 +401,17 @@ def test_two_runs_at_once_answer_in_place(openface: OpenFace, runs: Path) -> Non
     assert seen == 5
 
 
+@pytest.mark.parametrize("fails", ["models", "smile"])
+def test_a_broken_openface_stops_the_batches_that_began(
+    openface: OpenFace, runs: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    monkeypatch.setenv("STAND_IN_FAILS", fails)
+    several = OpenFace(openface.program, workers=2)
+    with pytest.raises(WrongUse, match="on a picture it should know"):
+        list(several.run(several.read, [crops_of(GREY, BLUE)] * 5))  # blue: hangs
+    assert_all_ended(runs)
+
+
 def test_one_broken_batch_stops_the_others(openface: OpenFace, runs: Path) -> None:
     several = OpenFace(openface.program, workers=2)
     several.check()
