@@ -209,7 +209,7 @@ def test_annotate_without_shards_says_which_command_comes_first(
         (("--redo-below", "80"), "0<=x<=1"),
         (("--out", "clip.csv"), "--out is for clips"),
         (("--workers", "2", "--scheduler", "tcp://localhost:1"), "give one"),
-        (("--annotator", "estimator", "--scheduler", "tcp://localhost:1"), "is for OpenFace"),
+        (("--annotator", "labels", "--labels", ".", "--scheduler", "tcp://localhost:1"), "is for"),
     ],
 )
 def test_annotate_used_wrongly(prepared: Path, words: tuple[str, ...], part: str) -> None:
@@ -229,6 +229,22 @@ def test_annotate_with_the_estimator_fills_in_the_faces(album: Path, tmp_path: P
     assert faces["source"].tolist() == ["face.jpg"]
     again = ganim("annotate", out, "--annotator", "estimator")
     assert again.exit_code == 0 and "1 were done before" in again.output
+
+
+def test_a_cluster_reads_with_the_estimator(prepared: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    here, there = (Path(shutil.copytree(prepared, tmp_path / name)) for name in ("here", "there"))
+    words = ("--annotator", "estimator", "--coding", "facs")
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster:
+        done = ganim("annotate", there, *words, "--scheduler", cluster.scheduler_address)
+    assert done.exit_code == 0 and "1 faces have AUs" in done.output
+    assert ganim("annotate", here, *words).exit_code == 0
+    [here_rows], [there_rows] = (
+        [shards.read_shard(path).to_pylist() for path in folder.glob("*.parquet")]
+        for folder in (here, there)
+    )
+    assert there_rows == here_rows
 
 
 def test_annotate_a_clip_by_the_estimator(astronaut: np.ndarray, tmp_path: Path) -> None:
