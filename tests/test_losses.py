@@ -16,6 +16,8 @@ def test_adversarial_losses_by_hand():
 def test_au_loss_is_a_mean_over_elements():
     regressed, aus = torch.tensor([[0.5, 0.0]]), torch.tensor([[0.0, 0.0]])
     assert losses.au_loss(regressed, aus).item() == pytest.approx(0.125)
+    emphasised = losses.au_loss(regressed + 0.2, aus, torch.tensor([[5.0, 1.0]]))
+    assert emphasised.item() == pytest.approx((5 * 0.49 + 0.04) / 2)
     # The original code has 4000 * sum / batch at batch 25 on a mean over AUs: 160 on a mean.
     assert losses.LossWeights().aus == 4000 / 25
 
