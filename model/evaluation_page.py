@@ -12,12 +12,13 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-from ..pipeline.action_units import NAMES, Edit, apply_edits
+from ..pipeline.action_units import NAMES, NUMBERS, Edit, apply_edits, in_words
 from ..pipeline.errors import WrongUse
 from ..pipeline.faces import CROP_SIZE
 from ..pipeline.files import write_whole
 from .evaluate import ALONE, AT_REST, Evaluation
 from .evaluation_table import lines, written
+from .pictures import known_edits
 from .sample import Sample
 
 _SWEPT, _SHOWN, _EXTREMES = 4, 6, 6
@@ -78,7 +79,8 @@ def write_page(path: Path, evaluation: Evaluation) -> None:
         evaluation=evaluation,
         folder=str(evaluation.folder),
         lines=lines(evaluation),
-        units=list(NAMES.items()),
+        units=[(number, NAMES[number]) for number in evaluation.sample.aus],
+        asked="" if evaluation.sample.aus == NUMBERS else in_words(evaluation.sample.aus),
         written=written,
         alone=ALONE,
         at_rest=AT_REST,
@@ -100,15 +102,16 @@ def _sweeps(evaluation: Evaluation) -> list[tuple[Tile, list[list[Tile]]]]:
     sample = evaluation.sample
     chosen = _quietest(sample)
     crops = sample.crops(chosen)
+    edits = known_edits(_SWEEPS, sample.aus)
     swept = []
     for crop, own in zip(crops, sample.own[chosen], strict=True):
-        asked = np.stack([apply_edits(own, edits) for edits in _SWEEPS.values()])
+        asked = np.stack([apply_edits(own, one) for one in edits.values()])
         repeated, shown = (np.repeat(one[None], len(asked), 0) for one in (crop, own))
         rows = [
             [
                 Tile(_data_uri(picture), label)
                 for picture, label in zip(
-                    result.animator.animate(repeated, asked, shown).pictures, _SWEEPS, strict=True
+                    result.animator.animate(repeated, asked, shown).pictures, edits, strict=True
                 )
             ]
             for result in evaluation.results
