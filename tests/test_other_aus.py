@@ -174,6 +174,15 @@ def test_a_run_starts_from_weights_of_other_aus_but_not_from_their_critic(run, r
     assert (mine[:, 1] != 0).any(), "what is new learns"
 
 
+def test_the_command_takes_the_shipped_weights_to_other_aus(random_faces):
+    done = ganim("train", random_faces, "--init", "shipped", "--aus", "4,12", "--dry-run",
+                 "--critic-width", 4, "--batch", 1, "--device", "cpu")  # fmt: skip
+    of_all = load_generator(SHIPPED)[0]
+    columns = (17 - 2) * of_all.embedding[0].out_features
+    count = sum(weight.numel() for weight in of_all.parameters()) - columns
+    says(done, 0, f"generator {count:,}, critic")
+
+
 def test_the_command_refuses_what_are_no_aus(random_faces, tmp_path):
     says(ganim("train", random_faces, "--run", tmp_path / "run", "--aus", "1,3"), 2, "no list")
     assert not (tmp_path / "run").exists()
