@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from . import __version__
-from .pipeline.action_units import EXPRESSIONS, expression_edits, parse_edit, usage
+from .pipeline.action_units import EXPRESSIONS, expression_edits, parse_edit, parse_numbers, usage
 from .pipeline.errors import GanimError, NothingUsable, WrongUse
 from .pipeline.files import address
 from .pipeline.progress import Tracker
@@ -432,6 +432,7 @@ def _failures(seen: Counter[str]) -> str:
     type=click.Choice(["absolute", "residual"]),
     help="How the colour mask is regressed.  [default: absolute]",
 )
+@click.option("--aus", help="The AUs it knows, as in 1,4,12.  [default: all 17]")
 @click.option("--attention/--no-attention", default=None, help="Or the colour mask alone.")
 @click.option("--affine/--no-affine", default=None, help="Learned scales of instance norms.")
 @click.option("--relative/--no-relative", default=None, help="Tell target minus own AUs.")
@@ -556,6 +557,7 @@ def _train_settings(
     attention: bool | None,
     affine: bool | None,
     relative: bool | None,
+    aus: str | None,
     critic_width: int,
     critic_layers: int,
     lambda_adversarial: float,
@@ -587,6 +589,7 @@ def _train_settings(
         "attention": attention,
         "affine": affine,
         "relative": relative,
+        "aus": None if aus is None else parse_numbers(aus),
     }
     return training.TrainSettings(
         size=size or default_size,

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..pipeline import faces
-from ..pipeline.action_units import Edit, apply_edits
+from ..pipeline.action_units import Edit, apply_edits, in_words
 from ..pipeline.errors import NothingUsable, WrongUse
 from ..pipeline.files import write_whole
 from . import readers
@@ -60,7 +60,8 @@ class Animator:
 
     @torch.inference_mode()
     def generate(self, face: FoundFace, aus: np.ndarray) -> np.ndarray:
-        """The face's crop with these AUs (17 values, 0-1): (size, size, 3) float32, 0-255."""
+        """The face's crop with these AUs (17 values, 0-1): (size, size, 3) float32, 0-255. Of
+        the AUs, those count that the generator knows."""
         inputs = to_model(_batch(face.picture))
         target = torch.from_numpy(np.asarray(aus, np.float32))[None]
         own = torch.from_numpy(face.own_aus)[None]
@@ -77,7 +78,9 @@ class Animator:
 
         Each is generated from a*target + (1-a)*own, a from 0 to 1 (Pumarola et al. 2018,
         section 6.3); the first is the photograph itself. A count of 1 gives the target alone.
+        Raises WrongUse for an AU that the generator does not know.
         """
+        self._check(edits)
         face = self.find(photograph)
         target = apply_edits(face.own_aus, edits)
         if count == 1:
@@ -85,6 +88,14 @@ class Animator:
         steps = np.linspace(0.0, 1.0, count)[1:]
         moving = [a * target + (1 - a) * face.own_aus for a in steps]
         return [photograph, *(self.render(photograph, face, aus) for aus in moving)]
+
+    def _check(self, edits: Sequence[Edit]) -> None:
+        known = self._generator.settings.aus
+        unknown = sorted({edit.number for edit in edits} - set(known))
+        if unknown:
+            raise WrongUse(
+                f"These weights do not know {in_words(unknown)}: they know {in_words(known)} alone."
+            )
 
 
 def check_format(path: Path) -> None:

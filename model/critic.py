@@ -19,7 +19,7 @@ class Verdict(NamedTuple):
     realism: Tensor
     """(n, 1, h, w): a score for each overlapping patch; higher is more real."""
     aus: Tensor
-    """(n, 17): regressed AUs on the 0-1 scale, not clamped."""
+    """(n, AUs): regressed on the 0-1 scale, not clamped."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class CriticSettings:
 
 
 class Critic(nn.Module):
-    """Faces (n, 3, size, size) in -1..1 to a Verdict."""
+    """Faces (n, 3, size, size) in -1..1 to a Verdict; aus: how many AUs it reads."""
 
-    def __init__(self, size: int, settings: CriticSettings | None = None) -> None:
+    def __init__(self, size: int, settings: CriticSettings | None = None, aus: int = COUNT) -> None:
         super().__init__()
         self.settings = settings = settings or CriticSettings()
         settings.validate(size)
@@ -54,7 +54,7 @@ class Critic(nn.Module):
             inputs, outputs = outputs, outputs * 2
         self.trunk = nn.Sequential(*layers)
         self.to_realism = nn.Conv2d(inputs, 1, 3, 1, 1, bias=False)
-        self.to_aus = nn.Conv2d(inputs, COUNT, size // 2**settings.layers, bias=False)
+        self.to_aus = nn.Conv2d(inputs, aus, size // 2**settings.layers, bias=False)
 
     def forward(self, faces: Tensor) -> Verdict:
         features = self.trunk(faces)

@@ -1,5 +1,6 @@
 """Annotated shards as tensors in memory: every crop is decoded once, then only indexed."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..pipeline import shards
-from ..pipeline.action_units import COLUMNS, COUNT, NUMBERS, to_unit
+from ..pipeline.action_units import COLUMNS, positions, to_unit
 from ..pipeline.cutting import decode_crop
 from ..pipeline.errors import WrongUse
 
@@ -55,16 +56,18 @@ def load_faces(folder: Path, split: str, size: int, most: int | None = None) -> 
     return Faces(images, torch.from_numpy(aus), list(frame["key"]), list(frame["source"]))
 
 
-def constant_aus(faces: Faces) -> list[str]:
-    """The AUs that are the same in every face. Raises WrongUse if all are: nothing to learn."""
-    spread = faces.aus.amax(0) - faces.aus.amin(0)
-    names = [f"AU{number}" for number, one in zip(NUMBERS, spread, strict=True) if one == 0]
-    if len(names) == COUNT:
+def constant_aus(faces: Faces, aus: Sequence[int]) -> list[str]:
+    """Those of the AUs that are the same in every face. Raises WrongUse if all are: nothing to
+    learn."""
+    spread = (faces.aus.amax(0) - faces.aus.amin(0))[positions(aus)]
+    names = [f"AU{number}" for number, one in zip(aus, spread, strict=True) if one == 0]
+    if len(names) == len(aus):
         raise WrongUse(
             "There is one face alone: a generator learns from the AUs of others. Add photographs."
             if len(faces) == 1
-            else f"All {len(faces)} faces have the same action units, so there is nothing to learn "
-            "from them. Are they those of these photographs? ganim inspect shows them."
+            else f"All {len(faces)} faces have the same values of the AUs to train on, so there is "
+            "nothing to learn from them. Are they those of these photographs? ganim inspect shows "
+            "them."
         )
     return names
 

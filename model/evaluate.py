@@ -15,8 +15,9 @@ import pandas as pd
 import torch
 
 from .. import __version__
-from ..pipeline.action_units import MAX_INTENSITY, NUMBERS
+from ..pipeline.action_units import MAX_INTENSITY, in_words, positions
 from ..pipeline.annotate import Annotator
+from ..pipeline.errors import WrongUse
 from ..pipeline.faces import CROP_SIZE
 from ..pipeline.files import write_whole
 from . import measures
@@ -70,6 +71,7 @@ class Evaluation:
             "faces": len(self.sample),
             "unreadable": self.sample.unreadable,
             "seed": self.seed,
+            "aus": self.sample.aus,
             "generators": [
                 {
                     "weights": result.animator.name,
@@ -101,18 +103,31 @@ def evaluate(
 ) -> Evaluation:
     """Measure each generator on up to `most` faces of the test split of `folder`.
 
-    Raises WrongUse for files that are no weights, or where there are no faces to measure on.
+    What is asked and measured are the AUs that all of them know. Raises WrongUse for files that
+    are no weights, where there are no such AUs, or no faces to measure on.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     animators = [CropAnimator(path, device) for path in weights]
+    known = _known_to_all(animators)
     seen_by = None if inception is None else Inception(inception, device)
     instruments = Instruments(annotator, hog_box(folder, CROP_SIZE), seen_by)
-    sample = load_sample(folder, most, seed, instruments, on_start, on_pictures)
+    sample = load_sample(folder, most, seed, instruments, on_start, on_pictures, known)
     results = [
         measure(animator, sample, instruments, seed, on_start, on_pictures)
         for animator in animators
     ]
     return Evaluation(folder, seed, annotator.name, sample, results)
+
+
+def _known_to_all(animators: Sequence[CropAnimator]) -> tuple[int, ...]:
+    first, *others = (animator.generator.settings.aus for animator in animators)
+    known = tuple(number for number in first if all(number in other for other in others))
+    if not known:
+        raise WrongUse(
+            "There is no AU that both generators know: one knows "
+            f"{', the other '.join(in_words(one) for one in (first, *others))}."
+        )
+    return known
 
 
 def measure(
@@ -124,7 +139,8 @@ def measure(
     on_pictures: Callable[[int], None] = lambda count: None,
 ) -> Result:
     """Measure one generator."""
-    resting = [np.flatnonzero(own < AT_REST)[:_MOST_ALONE] for own in sample.own.T]
+    columns = positions(sample.aus)
+    resting = [np.flatnonzero(own < AT_REST)[:_MOST_ALONE] for own in sample.own[:, columns].T]
     on_start(3 * len(sample) + sum(len(faces) for faces in resting))
     measured = joined(
         [
@@ -132,12 +148,20 @@ def measure(
             for chosen in batches(np.arange(len(sample)))
         ]
     )
-    distance = measures.expression_distance(sample.asked, measured["aus"])
-    copying = measures.expression_distance(sample.asked, sample.own)
+    asked, own, read, of_asked = (
+        aus[:, columns] for aus in (sample.asked, sample.own, measured["aus"], sample.own_of_asked)
+    )
+    distance = measures.expression_distance(asked, read)
+    copying = measures.expression_distance(asked, own)
     change = measured["descriptors"] - sample.looks["descriptors"]
     identity = np.linalg.norm(change, axis=1)
-    units = _action_units(animator, sample, instruments, resting, measured["aus"], on_pictures)
-    photographs = measures.expression_distance(sample.asked, sample.own_of_asked)
+    units = _action_units(animator, sample, instruments, resting, on_pictures).assign(
+        r=measures.correlations(asked, read),
+        r_photograph=measures.correlations(asked, of_asked),
+        sd=asked.std(0) * MAX_INTENSITY,
+        distance=[_mean(error) * MAX_INTENSITY for error in np.abs(asked - read).T],
+    )
+    photographs = measures.expression_distance(asked, of_asked)
     figures = {
         "expression_distance": _mean(distance),
         "expression_distance_of_copying": float(copying.mean()),
@@ -191,40 +215,30 @@ def _action_units(
     sample: Sample,
     instruments: Instruments,
     resting: list[np.ndarray],
-    measured: np.ndarray,
     on_pictures: Callable[[int], None],
 ) -> pd.DataFrame:
-    """The table of Result.units. measured: (n, 17), read for the random targets."""
+    """Of each AU alone, what Result.units says. resting: for each, the faces to raise it on."""
     rows = []
-    for index, number in enumerate(NUMBERS):
+    for number, column, at_rest in zip(sample.aus, positions(sample.aus), resting, strict=True):
         files: list[bytes] = []
-        for chosen in batches(resting[index]):
+        for chosen in batches(at_rest):
             own = sample.own[chosen]
             aus = own.copy()
-            aus[:, index] = ALONE
+            aus[:, column] = ALONE
             files += as_png(animator.animate(sample.crops(chosen), aus, own).pictures)
             on_pictures(len(chosen))
-        change = instruments.read(files) - sample.own[resting[index]]
+        change = instruments.read(files) - sample.own[at_rest]
         leakage, elsewhere = measures.leakage(change, number)
         rows.append(
             {
                 "AU": f"AU{number:02d}",
                 "at_rest": len(change),
-                "rise": _mean(change[:, index]),
+                "rise": _mean(change[:, column]),
                 "leakage": leakage,
                 "elsewhere": elsewhere,
             }
         )
-    return (
-        pd.DataFrame(rows)
-        .assign(
-            r=measures.correlations(sample.asked, measured),
-            r_photograph=measures.correlations(sample.asked, sample.own_of_asked),
-            sd=sample.asked.std(0) * MAX_INTENSITY,
-            distance=[_mean(error) * MAX_INTENSITY for error in np.abs(sample.asked - measured).T],
-        )
-        .set_index("AU")
-    )
+    return pd.DataFrame(rows).set_index("AU")
 
 
 def _realism(

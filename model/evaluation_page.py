@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image
 
 from ..pipeline import pages
-from ..pipeline.action_units import NAMES, Edit, apply_edits
+from ..pipeline.action_units import NAMES, NUMBERS, Edit, apply_edits, in_words
 from ..pipeline.errors import WrongUse
 from ..pipeline.faces import CROP_SIZE
 from .evaluate import ALONE, AT_REST, Evaluation
 from .evaluation_table import lines, written
+from .pictures import known_edits
 from .sample import Sample
 
 _TEMPLATE = Path(__file__).with_name("evaluation_page.html.j2")
@@ -72,12 +73,12 @@ def write_page(path: Path, evaluation: Evaluation) -> None:
         evaluation=evaluation,
         folder=str(evaluation.folder),
         lines=lines(evaluation),
-        units=list(NAMES.items()),
+        units=[(number, NAMES[number]) for number in evaluation.sample.aus],
+        asked="" if evaluation.sample.aus == NUMBERS else in_words(evaluation.sample.aus),
         written=written,
         alone=ALONE,
         at_rest=AT_REST,
         sweeps=_sweeps(evaluation),
-        columns=list(_SWEEPS),
         targets=_targets(
             evaluation, np.arange(min(_SHOWN, len(evaluation.sample))), attention=True
         ),
@@ -94,15 +95,16 @@ def _sweeps(evaluation: Evaluation) -> list[tuple[Tile, list[list[Tile]]]]:
     sample = evaluation.sample
     chosen = _quietest(sample)
     crops = sample.crops(chosen)
+    edits = known_edits(_SWEEPS, sample.aus)
     swept = []
     for crop, own in zip(crops, sample.own[chosen], strict=True):
-        asked = np.stack([apply_edits(own, edits) for edits in _SWEEPS.values()])
+        asked = np.stack([apply_edits(own, one) for one in edits.values()])
         repeated, shown = (np.repeat(one[None], len(asked), 0) for one in (crop, own))
         rows = [
             [
                 Tile(_data_uri(picture), label)
                 for picture, label in zip(
-                    result.animator.animate(repeated, asked, shown).pictures, _SWEEPS, strict=True
+                    result.animator.animate(repeated, asked, shown).pictures, edits, strict=True
                 )
             ]
             for result in evaluation.results

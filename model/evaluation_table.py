@@ -1,13 +1,14 @@
 """The figures of an evaluation, with the bars they are held to; as tables on a terminal."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ..pipeline.action_units import NAMES, NUMBERS
+from ..pipeline.action_units import NAMES, NUMBERS, in_words
 from .evaluate import Evaluation, Result
 
 _LOG_WIDTH = 100
@@ -128,6 +129,8 @@ def print_evaluation(evaluation: Evaluation) -> None:
         f"{evaluation.annotator}, seed {evaluation.seed}",
         soft_wrap=True,
     )
+    if evaluation.sample.aus != NUMBERS:
+        console.print(f"Asked and measured: {in_words(evaluation.sample.aus)}", soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("")
     for number, result in enumerate(evaluation.results, start=1):
@@ -141,10 +144,10 @@ def print_evaluation(evaluation: Evaluation) -> None:
         table.add_row(line.row.title, *shown, line.photographs, str(line.row.bar or ""))
     console.print(table)
     for result in evaluation.results:
-        console.print(_units_table(result))
+        console.print(_units_table(result, evaluation.sample.aus))
 
 
-def _units_table(result: Result) -> Table:
+def _units_table(result: Result, aus: Sequence[int]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD, title=f"{result.animator.name}, AU by AU; from `rise` on alone"
     )
@@ -152,7 +155,7 @@ def _units_table(result: Result) -> Table:
     for heading in ("r", "(photographs)", "sd asked", "ED", "rise", "leakage", "elsewhere"):
         table.add_column(heading, justify="right")
     columns = ("r", "r_photograph", "sd", "distance", "rise", "leakage", "elsewhere")
-    for number, (name, unit) in zip(NUMBERS, result.units.iterrows(), strict=True):
+    for number, (name, unit) in zip(aus, result.units.iterrows(), strict=True):
         figures = [written("{:.2f}", unit[column]) for column in columns]
         table.add_row(f"{name} {NAMES[number]}", *figures)
     return table
@@ -167,6 +170,7 @@ def _figures(result: Result) -> dict[str, float]:
     units = {
         f"AU{number:02d}_{column}": float(result.units[column][f"AU{number:02d}"])
         for number in BARRED_AUS
+        if f"AU{number:02d}" in result.units.index
         for column in ("rise", "elsewhere")
     }
     return result.figures | units

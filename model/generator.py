@@ -5,7 +5,7 @@ photograph, as in the journal paper and the original code.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..pipeline.action_units import COUNT
+from ..pipeline.action_units import NUMBERS, positions
 from ..pipeline.errors import WrongUse
 from .checkpoint import build, fill, load_weights
 
@@ -61,6 +61,11 @@ class GeneratorSettings:
     AUs in either case."""
     relative: bool = False
     """The generator is told target minus own AUs, in -1..1, in place of the target."""
+    aus: tuple[int, ...] = NUMBERS
+    """The AUs that it knows, ascending: of the 17 it is told, it looks at these alone."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "aus", tuple(self.aus))  # a list, where they come from JSON
 
     def validate(self) -> None:
         """Raise WrongUse for a value that builds no network."""
@@ -72,14 +77,16 @@ class GeneratorSettings:
             raise WrongUse(f"conditioning {self.conditioning!r} is neither concat nor adain.")
         if self.colour not in ("absolute", "residual"):
             raise WrongUse(f"colour {self.colour!r} is neither absolute nor residual.")
+        if not self.aus or self.aus != tuple(one for one in NUMBERS if one in self.aus):
+            raise WrongUse(f"aus {self.aus} are not some of the 17 AUs, ascending, once each.")
 
 
 class Generator(nn.Module):
     """Faces (n, 3, h, w) in -1..1, target AUs (n, 17) and the faces' own, in 0-1, to Masks.
 
-    h and w: multiples of 4. The own AUs matter to a `relative` generator alone; another may be
-    called without. Instance normalisation has no running statistics, so that training and use
-    agree.
+    h and w: multiples of 4. Of the 17 AUs it looks at those of its settings. The own AUs matter to
+    a `relative` generator alone; another may be called without. Instance normalisation has no
+    running statistics, so that training and use agree.
     """
 
     def __init__(self, settings: GeneratorSettings | None = None) -> None:
@@ -87,10 +94,12 @@ class Generator(nn.Module):
         self.settings = settings = settings or GeneratorSettings()
         settings.validate()
         width = settings.width
-        adain = settings.conditioning == "adain"
-        self.embedding = nn.Sequential(nn.Linear(COUNT, _STYLE), nn.ReLU()) if adain else None
+        adain, count = settings.conditioning == "adain", len(settings.aus)
+        self._known: Tensor
+        self.register_buffer("_known", torch.tensor(positions(settings.aus)), persistent=False)
+        self.embedding = nn.Sequential(nn.Linear(count, _STYLE), nn.ReLU()) if adain else None
         self.encoder = nn.Sequential(
-            *_conv(3 if adain else 3 + COUNT, width, 7, 1, settings.affine),
+            *_conv(3 if adain else 3 + count, width, 7, 1, settings.affine),
             *_conv(width, width * 2, 4, 2, settings.affine),
             *_conv(width * 2, width * 4, 4, 2, settings.affine),
         )
@@ -113,6 +122,7 @@ class Generator(nn.Module):
             if own_aus is None:
                 raise ValueError("a relative generator must be told the faces' own AUs")
             aus = aus - own_aus
+        aus = aus[:, self._known]
         if self.embedding is None:
             style = None
             tiled = aus[:, :, None, None].expand(-1, -1, *faces.shape[2:])
@@ -129,6 +139,28 @@ class Generator(nn.Module):
         if not self.settings.attention:
             return Masks(torch.zeros_like(colour[:, :1]), colour)
         return Masks(torch.sigmoid(masks[:, :1]), colour)
+
+
+def for_aus(generator: Generator, aus: tuple[int, ...]) -> Generator:
+    """The same generator for other AUs, to be trained on.
+
+    What it knows of an AU is a column of its first layer's weights (of the embedding, or of the
+    first convolution). Those of AUs in both are kept, new ones start at zero: the faces it makes
+    are the same as before with the AUs that it no longer knows at 0, whatever the new ones are.
+    """
+    known = generator.settings.aus
+    other = Generator(replace(generator.settings, aus=aus))
+    # Behind the three colours, where AUs are channels of the input.
+    name, first = ("encoder.0.weight", 3) if other.embedding is None else ("embedding.0.weight", 0)
+    weights = generator.state_dict()
+    before = weights[name]
+    after = before.new_zeros(before.shape[0], first + len(aus), *before.shape[2:])
+    after[:, :first] = before[:, :first]
+    for column, number in enumerate(aus, first):
+        if number in known:
+            after[:, column] = before[:, first + known.index(number)]
+    other.load_state_dict(weights | {name: after})
+    return other
 
 
 def load_generator(path: Path) -> tuple[Generator, int]:

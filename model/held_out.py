@@ -1,10 +1,12 @@
 """How well a generator obeys, on faces that training never sees, as a reader of AUs sees it."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import torch
 from torch import Tensor
 
+from ..pipeline.action_units import NUMBERS, positions
 from .data import Faces, to_model
 from .estimator import load_estimator
 from .generator import Generator
@@ -18,14 +20,16 @@ _BATCH = 32
 class HeldOut:
     """Held-out faces and the AUs that are asked of each: those of another, always the same one.
 
-    The judge is the estimator that ships, and not the critic's AU head: the critic knows the
-    generator it trains with and has been fooled by it, the estimator has never met it.
+    aus: those that count, as the generator knows no others. The judge is the estimator that ships,
+    and not the critic's AU head: the critic knows the generator it trains with and has been fooled
+    by it, the estimator has never met it.
     """
 
-    def __init__(self, faces: Faces, device: torch.device) -> None:
+    def __init__(self, faces: Faces, device: torch.device, aus: Sequence[int] = NUMBERS) -> None:
         self.faces, self._device = faces, device
         self._estimator = deepcopy(load_estimator()).to(device)
         self.asked = faces.aus.roll(1, 0)
+        self._counted = positions(aus)
         self.copy_error = self._error([self._read(images) for images in self._images()])
         """The error of the photographs as they are: what a generator that copies has."""
 
@@ -46,4 +50,4 @@ class HeldOut:
         return self._estimator.read(images).aus.cpu()
 
     def _error(self, read: list[Tensor]) -> float:
-        return float(au_loss(torch.cat(read), self.asked))
+        return float(au_loss(torch.cat(read)[:, self._counted], self.asked[:, self._counted]))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..pipeline.action_units import COUNT, MAX_INTENSITY, NUMBERS
+from ..pipeline.action_units import MAX_INTENSITY, NUMBERS
 from .agreement import pearson
 
 PSNR_MOST = 60.0
@@ -25,14 +25,15 @@ _REGION_OF = {number: region for region, numbers in REGIONS.items() for number i
 
 
 def expression_distance(asked: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """Mean absolute difference of AUs (n, 17) on the 0-5 scale, one a face (n,)."""
+    """Mean absolute difference of AUs (n, AUs) on the 0-5 scale, one a face (n,)."""
     return np.abs(asked - measured).mean(1) * MAX_INTENSITY
 
 
 def correlations(asked: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """Pearson's r of asked and measured AUs (n, 17), one an AU (17,); NaN where one is constant."""
+    """Pearson's r of asked and measured AUs (n, AUs), one an AU; NaN where one is constant."""
     read = ~np.isnan(measured).any(1)
-    return np.array([pearson(asked[read, au], measured[read, au]) for au in range(COUNT)])
+    pairs = zip(asked[read].T, measured[read].T, strict=True)
+    return np.array([pearson(*pair) for pair in pairs])
 
 
 def leakage(change: np.ndarray, number: int) -> tuple[float, float]:

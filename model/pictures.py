@@ -1,5 +1,6 @@
 """Pictures that show what a generator does: a grid of faces, and one face through every AU."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from ..pipeline.action_units import NUMBERS, Edit, apply_edits
+from ..pipeline.action_units import Edit, apply_edits
 from ..pipeline.files import write_whole
 from .data import Faces, from_model, to_model
 from .generator import Generator
@@ -27,12 +28,12 @@ _HEADING = 16  # px
 @torch.inference_mode()
 def save_grid(path: Path, generator: Generator, faces: Faces) -> None:
     """Write a PNG, a row for each of the first GRID_FACES: input; attention, colour, output and
-    reconstruction for AU12; the output of the other edits."""
+    reconstruction for the first edit, AU12; the output of the others."""
     device = next(generator.parameters()).device
     images = to_model(faces.images[:GRID_FACES]).to(device)
     own = faces.aus[:GRID_FACES].to(device)
     columns = {"input": images}
-    for name, edits in SHOWN_EDITS.items():
+    for name, edits in known_edits(SHOWN_EDITS, generator.settings.aus).items():
         aus = _edited(own, edits)
         masks = generator(images, aus, own)
         output = masks.blend(images)
@@ -48,16 +49,30 @@ def save_grid(path: Path, generator: Generator, faces: Faces) -> None:
 
 @torch.inference_mode()
 def save_sweep(path: Path, generator: Generator, faces: Faces) -> None:
-    """Write a PNG: the first face with each of the 17 AUs, in columns, at SWEEP_LEVELS, in rows."""
+    """Write a PNG: the first face with each AU alone, in columns, at SWEEP_LEVELS, in rows."""
     device = next(generator.parameters()).device
-    images = to_model(faces.images[:1]).to(device).expand(len(NUMBERS), -1, -1, -1)
+    known = generator.settings.aus
+    images = to_model(faces.images[:1]).to(device).expand(len(known), -1, -1, -1)
     own = faces.aus[:1].to(device)
     rows = []
     for level in SWEEP_LEVELS:
-        aus = torch.cat([_edited(own, [Edit(number, level)]) for number in NUMBERS])
+        aus = torch.cat([_edited(own, [Edit(number, level)]) for number in known])
         masks = generator(images, aus, own.expand_as(aus))
         rows.append(masks.blend(images))
-    _save(path, torch.stack(rows), [f"AU{number}" for number in NUMBERS])
+    _save(path, torch.stack(rows), [f"AU{number}" for number in known])
+
+
+def known_edits(shown: Mapping[str, list[Edit]], known: Sequence[int]) -> dict[str, list[Edit]]:
+    """What can be shown of a generator that knows some AUs: the edits of these, or, where there
+    are none, its first AUs."""
+    kept: dict[str, list[Edit]] = {}
+    for name, edits in shown.items():
+        left = [edit for edit in edits if edit.number in known]
+        if left != edits:
+            name = "AU" + "+".join(str(edit.number) for edit in left)
+        if left:
+            kept.setdefault(name, left)
+    return kept or {f"AU{number}": [Edit(number, 1.0)] for number in known[: len(shown)]}
 
 
 def _edited(own: Tensor, edits: list[Edit]) -> Tensor:

@@ -68,7 +68,7 @@ def measure(
     with join(device) as (workers, device):
         faces = load_faces(shards, "train", settings.size)
         test = load_faces(shards, "test", settings.size, most=held_out.MOST)
-        constant_aus(faces)
+        constant_aus(faces, settings.generator.aus)
         trainer = Trainer(settings, faces, device, init, workers)
         warmup = min(settings.critic_warmup, trainer.iterations)
         alone = _seconds(trainer, 0, _MEASURED) if warmup else 0.0

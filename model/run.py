@@ -53,7 +53,7 @@ def train(
                 f"{shards} holds no test faces to stop early by: prepare with --test-fraction 0.1, "
                 "or leave out --patience."
             )
-        constant = constant_aus(faces)
+        constant = constant_aus(faces, settings.generator.aus)
         trainer = Trainer(settings, faces, device, init, workers)
         if not workers.first:
             ears = Ears()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..pipeline import shards
-from ..pipeline.action_units import COLUMNS, COUNT, to_unit
+from ..pipeline.action_units import COLUMNS, COUNT, NUMBERS, positions, to_unit
 from ..pipeline.annotate import Annotator, Crop
 from ..pipeline.cutting import decode_crop
 from ..pipeline.errors import NothingUsable, WrongUse
@@ -68,8 +68,10 @@ class Sample:
     keys: list[str]
     images: list[bytes]
     """The crops, as JPEG files."""
+    aus: tuple[int, ...]
+    """The AUs that are asked for and measured."""
     asked: np.ndarray
-    """(n, 17) in 0-1: the shard's AUs of the next face."""
+    """(n, 17) in 0-1: of these AUs, those of the next face in the shards; of others, its own."""
     own: np.ndarray
     """(n, 17) in 0-1: the face's own, as the annotator reads them."""
     looks: dict[str, np.ndarray]
@@ -98,8 +100,11 @@ def load_sample(
     instruments: Instruments,
     on_start: Callable[[int], None],
     on_faces: Callable[[int], None],
+    known: tuple[int, ...] = NUMBERS,
 ) -> Sample:
     """Draw up to `most` annotated faces of the test split and measure them as they are.
+
+    known: the AUs that those who are to be measured on them know.
 
     Raises WrongUse where the split has fewer than two, NothingUsable where fewer than two can be
     read.
@@ -129,10 +134,13 @@ def load_sample(
             f"of the test split of {folder}: look at them first."
         )
     labels = to_unit(frame[list(COLUMNS)].to_numpy(np.float32))[read]
+    columns, asked = positions(known), aus[read]
+    asked[:, columns] = np.roll(labels, -1, axis=0)[:, columns]
     return Sample(
         keys=[frame["key"].iloc[index] for index in read],
         images=[images[index] for index in read],
-        asked=np.roll(labels, -1, axis=0),
+        aus=known,
+        asked=asked,
         own=aus[read],
         looks={name: rows[read] for name, rows in joined(looks).items()},
         unreadable=len(images) - len(read),

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..pipeline.action_units import positions
 from .data import Faces, to_model
 from .train_settings import TrainSettings
 
@@ -39,11 +40,12 @@ class Sampler:
     def __init__(self, faces: Faces, settings: TrainSettings) -> None:
         self.faces, self.settings = faces, settings
         self.per_epoch = len(faces) // settings.batch
+        self._known = torch.tensor(positions(settings.generator.aus))
         self._shuffled: tuple[int, Tensor] = (-1, torch.empty(0))
 
     def batch(self, iteration: int, device: torch.device, part: slice = slice(None)) -> Batch:
         """The batch of an iteration, or a part of it. Targets are the AUs of random other faces
-        with noise, or the own AUs with one of them changed."""
+        with noise, or the own AUs with one of those that the generator knows changed."""
         settings, size = self.settings, self.settings.batch
         draw = torch.Generator().manual_seed(settings.seed * _STRIDE + iteration)
         epoch, position = divmod(iteration, self.per_epoch)
@@ -55,7 +57,7 @@ class Sampler:
         own = self.faces.aus[chosen]
         emphasis = torch.ones_like(own)
         if settings.single_au:
-            which = torch.randint(own.shape[1], (size, 1), generator=draw)
+            which = self._known[torch.randint(len(self._known), (size, 1), generator=draw)]
             changed = own.scatter(1, which, torch.rand(size, 1, generator=draw))
             alone = torch.rand(size, 1, generator=draw) < settings.single_au
             targets = torch.where(alone, changed, targets)

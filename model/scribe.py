@@ -52,7 +52,9 @@ class Scribe:
     ) -> None:
         self._trainer, self._run, self._ears = trainer, run, ears
         self._shown = test if len(test) else trainer.faces
-        self._held_out = HeldOut(test, trainer.device) if len(test) else None
+        self._held_out = (
+            HeldOut(test, trainer.device, trainer.settings.generator.aus) if len(test) else None
+        )
         self._metrics = Metrics(run, trainer.iteration, tensorboard)
         self.saved = trainer.iteration
         """The iteration of the last state that was saved; 0 if none was."""

@@ -1,6 +1,6 @@
 """The training of a GANimation generator: the paper's iteration, and the state it leaves."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from ..pipeline.action_units import in_words, positions
 from ..pipeline.errors import WrongUse
 from . import losses
 from .checkpoint import load_state, save_weights
@@ -15,7 +16,7 @@ from .critic import Critic
 from .data import Faces
 from .distributed import Workers
 from .ema import averaged
-from .generator import Generator, GeneratorSettings, Masks, load_generator
+from .generator import Generator, GeneratorSettings, Masks, for_aus, load_generator
 from .perceptual import Perceptual
 from .sampling import Batch, Sampler
 from .train_settings import TrainSettings
@@ -27,9 +28,9 @@ WEIGHTS = "generator.safetensors"
 class Trainer:
     """The networks, their optimisers and the position in a run.
 
-    faces: what to train on. device: where. init: weights of a generator to start from, or the
-    folder of another run, whose critic and optimisers then come along. workers: the processes
-    that train together; of each batch this one makes its part.
+    faces: what to train on. device: where. init: weights of a generator to start from, perhaps of
+    other AUs; or the folder of another run, whose critic and optimisers then come along. workers:
+    the processes that train together; of each batch this one makes its part.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class Trainer:
             else Generator(settings.generator)
         )
         self.generator = generator.to(device)
-        self.critic = Critic(settings.size, settings.critic).to(device)
+        known = settings.generator.aus
+        self._known = torch.tensor(positions(known), device=device)
+        self.critic = Critic(settings.size, settings.critic, len(known)).to(device)
         self.average = averaged(self.generator, settings.ema, warm=init is None)
         self.generator_adam, self.critic_adam = (
             # Fused: one pass over the weights, a tenth of the time on a CPU.
@@ -99,7 +102,7 @@ class Trainer:
 
     def _warmup_step(self, batch: Batch) -> dict[str, Tensor]:
         with self._autocast():
-            aus = losses.au_loss(self.critic(batch.faces).aus, batch.own_aus)
+            aus = self._au_loss(self.critic(batch.faces).aus, batch.own_aus)
         self._descend(self.critic, self.critic_adam, self.settings.weights.aus * aus)
         return {"critic_aus": aus.detach()}
 
@@ -110,7 +113,7 @@ class Trainer:
         real, fake = both.realism.chunk(2)
         read = both.aus[: len(fakes)]
         adversarial = losses.critic_adversarial_loss(real, fake)
-        aus = losses.au_loss(read, batch.own_aus)
+        aus = self._au_loss(read, batch.own_aus)
         # In full precision: a penalty on a norm near 1 is lost in bf16's three digits.
         penalty = losses.gradient_penalty(self.critic.slope, batch.faces, fakes, batch.mix)
         loss = weights.adversarial * adversarial + weights.aus * aus + weights.penalty * penalty
@@ -120,7 +123,7 @@ class Trainer:
             "critic_aus": aus.detach(),
             "penalty": penalty.detach(),
             # What a generator that copies would get, by the same reader as the generator's.
-            "copy_aus": losses.au_loss(read.detach(), batch.target_aus),
+            "copy_aus": self._au_loss(read.detach(), batch.target_aus),
         }
 
     def _generator_step(self, batch: Batch, there: Masks, fakes: Tensor) -> dict[str, Tensor]:
@@ -130,7 +133,7 @@ class Trainer:
             verdict = self.critic(fakes)
             back = self.generator(fakes, batch.own_aus, batch.target_aus)
         adversarial = losses.generator_adversarial_loss(verdict.realism)
-        aus = losses.au_loss(verdict.aus, batch.target_aus, batch.emphasis)
+        aus = self._au_loss(verdict.aus, batch.target_aus, batch.emphasis)
         attention = losses.attention_loss(there.attention) + losses.attention_loss(back.attention)
         smoothness = losses.total_variation(there.attention) + losses.total_variation(
             back.attention
@@ -156,11 +159,16 @@ class Trainer:
         return figures | {
             "generator": adversarial.detach(),
             # Without emphasis, to stand beside `copy_aus`.
-            "generator_aus": losses.au_loss(verdict.aus.detach(), batch.target_aus),
+            "generator_aus": self._au_loss(verdict.aus.detach(), batch.target_aus),
             "attention": attention.detach() / 2,
             "smoothness": smoothness.detach() / 2,
             "cycle": cycle.detach(),
         }
+
+    def _au_loss(self, read: Tensor, aus: Tensor, emphasis: Tensor | None = None) -> Tensor:
+        """Of what the critic reads: the AUs that the generator knows."""
+        counted = 1.0 if emphasis is None else emphasis[:, self._known]
+        return losses.au_loss(read, aus[:, self._known], counted)
 
     def _descend(self, network: nn.Module, adam: torch.optim.Optimizer, loss: Tensor) -> None:
         adam.zero_grad(set_to_none=True)
@@ -208,6 +216,12 @@ class Trainer:
         if not (run / STATE).exists():
             raise WrongUse(f"{run} holds no {STATE}: name the folder of a run, or a weights file.")
         state = load_state(run / STATE)
+        then = TrainSettings.from_dict(state["settings"]).generator.aus
+        if then != self.settings.generator.aus:
+            raise WrongUse(
+                f"The critic of {run} reads {in_words(then)}, and this command asks for others. "
+                f"Start from the generator alone: --init {run / WEIGHTS}, with --critic-warmup."
+            )
         for name, then, now in _differences(state, self.settings):
             if name in ("size", "generator", "critic"):
                 raise WrongUse(
@@ -257,9 +271,9 @@ def _differences(state: dict[str, Any], settings: TrainSettings) -> list[tuple[s
 
 def _start_from(init: Path, asked: GeneratorSettings) -> Generator:
     generator, _ = load_generator(init)
-    if generator.settings != asked:
+    if replace(generator.settings, aus=asked.aus) != asked:
         raise WrongUse(
             f"{init} holds a generator of {asdict(generator.settings)}, but the settings ask for "
             f"{asdict(asked)}. Leave width, blocks and upsampling to the file."
         )
-    return generator.train()
+    return for_aus(generator, asked.aus).train()

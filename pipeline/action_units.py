@@ -66,6 +66,28 @@ class Edit:
     relative: bool = False
 
 
+def positions(numbers: Iterable[int]) -> list[int]:
+    """Where these AUs stand in a vector of all 17."""
+    return [NUMBERS.index(number) for number in numbers]
+
+
+def in_words(numbers: Sequence[int]) -> str:
+    """`AU1, AU4 and AU12`."""
+    names = [f"AU{number}" for number in numbers]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def parse_numbers(text: str) -> tuple[int, ...]:
+    """Read `1,4,12` as AU numbers, ascending; WrongUse, naming the 17 AUs, for anything else."""
+    words = {word.strip() for word in text.split(",")}
+    if not words <= {str(number) for number in NUMBERS}:
+        raise WrongUse(
+            f"{text!r} is no list of AUs: write their numbers, as in 1,4,12. The 17 AUs are "
+            f"{', '.join(map(str, NUMBERS))}."
+        )
+    return tuple(number for number in NUMBERS if str(number) in words)
+
+
 _EDIT = re.compile(r"(?:AU)?0*(\d{1,9})=([+-]?)(\d+(?:\.\d*)?|\.\d+)", re.IGNORECASE)
 
 

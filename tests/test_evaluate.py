@@ -19,7 +19,7 @@ from ganim.model.checkpoint import save_weights
 from ganim.model.crop_animator import Animated, CropAnimator
 from ganim.model.dlib_faces import hog_box
 from ganim.model.evaluate import AT_REST, evaluate, measure
-from ganim.model.generator import Generator, GeneratorSettings
+from ganim.model.generator import Generator, GeneratorSettings, for_aus, load_generator
 from ganim.model.inception import inception_score
 from ganim.model.measures import PSNR_MOST
 from ganim.model.sample import Instruments, load_sample
@@ -263,6 +263,49 @@ def test_the_command_compares_and_writes_a_page_and_json(folder, weights, tmp_pa
     assert again.exit_code == 0
     second = json.loads((tmp_path / "b.json").read_text())["generators"][0]
     assert second == changing, "the same seed draws the same faces and targets"
+
+
+def knowing(aus, path, weights):
+    """Weights of the generator in `weights`, for some AUs alone."""
+    generator = for_aus(load_generator(weights)[0], aus)
+    stored = {"generator": asdict(generator.settings), "size": 64}
+    save_weights(path, generator.state_dict(), "generator", stored, torch.float32)
+    return path
+
+
+def test_generators_are_measured_over_the_aus_that_all_know(folder, weights, tmp_path):
+    out = tmp_path / "page.html"
+    few = knowing((1, 2, 12), tmp_path / "few.safetensors", weights["changing"])
+    other = knowing((2, 4, 12), tmp_path / "other.safetensors", weights["changing"])
+    done = ganim("evaluate", folder, "--weights", few, "--compare", other, "--faces", 4,
+                 "--out", out, "--device", "cpu")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "Asked and measured: AU2 and AU12" in done.output
+    assert "AU12 alone to 0.8" in done.output and "AU04" not in done.output
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert record["aus"] == [2, 12]
+    assert [list(one["action_units"]) for one in record["generators"]] == [["AU02", "AU12"]] * 2
+    page = out.read_text()
+    assert "of another face: AU2 and AU12, the others as they are" in page and "AU45" not in page
+
+    apart = knowing((4, 45), tmp_path / "apart.safetensors", weights["changing"])
+    done = ganim("evaluate", folder, "--weights", few, "--compare", apart, "--out", out)
+    assert done.exit_code == 2 and "Traceback" not in done.output
+    said = " ".join(done.output.split())
+    assert "one knows AU1, AU2 and AU12, the other AU4 and AU45" in said
+
+
+def test_aus_that_are_not_measured_are_asked_to_stay(folder, sample):
+    instruments = Instruments(BlockReader(), hog_box(folder, 128))
+    few = load_sample(folder, 100, 0, instruments, *([lambda count: None] * 2), (4, 12))
+    assert few.aus == (4, 12)
+    for column, number in enumerate(NUMBERS):
+        expected = sample.asked if number in few.aus else sample.own
+        assert np.array_equal(few.asked[:, column], expected[:, column])
+    figures = measure(Painter(), few, instruments).figures
+    assert figures["expression_distance"] == pytest.approx(0, abs=0.05)
+    copied = np.abs(few.asked - few.own)[:, [NUMBERS.index(4), NUMBERS.index(12)]]
+    assert figures["expression_distance_of_copying"] == pytest.approx(5 * copied.mean(), abs=1e-3)
 
 
 @needs_browser
