@@ -1,6 +1,6 @@
-"""Draw a contact sheet: a row a face, a column an expression.
+"""Draw a contact sheet: a row a face, a column an expression, or a step of one AU from 0 to 1.
 
-python examples/contact_sheet.py OUT.png PHOTOGRAPH... [--weights FILE]
+python examples/contact_sheet.py OUT.png PHOTOGRAPH... [--sweep AU] [--weights FILE]
 """
 
 from pathlib import Path
@@ -11,10 +11,11 @@ import numpy as np
 
 from ganim.model.animate import SHIPPED, Animator, save
 from ganim.model.pictures import SHOWN_EDITS
-from ganim.pipeline.action_units import apply_edits
+from ganim.pipeline.action_units import NUMBERS, Edit, apply_edits
 from ganim.pipeline.faces import Box, cut_crop
 from ganim.pipeline.images import read_image
 
+STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 TILE = 256
 LABEL = 28
 
@@ -22,21 +23,24 @@ LABEL = 28
 @click.command(help=__doc__)
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument("photographs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--sweep", type=click.Choice([str(number) for number in NUMBERS]))
 @click.option("--weights", type=click.Path(path_type=Path), default=SHIPPED)
-def main(out: Path, photographs: tuple[Path, ...], weights: Path) -> None:
+def main(out: Path, photographs: tuple[Path, ...], sweep: str | None, weights: Path) -> None:
     """Write the sheet, each tile a little wider than the crop, so that its edge is seen."""
-    animator = Animator(weights)
+    animator, shown = Animator(weights), SHOWN_EDITS
+    if sweep is not None:
+        shown = {f"AU{sweep} {step:g}": [Edit(int(sweep), step)] for step in STEPS}
     rows = []
     for path in photographs:
         photograph = read_image(path)
         face = animator.find(photograph)
         wider = _grown(face.crop, 0.2)
         tiles = [cut_crop(photograph, wider, TILE)]
-        for edits in SHOWN_EDITS.values():
+        for edits in shown.values():
             changed = animator.render(photograph, face, apply_edits(face.own_aus, edits))
             tiles.append(cut_crop(changed, wider, TILE))
         rows.append(np.concatenate(tiles, axis=1))
-    save(out, [np.concatenate([_labels(["photograph", *SHOWN_EDITS]), *rows], axis=0)])
+    save(out, [np.concatenate([_labels(["photograph", *shown]), *rows], axis=0)])
     print(f"Wrote {out}")
 
 
