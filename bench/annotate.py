@@ -29,7 +29,7 @@ def main() -> None:
     crops = int(sys.argv[1]) if len(sys.argv) > 1 else 5000
     with stand_in_image.daemon() as host, tempfile.TemporaryDirectory() as folder:
         os.environ["DOCKER_HOST"] = host
-        stand_in_image.make_image(host)
+        stand_in_image.make_image("docker", host)
         stand_in_image.make_variant(host, IMAGE, f"STAND_IN_PACE={START},{EACH}")
         seconds = [measure(Path(folder, str(workers)), crops, workers) for workers in (1, 2)]
     print(f"two containers at once: {seconds[0] / seconds[1]:.2f} times as fast as one")

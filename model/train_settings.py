@@ -30,9 +30,9 @@ class TrainSettings:
     au_noise: float = 0.1
     """Half-width of the uniform noise on target AUs, which are then clamped to 0-1."""
     single_au: float = 0.0
-    """Share of the targets that are the face's own AUs with one of them drawn anew from 0-1, as
-    users ask for it, and with more weight on that one; the others are those of a random other
-    face, as all of the paper's are."""
+    """Share of the targets that are the face's own AUs with one of them drawn anew, as users ask
+    for it, and with more weight on that one; the others are those of a random other face, as all
+    of the paper's are."""
     ema: float = 0.999
     """Decay of the averaged generator, which is the one that is written."""
     seed: int = 0

@@ -62,14 +62,14 @@ class Image:
 
     def sweep(self) -> None:
         """Remove the containers whose ganim was killed, on this machine."""
-        shown = "{{.ID}}\t{{.Label " + f'"{_WORKSPACE}"' + "}}"
         ours = f"label={_HOST}={socket.gethostname()}"
-        answers, listing = _ask(
-            [self.runtime, "ps", "--all", "--no-trunc", "--filter", ours, "--format", shown]
-        )
-        for line in listing.splitlines() if answers else []:
-            container, _, folder = line.partition("\t")
-            if folder and workspace.is_abandoned(Path(folder)):
+        listed = [self.runtime, "ps", "--all", "--quiet", "--no-trunc", "--filter", ours]
+        # Of a label, docker's ps tells in a way that podman's does not know; inspect is alike.
+        label = f'{{{{index .Config.Labels "{_WORKSPACE}"}}}}'
+        answers, listing = _ask(listed)
+        for container in listing.split() if answers else []:
+            known, folder = _ask([self.runtime, "inspect", "--format", label, container])
+            if known and folder.strip() and workspace.is_abandoned(Path(folder.rstrip("\n"))):
                 self.remove(container)
 
 

@@ -72,13 +72,14 @@ def docker(host: str, *words: str, given: bytes | None = None) -> str | None:
     return done.stdout.decode() if done.returncode == 0 else None
 
 
-def make_image(host: str) -> None:
+def make_image(runtime: str, host: str | None = None) -> None:
     """Import the image. It has an entry point that is not the program, as OpenFace's has."""
     changes = ['ENTRYPOINT ["/no/such/program"]', "ENV PYTHONPATH=/stand-in"]
     changes += ["ENV PYTHONDONTWRITEBYTECODE=1"]
     options = [part for change in changes for part in ("--change", change)]
-    if docker(host, "import", *options, "-", IMAGE, given=_root()) is None:
-        raise RuntimeError("docker import failed")
+    environment = os.environ | ({} if host is None else {"DOCKER_HOST": host})
+    command = [runtime, "import", *options, "-", IMAGE]
+    subprocess.run(command, input=_root(), capture_output=True, env=environment, check=True)
 
 
 def make_variant(host: str, image: str, environment: str) -> None:

@@ -44,7 +44,7 @@ def daemon() -> Iterator[str]:
     if reason is not None:
         pytest.skip(reason)
     with stand_in_image.daemon() as host:
-        stand_in_image.make_image(host)
+        stand_in_image.make_image("docker", host)
         stand_in_image.make_variant(host, SLOW, "STAND_IN_PACE=0.2,0.1")
         yield host
 

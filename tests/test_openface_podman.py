@@ -1,0 +1,102 @@
+"""OpenFace's containers by a real podman, with an image of the stand-in, in a storage of its own.
+
+Where there is no podman these are skipped, and `.ci/run` says so.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ganim.pipeline.openface import OpenFace, find_openface
+from ganim.tests import stand_in_image
+from ganim.tests.stand_in_image import IMAGE
+from ganim.tests.test_openface_docker import BLUE, GREEN, GREY, RED, crop_of, make_shards, smile
+
+GANIM = Path(sys.executable).with_name("ganim")
+
+
+@pytest.fixture(scope="module")
+def storage() -> Iterator[Path]:
+    if os.geteuid() != 0 or shutil.which("podman") is None:
+        pytest.skip("NO PODMAN TESTS: they need root and podman (apt-get install podman)")
+    # Not pytest's folder: what podman mounts there would be in its way.
+    folder = Path(tempfile.mkdtemp(prefix="podman-", dir="/tmp"))
+    (folder / "storage.conf").write_text(
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/data"\nrunroot = "{folder}/run"\n'
+    )
+    # Virtual machines may allow less than podman asks for by itself, and crun wants cgroups v2.
+    (folder / "containers.conf").write_text(
+        '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n[engine]\n'
+        f'cgroup_manager = "cgroupfs"\nevents_logger = "none"\n'
+        f'runtime = "{"runc" if shutil.which("runc") else "crun"}"\n'
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        set_environment(patch, folder)
+        stand_in_image.make_image("podman")
+        yield folder
+        podman("rm", "--all", "--force")
+        podman("rmi", "--all", "--force")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def set_environment(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    patch.setenv("CONTAINERS_CONF", str(folder / "containers.conf"))
+    patch.setenv("CONTAINERS_STORAGE_CONF", str(folder / "storage.conf"))
+
+
+def podman(*words: str) -> str:
+    done = subprocess.run(["podman", *words], capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+@pytest.fixture
+def temporary(storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where workspaces are made. After each test nothing of ours may be left behind."""
+    set_environment(monkeypatch, storage)
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert podman("ps", "--all", "--quiet") == ""
+    assert list(folder.iterdir()) == []
+
+
+def test_podman_reads_and_a_bad_crop_costs_only_itself(temporary: Path) -> None:
+    openface = find_openface(runtime="podman", image=IMAGE)
+    assert "ganim/openface-stand-in@sha256:" in openface.name
+    grey, bad, red = openface.read([crop_of(GREY), crop_of(GREEN), crop_of(RED)])
+    assert grey.aus is not None and grey.aus[8] == smile(GREY)
+    assert red.aus is not None
+    assert bad.aus is None and "OpenFace fails on this crop" in str(bad.error)
+
+
+def test_a_container_of_podman_that_hangs_is_ended(temporary: Path) -> None:
+    program = find_openface(runtime="podman", image=IMAGE).program
+    grey, hung = OpenFace(program, silence=3.0).read([crop_of(GREY), crop_of(BLUE)])
+    assert grey.aus is not None and "it wrote nothing for 3 s" in str(hung.error)
+
+
+def test_the_containers_of_a_killed_run_are_swept(temporary: Path, tmp_path: Path) -> None:
+    folder = make_shards(tmp_path / "shards", {"a.jpg": GREY, "b.jpg": BLUE})
+    command = [GANIM, "annotate", folder, "--runtime", "podman", "--image", IMAGE]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(600):  # until the first crop is read, and the second hangs
+        if any(
+            (folder / "in/00001.bmp").exists() and (folder / "out/00000.csv").exists()
+            for folder in temporary.glob("ganim-openface-*")
+        ):
+            break
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    [container] = podman("ps", "--quiet").split()
+    find_openface(runtime="podman", image=IMAGE)
+    assert container not in podman("ps", "--all", "--quiet")
