@@ -17,7 +17,7 @@ from .train_settings import TrainSettings
 _STRIDE = 1_000_003  # between the draws of one seed and of the next
 # An AU that is asked for alone is rarely seen so: the others go along with it in faces and in the
 # critic's eyes. Were each error counted once, to leave sixteen as they are would outweigh it.
-_EMPHASIS = 3.0
+_EMPHASIS = 5.0
 # It is drawn up to what one face in a thousand shows. Beyond, the critic has seen nothing, and what
 # would please its reading of AUs is no face any more: cyan teeth, black strokes for brows.
 _NATURAL = 0.999

@@ -89,7 +89,7 @@ def test_a_share_of_the_targets_changes_one_au(folder):
     assert 100 < changes.count(1) < 220, "of 320"
     batch = sampler(folder, replace(TINY, single_au=1.0)).batch(0, CPU)
     changed = batch.target_aus != batch.own_aus
-    assert (batch.emphasis[changed] == 3).all() and (batch.emphasis[~changed] == 1).all()
+    assert (batch.emphasis[changed] == 5).all() and (batch.emphasis[~changed] == 1).all()
     assert ((batch.own_aus != batch.target_aus).sum(1) <= 1).all()
     with pytest.raises(WrongUse, match="--single-au"):
         replace(TINY, single_au=1.5).validate()
