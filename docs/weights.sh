@@ -10,4 +10,4 @@ $train --run run1 --size 96 --width 32 --upsampling nearest --conditioning adain
 # Realism.
 $train --run run2 --init run1 --lambda-adversarial 1 --lambda-aus 100 --epochs 2 --decay-epochs 1
 # Obedience, of single AUs above all.
-$train --run run3 --init run2 --lambda-adversarial 1 --single-au 0.5 --epochs 7 --decay-epochs 3
+$train --run run3 --init run2 --lambda-adversarial 0.7 --single-au 0.5 --epochs 7 --decay-epochs 3
