@@ -7,6 +7,7 @@ them and takes its part.
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,7 +45,9 @@ class Sampler:
         self.faces, self.settings = faces, settings
         self.per_epoch = len(faces) // settings.batch
         self._known = torch.tensor(positions(settings.generator.aus))
-        self._strongest = torch.quantile(faces.aus, _NATURAL, 0)
+        # By numpy: torch takes no more than a million faces.
+        strongest = np.quantile(faces.aus.numpy(), _NATURAL, axis=0)
+        self._strongest = torch.from_numpy(strongest.astype(np.float32))
         self._shuffled: tuple[int, Tensor] = (-1, torch.empty(0))
 
     def batch(self, iteration: int, device: torch.device, part: slice = slice(None)) -> Batch:

@@ -97,8 +97,9 @@ class OpenFace:
             in_hand = 2 * self.workers
             with ThreadPoolExecutor(in_hand + 1) as pool:
                 try:
-                    self._checking = pool.submit(self._check_or_stop)
                     for batch in batches:
+                        if self._checking is None:
+                            self._checking = pool.submit(self._check_or_stop)
                         waiting[pool.submit(read, batch)] = batch
                         if len(waiting) == in_hand:
                             yield from _finished(waiting)

@@ -412,6 +412,11 @@ def test_a_broken_openface_stops_the_batches_that_began(
     assert_all_ended(runs)
 
 
+def test_without_batches_openface_is_not_started(openface: OpenFace, runs: Path) -> None:
+    assert list(openface.run(openface.read, [])) == []
+    assert not runs.exists()
+
+
 def test_one_broken_batch_stops_the_others(openface: OpenFace, runs: Path) -> None:
     several = OpenFace(openface.program, workers=2)
     several.check()
