@@ -449,6 +449,10 @@ def _failures(seen: Counter[str]) -> str:
     default=0.0,
     help="Share of targets that change one AU; the others are another face's.",
 )
+@click.option("--balanced-aus", is_flag=True, help="Errors of AUs count by inverse variance.")
+@click.option(
+    "--critic-jitter", type=float, default=0.0, help="Move faces before the critic sees them."
+)
 @click.option("--rate", type=click.FloatRange(0, min_open=True), default=1e-4, help="Of Adam.")
 @click.option("--ema", type=click.FloatRange(0, 1, max_open=True), default=0.999)
 @click.option("--lambda-adversarial", type=float, default=0.25, help="Wasserstein terms.")

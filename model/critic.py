@@ -60,6 +60,14 @@ class Critic(nn.Module):
         features = self.trunk(faces)
         return Verdict(self.to_realism(features).float(), self.to_aus(features).flatten(1).float())
 
+    def load_resized(self, state: dict[str, Tensor]) -> None:
+        """Take over the weights of a critic for faces of another size. Its convolutions slide over
+        any; the head that reads AUs covers the whole face, and is enlarged with it."""
+        head = state["to_aus.weight"]
+        enlarged = F.interpolate(head, self.to_aus.kernel_size, mode="bilinear")
+        share = head[0, 0].numel() / enlarged[0, 0].numel()
+        self.load_state_dict(state | {"to_aus.weight": enlarged * share})
+
     def slope(self, faces: Tensor) -> Tensor:
         """The gradient of each face's mean realism, (n, 3, size, size), for the gradient penalty.
 

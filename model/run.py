@@ -76,8 +76,7 @@ def train(
 def _run(trainer: Trainer, scribe: Scribe | None, patience: int | None) -> None:
     """Train to the end, or until asked to stop. scribe: who writes, in the first process."""
     workers = trainer.workers
-    recent: dict[str, list[Tensor]] = {}
-    logged = time.monotonic()
+    logged, logged_at = trainer.iteration, time.monotonic()
 
     def enough() -> bool:
         return any(workers.gather(scribe is not None and scribe.has_stalled(patience)))
@@ -87,7 +86,7 @@ def _run(trainer: Trainer, scribe: Scribe | None, patience: int | None) -> None:
         while trainer.iteration < trainer.iterations and not done:
             figures = trainer.step()
             for name, value in figures.items():
-                recent.setdefault(name, []).append(value)
+                trainer.unlogged.setdefault(name, []).append(value)
             epoch_ends = trainer.iteration % trainer.iterations_per_epoch == 0
             log = epoch_ends or trainer.iteration % _LOG_EVERY == 0
             if not (log or trainer.device.type == "cpu" or trainer.iteration % _LOOK_EVERY == 0):
@@ -97,8 +96,8 @@ def _run(trainer: Trainer, scribe: Scribe | None, patience: int | None) -> None:
             if not all(finite for _, finite in looks):
                 raise NothingUsable(_diverged(trainer, scribe))
             if log:
-                means = _means(trainer, recent, time.monotonic() - logged)
-                recent, logged = {}, time.monotonic()
+                means = _means(trainer, trainer.iteration - logged, time.monotonic() - logged_at)
+                logged, logged_at = trainer.iteration, time.monotonic()
             if scribe is not None:
                 scribe.record(means if log else None, epoch_ends, stop)
             if stop:
@@ -129,10 +128,14 @@ def _diverged(trainer: Trainer, scribe: Scribe | None) -> str:
     )
 
 
-def _means(trainer: Trainer, recent: dict[str, list[Tensor]], seconds: float) -> Line:
-    """The mean of each figure since the last line, over all processes, and where the run stands."""
-    mine = {name: float(torch.stack(values).mean()) for name, values in recent.items()}
-    iterations, workers = len(recent["critic_aus"]), trainer.workers
+def _means(trainer: Trainer, iterations: int, seconds: float) -> Line:
+    """The mean of each figure since the last line, over all processes, and where the run stands.
+
+    iterations: made here in so many seconds; a run that was resumed made others before.
+    """
+    mine = {name: float(torch.stack(values).mean()) for name, values in trainer.unlogged.items()}
+    trainer.unlogged.clear()
+    workers = trainer.workers
     mine["speed"] = iterations * trainer.settings.batch / workers.count / seconds
     everyones = workers.gather(mine)
     speeds = [figures.pop("speed") for figures in everyones]

@@ -19,9 +19,10 @@ _STRIDE = 1_000_003  # between the draws of one seed and of the next
 # An AU that is asked for alone is rarely seen so: the others go along with it in faces and in the
 # critic's eyes. Were each error counted once, to leave sixteen as they are would outweigh it.
 _EMPHASIS = 5.0
-# It is drawn up to what one face in a thousand shows. Beyond, the critic has seen nothing, and what
-# would please its reading of AUs is no face any more: cyan teeth, black strokes for brows.
-_NATURAL = 0.999
+# It is drawn up to a little more than what one face in a thousand shows. Far beyond, the critic has
+# seen nothing, and what would please its reading of AUs is no face any more: cyan teeth, black
+# strokes for brows.
+_NATURAL, _BEYOND = 0.999, 1.2
 
 
 class Batch(NamedTuple):
@@ -36,6 +37,8 @@ class Batch(NamedTuple):
     """(n, 17): how much the error of each target AU counts."""
     mix: Tensor
     """(n,) in 0-1: where between real and generated the gradient penalty is taken."""
+    views: tuple[Tensor, Tensor] | None
+    """How each face is moved before the critic sees it, for `augment.moved`; None: it is not."""
 
 
 class Sampler:
@@ -46,7 +49,7 @@ class Sampler:
         self.per_epoch = len(faces) // settings.batch
         self._known = torch.tensor(positions(settings.generator.aus))
         # By numpy: torch takes no more than a million faces.
-        strongest = np.quantile(faces.aus.numpy(), _NATURAL, axis=0)
+        strongest = np.minimum(np.quantile(faces.aus.numpy(), _NATURAL, axis=0) * _BEYOND, 1.0)
         self._strongest = torch.from_numpy(strongest.astype(np.float32))
         self._shuffled: tuple[int, Tensor] = (-1, torch.empty(0))
 
@@ -71,11 +74,17 @@ class Sampler:
             targets = torch.where(alone, changed, targets)
             emphasis = torch.where(alone, emphasis.scatter(1, which, _EMPHASIS), emphasis)
         mix = torch.rand(size, generator=draw)
+        views = _views(size, settings.critic_jitter, draw) if settings.critic_jitter else None
         images = self.faces.images[chosen[part]].to(device)
         faces = to_model(images)
         mirrored = mirrored[part].to(device)
         faces = torch.where(mirrored[:, None, None, None], faces.flip(3), faces)
-        return Batch(faces, *(drawn[part].to(device) for drawn in (own, targets, emphasis, mix)))
+        own, targets, emphasis, mix = (
+            drawn[part].to(device) for drawn in (own, targets, emphasis, mix)
+        )
+        if views is not None:
+            views = views[0][part].to(device), views[1][part].to(device)
+        return Batch(faces, own, targets, emphasis, mix, views)
 
     def _order(self, epoch: int) -> Tensor:
         """The faces of an epoch, shuffled; drawn once an epoch."""
@@ -83,3 +92,11 @@ class Sampler:
             draw = torch.Generator().manual_seed(self.settings.seed * _STRIDE - epoch - 1)
             self._shuffled = epoch, torch.randperm(len(self.faces), generator=draw)
         return self._shuffled[1]
+
+
+def _views(count: int, most: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Random turns and enlargements (n, 2, 2), and shifts (n, 2), up to `most` each."""
+    angle, scale, *shift = (torch.rand(4, count, generator=draw) * 2 - 1) * most
+    cos, sin = angle.cos() * scale.exp(), angle.sin() * scale.exp()
+    turn = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
+    return turn, torch.stack(shift, 1)

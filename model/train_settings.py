@@ -33,6 +33,14 @@ class TrainSettings:
     """Share of the targets that are the face's own AUs with one of them drawn anew, as users ask
     for it, and with more weight on that one; the others are those of a random other face, as all
     of the paper's are."""
+    balanced_aus: bool = False
+    """Whether the error of each AU counts by its inverse variance over the training faces, so that
+    those that seldom show are learned, too; the paper counts all alike."""
+    critic_jitter: float = 0.0
+    """How far faces, real and generated, are moved before the critic sees them, the same way in
+    its turn and in the generator's (Zhao et al. 2020, DiffAugment): turned by up to so many
+    radians, shifted by up to this share of half the side, enlarged by up to its exponential. What
+    is to please the critic must then do so wherever the face lies. The paper has none."""
     ema: float = 0.999
     """Decay of the averaged generator, which is the one that is written."""
     seed: int = 0
@@ -58,6 +66,8 @@ class TrainSettings:
             raise WrongUse("--batch, --epochs and --critic-steps must be 1 or more.")
         if not 0 <= self.single_au <= 1:
             raise WrongUse(f"--single-au {self.single_au:g} is a share, 0 to 1.")
+        if not 0 <= self.critic_jitter <= 0.5:
+            raise WrongUse(f"--critic-jitter {self.critic_jitter:g}: 0 to 0.5, of half the side.")
         if not 0 <= self.decay_epochs <= self.epochs:
             raise WrongUse(
                 f"--decay-epochs {self.decay_epochs} is outside 0 to --epochs {self.epochs}."

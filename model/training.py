@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..pipeline.action_units import in_words, positions
 from ..pipeline.errors import WrongUse
 from . import losses
+from .augment import moved
 from .checkpoint import load_state, save_weights
 from .critic import Critic
 from .data import Faces
@@ -59,6 +60,7 @@ class Trainer:
         self.generator = generator.to(device)
         known = settings.generator.aus
         self._known = torch.tensor(positions(known), device=device)
+        self._balance = _balance(faces.aus[:, positions(known)]).to(device)
         self.critic = Critic(settings.size, settings.critic, len(known)).to(device)
         self.average = averaged(self.generator, settings.ema, warm=init is None)
         self.generator_adam, self.critic_adam = (
@@ -71,6 +73,9 @@ class Trainer:
         # Features of a frozen network, and no part of the state.
         self._perceptual = Perceptual().to(device) if settings.weights.perceptual else None
         self.iteration = 0
+        self.unlogged: dict[str, list[Tensor]] = {}
+        """Figures since the last line of the log; in the state, so that a run stopped between two
+        lines and resumed logs what an undisturbed one does."""
         self.sampler = Sampler(faces, settings)
         self.iterations_per_epoch = self.sampler.per_epoch
         self.iterations = self.iterations_per_epoch * settings.epochs
@@ -102,20 +107,21 @@ class Trainer:
 
     def _warmup_step(self, batch: Batch) -> dict[str, Tensor]:
         with self._autocast():
-            aus = self._au_loss(self.critic(batch.faces).aus, batch.own_aus)
+            aus = self._au_loss(self.critic(_seen(batch.faces, batch)).aus, batch.own_aus)
         self._descend(self.critic, self.critic_adam, self.settings.weights.aus * aus)
         return {"critic_aus": aus.detach()}
 
     def _critic_step(self, batch: Batch, fakes: Tensor) -> dict[str, Tensor]:
         weights = self.settings.weights
+        faces, fakes = _seen(batch.faces, batch), _seen(fakes, batch)
         with self._autocast():
-            both = self.critic(torch.cat([batch.faces, fakes]))  # once costs less than twice
+            both = self.critic(torch.cat([faces, fakes]))  # once costs less than twice
         real, fake = both.realism.chunk(2)
         read = both.aus[: len(fakes)]
         adversarial = losses.critic_adversarial_loss(real, fake)
         aus = self._au_loss(read, batch.own_aus)
         # In full precision: a penalty on a norm near 1 is lost in bf16's three digits.
-        penalty = losses.gradient_penalty(self.critic.slope, batch.faces, fakes, batch.mix)
+        penalty = losses.gradient_penalty(self.critic.slope, faces, fakes, batch.mix)
         loss = weights.adversarial * adversarial + weights.aus * aus + weights.penalty * penalty
         self._descend(self.critic, self.critic_adam, loss)
         return {
@@ -130,7 +136,7 @@ class Trainer:
         weights = self.settings.weights
         self.critic.requires_grad_(False)
         with self._autocast():
-            verdict = self.critic(fakes)
+            verdict = self.critic(_seen(fakes, batch))
             back = self.generator(fakes, batch.own_aus, batch.target_aus)
         adversarial = losses.generator_adversarial_loss(verdict.realism)
         aus = self._au_loss(verdict.aus, batch.target_aus, batch.emphasis)
@@ -167,7 +173,9 @@ class Trainer:
 
     def _au_loss(self, read: Tensor, aus: Tensor, emphasis: Tensor | None = None) -> Tensor:
         """Of what the critic reads: the AUs that the generator knows."""
-        counted = 1.0 if emphasis is None else emphasis[:, self._known]
+        counted = self._balance if self.settings.balanced_aus else torch.ones_like(self._balance)
+        if emphasis is not None:
+            counted = counted * emphasis[:, self._known]
         return losses.au_loss(read, aus[:, self._known], counted)
 
     def _descend(self, network: nn.Module, adam: torch.optim.Optimizer, loss: Tensor) -> None:
@@ -190,6 +198,7 @@ class Trainer:
             "settings": asdict(self.settings),
             "faces": len(self.faces),
             "iteration": self.iteration,
+            "unlogged": {name: torch.stack(each) for name, each in self.unlogged.items()},
             "generator": self.generator.state_dict(),
             "critic": self.critic.state_dict(),
             "average": self.average.state_dict(),
@@ -210,6 +219,8 @@ class Trainer:
                 f"{len(self.faces)}. Choose another --run."
             )
         self.iteration = state["iteration"]
+        unlogged = state.get("unlogged", {})  # those of earlier versions kept none
+        self.unlogged = {name: list(each.to(self.device)) for name, each in unlogged.items()}
         self._load(state)
 
     def _continue(self, run: Path) -> None:
@@ -223,11 +234,17 @@ class Trainer:
                 f"Start from the generator alone: --init {run / WEIGHTS}, with --critic-warmup."
             )
         for name, then, now in _differences(state, self.settings):
-            if name in ("size", "generator", "critic"):
+            if name in ("generator", "critic"):
                 raise WrongUse(
                     f"{run} was trained with {name}={then}, this command says {now}. Only other "
                     "settings can change on the way."
                 )
+        if state["settings"]["size"] != self.settings.size:
+            # The optimisers' averages would not fit; they are soon learned anew.
+            self.generator.load_state_dict(state["generator"])
+            self.average.load_state_dict(state["average"])
+            self.critic.load_resized(state["critic"])
+            return
         self._load(state)
 
     def _load(self, state: dict[str, Any]) -> None:
@@ -254,6 +271,18 @@ class Trainer:
                 "iteration": self.iteration,
             },
         )
+
+
+def _seen(faces: Tensor, batch: Batch) -> Tensor:
+    """Faces, real or generated, as the critic is to see them."""
+    return faces if batch.views is None else moved(faces, *batch.views)
+
+
+def _balance(aus: Tensor) -> Tensor:
+    """(AUs,): the mean of the AUs' variances over that of each, so that copying costs the same in
+    sum. An AU of next to no variance counts tenfold at most."""
+    variance = aus.var(0, correction=0)
+    return variance.mean() / variance.clamp(min=variance.mean() / 10)
 
 
 def computes_bf16(device: torch.device) -> bool:

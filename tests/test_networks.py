@@ -98,6 +98,16 @@ def test_critic_fits_any_size(size, layers):
     assert verdict.realism.shape[:2] == (2, 1)
 
 
+def test_a_critic_of_another_size_reads_the_same_of_an_enlarged_face():
+    small, large = (Critic(size, CriticSettings(8, 4)) for size in (64, 96))
+    large.load_resized(small.state_dict())
+    features = torch.rand(1, 64, 1, 1)
+    seen = small.to_aus(features.expand(-1, -1, 4, 4))
+    enlarged = large.to_aus(features.expand(-1, -1, 6, 6))
+    assert torch.allclose(seen, enlarged, atol=1e-6)
+    assert torch.equal(small.to_realism.weight, large.to_realism.weight)
+
+
 def test_critic_with_too_many_layers_is_refused():
     with pytest.raises(WrongUse, match="at most 6"):
         Critic(64, CriticSettings(4, 7))

@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from ganim.model import losses
+from ganim.model.augment import moved
 from ganim.model.checkpoint import load_state
 from ganim.model.critic import CriticSettings
 from ganim.model.data import Faces, load_faces, to_model
@@ -95,6 +96,40 @@ def test_a_share_of_the_targets_changes_one_au(folder):
         replace(TINY, single_au=1.5).validate()
 
 
+def test_balanced_aus_count_by_their_inverse_variance(folder):
+    faces = load_faces(folder, "train", 64)
+    rare = faces.aus.clone()
+    rare[:, 3] *= 0.5
+    rare[:, 5] = 0.2
+    faces = replace(faces, aus=rare)
+    settings = replace(TINY, balanced_aus=True)
+    one = Trainer(settings, faces, CPU)
+    variance = rare.var(0, correction=0)
+    counts = variance.mean() / variance
+    counts[5] = 10
+    batch = Sampler(faces, settings).batch(0, CPU)
+    expected = (counts * (one.critic(batch.faces).aus - batch.own_aus) ** 2).mean()
+    assert one.step()["critic_aus"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_critic_jitter_moves_faces_before_the_critic_alone(folder):
+    settings = replace(TINY, critic_jitter=0.1)
+    one, still = trainer(folder, settings), trainer(folder)
+    batch, unmoved = (each.sampler.batch(0, CPU) for each in (one, still))
+    assert unmoved.views is None
+    turn, shift = batch.views
+    assert 0 < shift.abs().max() <= 0.1 and 0 < (turn - torch.eye(2)).abs().max() < 0.22
+    assert torch.equal(batch.faces, unmoved.faces)
+    assert torch.equal(batch.target_aus, unmoved.target_aus)
+    expected = losses.au_loss(one.critic(moved(batch.faces, turn, shift)).aus, batch.own_aus)
+    figures, others = one.step(), still.step()
+    assert figures["critic_aus"].item() == pytest.approx(expected.item(), rel=1e-4)
+    assert figures["critic_aus"] != others["critic_aus"]
+    assert figures["attention"] == others["attention"]
+    with pytest.raises(WrongUse, match="--critic-jitter"):
+        replace(TINY, critic_jitter=0.6).validate()
+
+
 def test_generator_steps_every_fifth_by_the_paper(folder):
     one = trainer(folder, replace(TINY, critic_steps=5))
     turns = ["generator" in one.step() for _ in range(10)]
@@ -160,11 +195,14 @@ def test_stopped_command_goes_on_and_ends_as_if_undisturbed(folder, tmp_path, ho
     whole, killed = (load_state(folder / STATE) for folder in (tmp_path / "whole", run))
     assert same(whole["generator"], killed["generator"])
     assert same(whole["average"], killed["average"])
-    lines = [
-        [json.loads(line)["iteration"] for line in (folder / METRICS).read_text().splitlines()]
+    curves = [
+        [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
         for folder in (tmp_path / "whole", run)
     ]
-    assert lines[0] == lines[1]
+    for line in (*curves[0], *curves[1]):
+        for of_the_clock in ("seconds", "photographs_per_second"):
+            line.pop(of_the_clock, None)
+    assert curves[0] == curves[1]
 
 
 def test_a_damaged_state_gives_way_to_the_one_before(folder, tmp_path):
@@ -418,6 +456,19 @@ def test_a_run_goes_on_from_another_with_its_critic(folder, tmp_path):
     with pytest.raises(WrongUse, match="critic"):
         wider = replace(TINY, critic=CriticSettings(16, 4))
         Trainer(wider, faces, torch.device("cpu"), init=tmp_path / "first")
+
+
+def test_a_run_goes_on_at_another_size(folder, tmp_path):
+    train(folder, tmp_path / "first", TINY)
+    larger = replace(TINY, size=96)
+    faces = load_faces(folder, "train", 96)
+    second = Trainer(larger, faces, CPU, init=tmp_path / "first")
+    state = load_state(tmp_path / "first" / STATE)
+    assert same(second.average.state_dict(), state["average"])
+    assert torch.equal(second.critic.to_realism.weight, state["critic"]["to_realism.weight"])
+    assert second.step()["generator_aus"].isfinite()
+    _, size = load_generator(train(folder, tmp_path / "second", larger, init=tmp_path / "first"))
+    assert size == 96
 
 
 def test_warmup_teaches_the_critic_alone(folder):
