@@ -96,6 +96,8 @@ def join(device: torch.device | None) -> Iterator[tuple[Workers, torch.device]]:
     dist.init_process_group(backend, store=store, rank=rank, world_size=count)
     try:
         yield Workers(rank, count), device
+        with _company():
+            dist.barrier()  # the first still writes; none leaves what the others listen to
     finally:
         dist.destroy_process_group()
 
