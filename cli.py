@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from . import __version__
+from .model.settings import CriticSettings, GeneratorSettings, LossWeights, TrainSettings
 from .pipeline.action_units import EXPRESSIONS, expression_edits, parse_edit, parse_numbers, usage
 from .pipeline.errors import GanimError, NothingUsable, WrongUse
 from .pipeline.files import address
@@ -436,33 +437,53 @@ def _failures(seen: Counter[str]) -> str:
 @click.option("--attention/--no-attention", default=None, help="Or the colour mask alone.")
 @click.option("--affine/--no-affine", default=None, help="Learned scales of instance norms.")
 @click.option("--relative/--no-relative", default=None, help="Tell target minus own AUs.")
-@click.option("--critic-width", type=int, default=64, help="Channels of the critic's first layer.")
-@click.option("--critic-layers", type=int, default=6, help="Strided layers of the critic.")
-@click.option("--batch", type=int, default=25)
-@click.option("--epochs", type=int, default=30)
-@click.option("--decay-epochs", type=int, default=10, help="Last epochs, rate falling to zero.")
-@click.option("--critic-steps", type=int, default=5, help="Critic steps to one of the generator.")
-@click.option("--critic-warmup", type=int, default=0, help="First iterations, the critic alone.")
+@click.option(
+    "--critic-width", default=CriticSettings.width, help="Channels of the critic's first layer."
+)
+@click.option(
+    "--critic-layers", default=CriticSettings.layers, help="Strided layers of the critic."
+)
+@click.option("--batch", default=TrainSettings.batch)
+@click.option("--epochs", default=TrainSettings.epochs)
+@click.option(
+    "--decay-epochs", default=TrainSettings.decay_epochs, help="Last epochs, rate falling to zero."
+)
+@click.option(
+    "--critic-steps",
+    default=TrainSettings.critic_steps,
+    help="Critic steps to one of the generator.",
+)
+@click.option(
+    "--critic-warmup",
+    default=TrainSettings.critic_warmup,
+    help="First iterations, the critic alone.",
+)
 @click.option(
     "--single-au",
     type=click.FloatRange(0, 1),
-    default=0.0,
+    default=TrainSettings.single_au,
     help="Share of targets that change one AU; the others are another face's.",
 )
 @click.option("--balanced-aus", is_flag=True, help="Errors of AUs count by inverse variance.")
 @click.option(
-    "--critic-jitter", type=float, default=0.0, help="Move faces before the critic sees them."
+    "--critic-jitter",
+    default=TrainSettings.critic_jitter,
+    help="Move faces before the critic sees them.",
 )
-@click.option("--rate", type=click.FloatRange(0, min_open=True), default=1e-4, help="Of Adam.")
-@click.option("--ema", type=click.FloatRange(0, 1, max_open=True), default=0.999)
-@click.option("--lambda-adversarial", type=float, default=0.25, help="Wasserstein terms.")
-@click.option("--lambda-gp", type=float, default=10.0, help="Gradient penalty.")
-@click.option("--lambda-attention", type=float, default=0.1, help="Mean attention.")
-@click.option("--lambda-tv", type=float, default=4.0, help="Total variation, per pixel.")
-@click.option("--lambda-aus", type=float, default=160.0, help="AU regression, per element.")
-@click.option("--lambda-cycle", type=float, default=10.0, help="Identity of the cycle.")
-@click.option("--lambda-perceptual", type=float, default=0.0, help="The same, by features.")
-@click.option("--precision", type=click.Choice(["auto", "bf16", "fp32"]), default="auto")
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), default=TrainSettings.rate, help="Of Adam."
+)
+@click.option("--ema", type=click.FloatRange(0, 1, max_open=True), default=TrainSettings.ema)
+@click.option("--lambda-adversarial", default=LossWeights.adversarial, help="Wasserstein terms.")
+@click.option("--lambda-gp", default=LossWeights.penalty, help="Gradient penalty.")
+@click.option("--lambda-attention", default=LossWeights.attention, help="Mean attention.")
+@click.option("--lambda-tv", default=LossWeights.smoothness, help="Total variation, per pixel.")
+@click.option("--lambda-aus", default=LossWeights.aus, help="AU regression, per element.")
+@click.option("--lambda-cycle", default=LossWeights.cycle, help="Identity of the cycle.")
+@click.option("--lambda-perceptual", default=LossWeights.perceptual, help="The same, by features.")
+@click.option(
+    "--precision", type=click.Choice(["auto", "bf16", "fp32"]), default=TrainSettings.precision
+)
 @click.option("--device", help="cpu, cuda, cuda:1, …  [default: cuda where there is one]")
 @click.option("--init", help="Start from a weights file, from another run's folder, or `shipped`.")
 @click.option("--seed", type=int, default=0)
@@ -574,14 +595,12 @@ def _train_settings(
     **simple: Any,
 ) -> Any:
     """The settings the options ask for; what they leave open comes from `init`, if given."""
-    from .model import training
-    from .model.critic import CriticSettings
-    from .model.generator import GeneratorSettings, load_generator
-    from .model.losses import LossWeights
-
-    generator, default_size = GeneratorSettings(), training.TrainSettings.size
+    generator, default_size = GeneratorSettings(), TrainSettings.size
     if init is not None:
-        weights = init / training.WEIGHTS if init.is_dir() else init
+        from .model.generator import load_generator
+        from .model.training import WEIGHTS
+
+        weights = init / WEIGHTS if init.is_dir() else init
         start, default_size = load_generator(weights)
         generator = start.settings
     asked: dict[str, Any] = {
@@ -595,7 +614,7 @@ def _train_settings(
         "relative": relative,
         "aus": None if aus is None else parse_numbers(aus),
     }
-    return training.TrainSettings(
+    return TrainSettings(
         size=size or default_size,
         generator=replace(generator, **{k: v for k, v in asked.items() if v is not None}),
         critic=CriticSettings(critic_width, critic_layers),

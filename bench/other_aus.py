@@ -15,11 +15,10 @@ import click
 import torch
 
 from ganim.model.animate import SHIPPED
-from ganim.model.critic import CriticSettings
 from ganim.model.data import load_faces
 from ganim.model.generator import load_generator
 from ganim.model.held_out import HeldOut
-from ganim.model.train_settings import TrainSettings
+from ganim.model.settings import CriticSettings, TrainSettings
 from ganim.model.training import Trainer
 from ganim.pipeline.action_units import in_words, parse_numbers
 

@@ -29,11 +29,11 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganim.model import losses
-from ganim.model.critic import Critic, CriticSettings
+from ganim.model.critic import Critic
 from ganim.model.data import Faces
-from ganim.model.generator import Generator, GeneratorSettings
+from ganim.model.generator import Generator
 from ganim.model.sampling import Batch
-from ganim.model.train_settings import TrainSettings
+from ganim.model.settings import CriticSettings, GeneratorSettings, TrainSettings
 from ganim.model.training import Trainer
 from ganim.pipeline.action_units import COUNT
 

@@ -21,13 +21,11 @@ import click
 import numpy as np
 import torch
 
-from ganim.model.critic import CriticSettings
 from ganim.model.data import from_model, load_faces, to_model
 from ganim.model.dlib_faces import descriptors, hog_box
-from ganim.model.generator import Generator, GeneratorSettings
+from ganim.model.generator import Generator
 from ganim.model.held_out import HeldOut
-from ganim.model.losses import LossWeights
-from ganim.model.train_settings import TrainSettings
+from ganim.model.settings import CriticSettings, GeneratorSettings, LossWeights, TrainSettings
 from ganim.model.training import Trainer
 
 SIZE = 64

@@ -1,6 +1,5 @@
 """The critic: a PatchGAN that judges realism and reads AUs, without normalisation (WGAN-GP)."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -8,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..pipeline.action_units import COUNT
-from ..pipeline.errors import WrongUse
+from .settings import CriticSettings
 
 _LEAK = 0.01
 
@@ -20,24 +19,6 @@ class Verdict(NamedTuple):
     """(n, 1, h, w): a score for each overlapping patch; higher is more real."""
     aus: Tensor
     """(n, AUs): regressed on the 0-1 scale, not clamped."""
-
-
-@dataclass(frozen=True)
-class CriticSettings:
-    """What a critic is built from."""
-
-    width: int = 64
-    """Channels of the first layer; each next layer has twice as many."""
-    layers: int = 6
-    """Convolutions of stride 2; the paper's 6 bring 128 px to 2."""
-
-    def validate(self, size: int) -> None:
-        """Raise WrongUse if the layers shrink a face of `size` px to nothing."""
-        if self.layers < 1 or size // 2**self.layers < 1:
-            raise WrongUse(
-                f"A critic of {self.layers} layers does not fit faces of {size} px: use at most "
-                f"{size.bit_length() - 1}."
-            )
 
 
 class Critic(nn.Module):

@@ -5,7 +5,7 @@ photograph, as in the journal paper and the original code.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..pipeline.action_units import NUMBERS, positions
-from ..pipeline.errors import WrongUse
+from ..pipeline.action_units import positions
 from .checkpoint import build, fill, load_weights
+from .settings import GeneratorSettings
 
 _STYLE = 64  # numbers in the embedding of the AUs, for AdaIN
 
@@ -32,53 +32,6 @@ class Masks(NamedTuple):
     def blend(self, face: Tensor) -> Tensor:
         """I_out = A*I + (1-A)*C, equation 1 of the paper in the journal's orientation."""
         return self.attention * face + (1 - self.attention) * self.colour
-
-
-@dataclass(frozen=True)
-class GeneratorSettings:
-    """What a generator is built from; travels inside its weights."""
-
-    width: int = 64
-    """Channels of the first layer; the paper's 64 gives 8.5 million parameters."""
-    blocks: int = 6
-    """Residual blocks at a quarter of the resolution."""
-    upsampling: str = "transposed"
-    """`transposed` convolutions as in the paper, or `nearest`: enlarge, then convolve, which
-    leaves no checkerboard (Odena et al. 2016)."""
-    conditioning: str = "concat"
-    """`concat`: AUs tiled as channels of the input, as in the paper. `adain`: through a learned
-    embedding that scales and shifts the features of bottleneck and decoder (Huang & Belongie
-    2017), so that they need not get past the instance normalisation of the first layers."""
-    colour: str = "absolute"
-    """`absolute`: the colour mask is regressed as it stands, as in the paper. It is noise at first,
-    so attention flees to 1 within a hundred steps, and Adam remembers the large gradients of that
-    flight for thousands. `residual`: what is regressed is its difference from the face, starting
-    at 0, so that training starts from a copy with attention 0.5."""
-    attention: bool = True
-    """Without, the colour mask is the new face, and attention 0 everywhere (StarGAN's way)."""
-    affine: bool = True
-    """Whether instance normalisation learns a scale and shift of its own. AdaIN's come from the
-    AUs in either case."""
-    relative: bool = False
-    """The generator is told target minus own AUs, in -1..1, in place of the target."""
-    aus: tuple[int, ...] = NUMBERS
-    """The AUs that it knows, ascending: of the 17 it is told, it looks at these alone."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "aus", tuple(self.aus))  # a list, where they come from JSON
-
-    def validate(self) -> None:
-        """Raise WrongUse for a value that builds no network."""
-        if self.width < 4 or self.blocks < 0:
-            raise WrongUse("A generator needs a width of 4 or more, and blocks of 0 or more.")
-        if self.upsampling not in ("transposed", "nearest"):
-            raise WrongUse(f"upsampling {self.upsampling!r} is neither transposed nor nearest.")
-        if self.conditioning not in ("concat", "adain"):
-            raise WrongUse(f"conditioning {self.conditioning!r} is neither concat nor adain.")
-        if self.colour not in ("absolute", "residual"):
-            raise WrongUse(f"colour {self.colour!r} is neither absolute nor residual.")
-        if not self.aus or self.aus != tuple(one for one in NUMBERS if one in self.aus):
-            raise WrongUse(f"aus {self.aus} are not some of the 17 AUs, ascending, once each.")
 
 
 class Generator(nn.Module):

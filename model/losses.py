@@ -7,30 +7,8 @@ resolution. `facts.md` of the original code gives the mapping of its weights at 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from torch import Tensor
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weights of the terms, as the original code has them in effect."""
-
-    adversarial: float = 0.25
-    """Wasserstein terms of critic and generator. The paper's is 1; but its code holds the slope of
-    the *sum* of its 2x2 patches at 1 and adds up their *mean*, which is 1/4 in effect."""
-    penalty: float = 10.0
-    """Gradient penalty (lambda_gp)."""
-    attention: float = 0.1
-    """Mean of the attention, on both passes (lambda_A)."""
-    smoothness: float = 4.0
-    """Total variation of the attention (lambda_TV, 1e-5 on a sum)."""
-    aus: float = 160.0
-    """AU regression, in critic and generator (lambda_y, 4000 on MSE/batch)."""
-    cycle: float = 10.0
-    """L1 of the way back to the own AUs (lambda_idt)."""
-    perceptual: float = 0.0
-    """The same by features of a network that reads faces; the paper has none."""
 
 
 def critic_adversarial_loss(real: Tensor, fake: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from . import held_out
 from .data import constant_aus, load_faces
 from .distributed import join
-from .train_settings import TrainSettings
+from .settings import TrainSettings
 from .training import Trainer
 
 _MEASURED = 10

@@ -17,7 +17,7 @@ from .data import constant_aus, load_faces
 from .distributed import join
 from .metrics import Line
 from .scribe import BEST, PREVIOUS_STATE, Ears, Scribe
-from .train_settings import TrainSettings
+from .settings import TrainSettings
 from .training import STATE, WEIGHTS, Trainer
 
 _LOG_EVERY = 50

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..pipeline.action_units import positions
 from .data import Faces, to_model
-from .train_settings import TrainSettings
+from .settings import TrainSettings
 
 _STRIDE = 1_000_003  # between the draws of one seed and of the next
 # An AU that is asked for alone is rarely seen so: the others go along with it in faces and in the

@@ -17,10 +17,10 @@ from .critic import Critic
 from .data import Faces
 from .distributed import Workers
 from .ema import averaged
-from .generator import Generator, GeneratorSettings, Masks, for_aus, load_generator
+from .generator import Generator, Masks, for_aus, load_generator
 from .perceptual import Perceptual
 from .sampling import Batch, Sampler
-from .train_settings import TrainSettings
+from .settings import GeneratorSettings, TrainSettings
 
 STATE = "state.pt"
 WEIGHTS = "generator.safetensors"

@@ -19,10 +19,11 @@ from ganim.model.checkpoint import save_weights
 from ganim.model.crop_animator import Animated, CropAnimator
 from ganim.model.dlib_faces import hog_box
 from ganim.model.evaluate import AT_REST, evaluate, measure
-from ganim.model.generator import Generator, GeneratorSettings, for_aus, load_generator
+from ganim.model.generator import Generator, for_aus, load_generator
 from ganim.model.inception import inception_score
 from ganim.model.measures import PSNR_MOST
 from ganim.model.sample import Instruments, load_sample
+from ganim.model.settings import GeneratorSettings
 from ganim.pipeline import faces, images, shards
 from ganim.pipeline.action_units import COLUMNS, NUMBERS, to_intensity
 from ganim.pipeline.annotate import Reading

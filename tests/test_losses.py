@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from ganim.model import losses
-from ganim.model.critic import Critic, CriticSettings
+from ganim.model.critic import Critic
+from ganim.model.settings import CriticSettings
 
 
 def test_adversarial_losses_by_hand():

@@ -12,13 +12,12 @@ from PIL import Image
 from ganim.cli import main
 from ganim.model.animate import SHIPPED
 from ganim.model.checkpoint import load_state
-from ganim.model.critic import CriticSettings
 from ganim.model.data import constant_aus, load_faces
-from ganim.model.generator import Generator, GeneratorSettings, for_aus, load_generator
+from ganim.model.generator import Generator, for_aus, load_generator
 from ganim.model.held_out import HeldOut
 from ganim.model.pictures import SHOWN_EDITS, known_edits
 from ganim.model.sampling import Sampler
-from ganim.model.train_settings import TrainSettings
+from ganim.model.settings import CriticSettings, GeneratorSettings, TrainSettings
 from ganim.model.training import STATE, Trainer
 from ganim.pipeline.action_units import NUMBERS, Edit, parse_numbers, positions
 from ganim.pipeline.errors import WrongUse

@@ -19,15 +19,14 @@ from PIL import Image
 from ganim.model import losses
 from ganim.model.augment import moved
 from ganim.model.checkpoint import load_state
-from ganim.model.critic import CriticSettings
 from ganim.model.data import Faces, load_faces, to_model
-from ganim.model.generator import GeneratorSettings, load_generator
+from ganim.model.generator import load_generator
 from ganim.model.metrics import METRICS, read_metrics
 from ganim.model.perceptual import Perceptual
 from ganim.model.run import train
 from ganim.model.sampling import Sampler
 from ganim.model.scribe import BEST, PREVIOUS_STATE, Ears
-from ganim.model.train_settings import TrainSettings
+from ganim.model.settings import CriticSettings, GeneratorSettings, TrainSettings
 from ganim.model.training import STATE, Trainer
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
