@@ -5,7 +5,7 @@ import torch
 
 from ganim.model import losses
 from ganim.model.critic import Critic
-from ganim.model.settings import CriticSettings
+from ganim.model.settings import CriticSettings, LossWeights
 
 
 def test_adversarial_losses_by_hand():
@@ -20,7 +20,7 @@ def test_au_loss_is_a_mean_over_elements():
     emphasised = losses.au_loss(regressed + 0.2, aus, torch.tensor([[5.0, 1.0]]))
     assert emphasised.item() == pytest.approx((5 * 0.49 + 0.04) / 2)
     # The original code has 4000 * sum / batch at batch 25 on a mean over AUs: 160 on a mean.
-    assert losses.LossWeights().aus == 4000 / 25
+    assert LossWeights().aus == 4000 / 25
 
 
 def test_total_variation_by_hand():

@@ -26,7 +26,7 @@ from ganim.model.perceptual import Perceptual
 from ganim.model.run import train
 from ganim.model.sampling import Sampler
 from ganim.model.scribe import BEST, PREVIOUS_STATE, Ears
-from ganim.model.settings import CriticSettings, GeneratorSettings, TrainSettings
+from ganim.model.settings import CriticSettings, GeneratorSettings, LossWeights, TrainSettings
 from ganim.model.training import STATE, Trainer
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
@@ -352,7 +352,7 @@ def test_the_perceptual_loss_sees_faces_and_trains_the_generator_alone(folder):
     apart = distance(pictures, pictures.detach().flip(0))
     apart.backward()
     assert 0 < apart.item() < 4 and pictures.grad.abs().max() > 0
-    one = trainer(folder, replace(TINY, weights=losses.LossWeights(perceptual=1.0)))
+    one = trainer(folder, replace(TINY, weights=LossWeights(perceptual=1.0)))
     assert one.step()["perceptual"] > 0
     assert not [name for name in one.state()["generator"] if "stages" in name]
 
