@@ -47,6 +47,8 @@ def main(folder: Path, photos: Path, number: str, count: int, weights: Path, see
     )
     chosen = np.random.default_rng(seed).permutation(len(sources))[:count]
     animator, estimator = Animator(weights), load_estimator()
+    asked = [[Edit(int(number), level)] for level in LEVELS]
+    animator.check(asked[0])
     column, box = NUMBERS.index(int(number)), hog_box(folder, SIZE)
     readings, others, untouched, distances = [], [], 0, []
     for index in chosen:
@@ -56,8 +58,8 @@ def main(folder: Path, photos: Path, number: str, count: int, weights: Path, see
         crop = face.crop
         outside[max(crop.top, 0) : max(crop.bottom, 0), max(crop.left, 0) : max(crop.right, 0)] = 0
         crops, same = [], True
-        for level in LEVELS:
-            aus = apply_edits(face.own_aus, [Edit(int(number), level)])
+        for edits in asked:
+            aus = apply_edits(face.own_aus, edits)
             result = _written(animator.render(photograph, face, aus))
             same &= np.array_equal(result[outside], photograph[outside])
             crops.append(cut_crop(result, crop, SIZE))

@@ -80,7 +80,7 @@ class Animator:
         section 6.3); the first is the photograph itself. A count of 1 gives the target alone.
         Raises WrongUse for an AU that the generator does not know.
         """
-        self._check(edits)
+        self.check(edits)
         face = self.find(photograph)
         target = apply_edits(face.own_aus, edits)
         if count == 1:
@@ -89,7 +89,8 @@ class Animator:
         moving = [a * target + (1 - a) * face.own_aus for a in steps]
         return [photograph, *(self.render(photograph, face, aus) for aus in moving)]
 
-    def _check(self, edits: Sequence[Edit]) -> None:
+    def check(self, edits: Sequence[Edit]) -> None:
+        """Raise WrongUse for an AU that the generator does not know."""
         known = self._generator.settings.aus
         unknown = sorted({edit.number for edit in edits} - set(known))
         if unknown:
