@@ -464,7 +464,7 @@ def _failures(seen: Counter[str]) -> str:
     default=TrainSettings.single_au,
     help="Share of targets that change one AU; the others are another face's.",
 )
-@click.option("--balanced-aus", is_flag=True, help="Errors of AUs count by inverse variance.")
+@click.option("--balanced-aus", is_flag=True, help="Errors of AUs count by inverse deviation.")
 @click.option(
     "--critic-jitter",
     default=TrainSettings.critic_jitter,

@@ -119,8 +119,8 @@ class TrainSettings:
     for it, and with more weight on that one; the others are those of a random other face, as all
     of the paper's are."""
     balanced_aus: bool = False
-    """Whether the error of each AU counts by its inverse variance over the training faces, so that
-    those that seldom show are learned, too; the paper counts all alike."""
+    """Whether the error of each AU counts in inverse proportion to its standard deviation over the
+    training faces, so that those that seldom show are learned, too; the paper counts all alike."""
     critic_jitter: float = 0.0
     """How far faces, real and generated, are moved before the critic sees them, the same way in
     its turn and in the generator's (Zhao et al. 2020, DiffAugment): turned by up to so many

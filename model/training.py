@@ -279,10 +279,11 @@ def _seen(faces: Tensor, batch: Batch) -> Tensor:
 
 
 def _balance(aus: Tensor) -> Tensor:
-    """(AUs,): the mean of the AUs' variances over that of each, so that copying costs the same in
-    sum. An AU of next to no variance counts tenfold at most."""
-    variance = aus.var(0, correction=0)
-    return variance.mean() / variance.clamp(min=variance.mean() / 10)
+    """(AUs,): how much the error of each AU counts: in inverse proportion to its standard deviation,
+    and so that to copy costs as much in sum as it does unbalanced; at most tenfold."""
+    spread = aus.std(0, correction=0)
+    even = spread.square().mean() / spread.mean()
+    return even / spread.clamp(min=even / 10)
 
 
 def computes_bf16(device: torch.device) -> bool:

@@ -95,7 +95,7 @@ def test_a_share_of_the_targets_changes_one_au(folder):
         replace(TINY, single_au=1.5).validate()
 
 
-def test_balanced_aus_count_by_their_inverse_variance(folder):
+def test_balanced_aus_count_by_their_inverse_deviation(folder):
     faces = load_faces(folder, "train", 64)
     rare = faces.aus.clone()
     rare[:, 3] *= 0.5
@@ -103,8 +103,9 @@ def test_balanced_aus_count_by_their_inverse_variance(folder):
     faces = replace(faces, aus=rare)
     settings = replace(TINY, balanced_aus=True)
     one = Trainer(settings, faces, CPU)
-    variance = rare.var(0, correction=0)
-    counts = variance.mean() / variance
+    spread = rare.std(0, correction=0)
+    counts = spread.square().mean() / spread.mean() / spread
+    assert (counts * spread.square()).sum() == pytest.approx(spread.square().sum())
     counts[5] = 10
     batch = Sampler(faces, settings).batch(0, CPU)
     expected = (counts * (one.critic(batch.faces).aus - batch.own_aus) ** 2).mean()
