@@ -279,8 +279,8 @@ def _seen(faces: Tensor, batch: Batch) -> Tensor:
 
 
 def _balance(aus: Tensor) -> Tensor:
-    """(AUs,): how much the error of each AU counts: in inverse proportion to its standard deviation,
-    and so that to copy costs as much in sum as it does unbalanced; at most tenfold."""
+    """(AUs,): how much the error of each AU counts, in inverse proportion to its standard deviation
+    and so that copying costs as much in sum as it does unbalanced; at most tenfold."""
     spread = aus.std(0, correction=0)
     even = spread.square().mean() / spread.mean()
     return even / spread.clamp(min=even / 10)
