@@ -97,7 +97,7 @@ def join(device: torch.device | None) -> Iterator[tuple[Workers, torch.device]]:
     try:
         yield Workers(rank, count), device
         with _company():
-            dist.barrier()  # the first still writes; none leaves what the others listen to
+            dist.barrier()  # all leave together: the first still writes its page
     finally:
         dist.destroy_process_group()
 
