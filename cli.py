@@ -471,6 +471,12 @@ def _failures(seen: Counter[str]) -> str:
     help="Move faces before the critic sees them.",
 )
 @click.option(
+    "--critic-blur",
+    type=click.FloatRange(0, 1),
+    default=TrainSettings.critic_blur,
+    help="Share of faces the critic sees blurred.",
+)
+@click.option(
     "--rate", type=click.FloatRange(0, min_open=True), default=TrainSettings.rate, help="Of Adam."
 )
 @click.option("--ema", type=click.FloatRange(0, 1, max_open=True), default=TrainSettings.ema)

@@ -93,6 +93,13 @@ def moved(crops: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
     return F.grid_sample(crops, grid, padding_mode="border", align_corners=False)
 
 
+def softened(crops: Tensor, chosen: Tensor) -> Tensor:
+    """The chosen ones of the crops (n,) without detail finer than three pixels."""
+    size = crops.shape[-1]
+    coarse = F.interpolate(F.interpolate(crops, size // 3, mode="area"), size, mode="bilinear")
+    return torch.where(chosen[:, None, None, None], coarse, crops)
+
+
 def _move(
     crops: Tensor, landmarks: Tensor, uniform: Uniform, how: Augmentation
 ) -> tuple[Tensor, Tensor]:

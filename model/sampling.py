@@ -25,6 +25,16 @@ _EMPHASIS = 5.0
 _NATURAL, _BEYOND = 0.999, 1.2
 
 
+class Views(NamedTuple):
+    """How each face, real or generated, is shown to the critic."""
+
+    turn: Tensor
+    """(n, 2, 2), and `shift` (n, 2): for `augment.moved`."""
+    shift: Tensor
+    soft: Tensor
+    """(n,) bool: for `augment.softened`."""
+
+
 class Batch(NamedTuple):
     """The faces of one iteration, on the device that trains."""
 
@@ -37,8 +47,8 @@ class Batch(NamedTuple):
     """(n, 17): how much the error of each target AU counts."""
     mix: Tensor
     """(n,) in 0-1: where between real and generated the gradient penalty is taken."""
-    views: tuple[Tensor, Tensor] | None
-    """How each face is moved before the critic sees it, for `augment.moved`; None: it is not."""
+    views: Views | None
+    """None: the critic sees them as they are."""
 
 
 class Sampler:
@@ -74,7 +84,7 @@ class Sampler:
             targets = torch.where(alone, changed, targets)
             emphasis = torch.where(alone, emphasis.scatter(1, which, _EMPHASIS), emphasis)
         mix = torch.rand(size, generator=draw)
-        views = _views(size, settings.critic_jitter, draw) if settings.critic_jitter else None
+        views = _views(settings, draw) if settings.critic_jitter or settings.critic_blur else None
         images = self.faces.images[chosen[part]].to(device)
         faces = to_model(images)
         mirrored = mirrored[part].to(device)
@@ -83,7 +93,7 @@ class Sampler:
             drawn[part].to(device) for drawn in (own, targets, emphasis, mix)
         )
         if views is not None:
-            views = views[0][part].to(device), views[1][part].to(device)
+            views = Views(*(drawn[part].to(device) for drawn in views))
         return Batch(faces, own, targets, emphasis, mix, views)
 
     def _order(self, epoch: int) -> Tensor:
@@ -94,9 +104,11 @@ class Sampler:
         return self._shuffled[1]
 
 
-def _views(count: int, most: float, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Random turns and enlargements (n, 2, 2), and shifts (n, 2), up to `most` each."""
-    angle, scale, *shift = (torch.rand(4, count, generator=draw) * 2 - 1) * most
+def _views(settings: TrainSettings, draw: torch.Generator) -> Views:
+    """Turns, enlargements and shifts up to `critic_jitter` each; `critic_blur` of them soft."""
+    draws = torch.rand(4, settings.batch, generator=draw) * 2 - 1
+    angle, scale, *shift = draws * settings.critic_jitter
     cos, sin = angle.cos() * scale.exp(), angle.sin() * scale.exp()
     turn = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
-    return turn, torch.stack(shift, 1)
+    soft = torch.rand(settings.batch, generator=draw) < settings.critic_blur
+    return Views(turn, torch.stack(shift, 1), soft)

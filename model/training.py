@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..pipeline.action_units import in_words, positions
 from ..pipeline.errors import WrongUse
 from . import losses
-from .augment import moved
+from .augment import moved, softened
 from .checkpoint import load_state, save_weights
 from .critic import Critic
 from .data import Faces
@@ -275,7 +275,10 @@ class Trainer:
 
 def _seen(faces: Tensor, batch: Batch) -> Tensor:
     """Faces, real or generated, as the critic is to see them."""
-    return faces if batch.views is None else moved(faces, *batch.views)
+    if batch.views is None:
+        return faces
+    turn, shift, soft = batch.views
+    return softened(moved(faces, turn, shift), soft)
 
 
 def _balance(aus: Tensor) -> Tensor:
