@@ -471,10 +471,10 @@ def _failures(seen: Counter[str]) -> str:
     help="Move faces before the critic sees them.",
 )
 @click.option(
-    "--critic-blur",
+    "--critic-coarse",
     type=click.FloatRange(0, 1),
-    default=TrainSettings.critic_blur,
-    help="Share of faces the critic sees blurred.",
+    default=TrainSettings.critic_coarse,
+    help="Share of faces the critic sees grey, blurred.",
 )
 @click.option(
     "--rate", type=click.FloatRange(0, min_open=True), default=TrainSettings.rate, help="Of Adam."

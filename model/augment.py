@@ -93,10 +93,11 @@ def moved(crops: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
     return F.grid_sample(crops, grid, padding_mode="border", align_corners=False)
 
 
-def softened(crops: Tensor, chosen: Tensor) -> Tensor:
-    """The chosen ones of the crops (n,) without detail finer than three pixels."""
+def coarsened(crops: Tensor, chosen: Tensor) -> Tensor:
+    """The chosen ones of the crops (n,) grey, and without detail finer than three pixels."""
     size = crops.shape[-1]
-    coarse = F.interpolate(F.interpolate(crops, size // 3, mode="area"), size, mode="bilinear")
+    coarse = F.interpolate(crops.mean(1, keepdim=True), size // 3, mode="area")
+    coarse = F.interpolate(coarse, size, mode="bilinear")
     return torch.where(chosen[:, None, None, None], coarse, crops)
 
 

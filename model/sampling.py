@@ -31,8 +31,8 @@ class Views(NamedTuple):
     turn: Tensor
     """(n, 2, 2), and `shift` (n, 2): for `augment.moved`."""
     shift: Tensor
-    soft: Tensor
-    """(n,) bool: for `augment.softened`."""
+    coarse: Tensor
+    """(n,) bool: for `augment.coarsened`."""
 
 
 class Batch(NamedTuple):
@@ -84,7 +84,7 @@ class Sampler:
             targets = torch.where(alone, changed, targets)
             emphasis = torch.where(alone, emphasis.scatter(1, which, _EMPHASIS), emphasis)
         mix = torch.rand(size, generator=draw)
-        views = _views(settings, draw) if settings.critic_jitter or settings.critic_blur else None
+        views = _views(settings, draw) if settings.critic_jitter or settings.critic_coarse else None
         images = self.faces.images[chosen[part]].to(device)
         faces = to_model(images)
         mirrored = mirrored[part].to(device)
@@ -105,10 +105,10 @@ class Sampler:
 
 
 def _views(settings: TrainSettings, draw: torch.Generator) -> Views:
-    """Turns, enlargements and shifts up to `critic_jitter` each; `critic_blur` of them soft."""
+    """Turns, enlargements and shifts up to `critic_jitter` each; `critic_coarse` of them coarse."""
     draws = torch.rand(4, settings.batch, generator=draw) * 2 - 1
     angle, scale, *shift = draws * settings.critic_jitter
     cos, sin = angle.cos() * scale.exp(), angle.sin() * scale.exp()
     turn = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
-    soft = torch.rand(settings.batch, generator=draw) < settings.critic_blur
-    return Views(turn, torch.stack(shift, 1), soft)
+    coarse = torch.rand(settings.batch, generator=draw) < settings.critic_coarse
+    return Views(turn, torch.stack(shift, 1), coarse)

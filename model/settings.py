@@ -126,10 +126,11 @@ class TrainSettings:
     its turn and in the generator's (Zhao et al. 2020, DiffAugment): turned by up to so many
     radians, shifted by up to this share of half the side, enlarged by up to its exponential. What
     is to please the critic must then do so wherever the face lies. The paper has none."""
-    critic_blur: float = 0.0
-    """Share of the faces, real and generated, that the critic sees without detail finer than three
-    pixels, the same ones in both turns. An expression must then show in broad strokes, too, and
-    not in a fine pattern that the critic takes for one. The paper has none."""
+    critic_coarse: float = 0.0
+    """Share of the faces, real and generated, that the critic sees grey and without detail finer
+    than three pixels, the same ones in both turns. An expression must then show in broad strokes
+    of light and shade, and not in a fine pattern or a tint that the critic takes for one. The
+    paper has none."""
     ema: float = 0.999
     """Decay of the averaged generator, which is the one that is written."""
     seed: int = 0
@@ -157,8 +158,8 @@ class TrainSettings:
             raise WrongUse(f"--single-au {self.single_au:g} is a share, 0 to 1.")
         if not 0 <= self.critic_jitter <= 0.5:
             raise WrongUse(f"--critic-jitter {self.critic_jitter:g}: 0 to 0.5, of half the side.")
-        if not 0 <= self.critic_blur <= 1:
-            raise WrongUse(f"--critic-blur {self.critic_blur:g} is a share, 0 to 1.")
+        if not 0 <= self.critic_coarse <= 1:
+            raise WrongUse(f"--critic-coarse {self.critic_coarse:g} is a share, 0 to 1.")
         if not 0 <= self.decay_epochs <= self.epochs:
             raise WrongUse(
                 f"--decay-epochs {self.decay_epochs} is outside 0 to --epochs {self.epochs}."

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..pipeline.action_units import in_words, positions
 from ..pipeline.errors import WrongUse
 from . import losses
-from .augment import moved, softened
+from .augment import coarsened, moved
 from .checkpoint import load_state, save_weights
 from .critic import Critic
 from .data import Faces
@@ -277,8 +277,8 @@ def _seen(faces: Tensor, batch: Batch) -> Tensor:
     """Faces, real or generated, as the critic is to see them."""
     if batch.views is None:
         return faces
-    turn, shift, soft = batch.views
-    return softened(moved(faces, turn, shift), soft)
+    turn, shift, coarse = batch.views
+    return coarsened(moved(faces, turn, shift), coarse)
 
 
 def _balance(aus: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from ganim.model import losses
-from ganim.model.augment import moved, softened
+from ganim.model.augment import coarsened, moved
 from ganim.model.checkpoint import load_state
 from ganim.model.data import Faces, load_faces, to_model
 from ganim.model.generator import load_generator
@@ -117,8 +117,8 @@ def test_critic_jitter_moves_faces_before_the_critic_alone(folder):
     one, still = trainer(folder, settings), trainer(folder)
     batch, unmoved = (each.sampler.batch(0, CPU) for each in (one, still))
     assert unmoved.views is None
-    turn, shift, soft = batch.views
-    assert not soft.any()
+    turn, shift, coarse = batch.views
+    assert not coarse.any()
     assert 0 < shift.abs().max() <= 0.1 and 0 < (turn - torch.eye(2)).abs().max() < 0.22
     assert torch.equal(batch.faces, unmoved.faces)
     assert torch.equal(batch.target_aus, unmoved.target_aus)
@@ -131,26 +131,28 @@ def test_critic_jitter_moves_faces_before_the_critic_alone(folder):
         replace(TINY, critic_jitter=0.6).validate()
 
 
-def test_critic_blur_hides_fine_stripes_from_the_critic_and_leaves_broad_ones():
+def test_coarse_faces_keep_broad_stripes_and_lose_fine_ones_and_colour():
     across = torch.arange(96)
     fine, broad = ((across // period % 2 * 2.0 - 1).expand(1, 3, 96, 96) for period in (1, 24))
     crops = torch.cat([fine, broad, fine, broad])
-    seen = softened(crops, torch.tensor([True, True, False, False]))
+    seen = coarsened(crops, torch.tensor([True, True, False, False]))
     assert seen[0].std() < 0.35 and seen[1].std() > 0.9
     assert torch.equal(seen[2:], crops[2:])
+    red = torch.tensor([1.0, -1.0, -1.0])[None, :, None, None].expand(1, 3, 96, 96)
+    assert torch.allclose(coarsened(red, torch.tensor([True])), torch.tensor(-1 / 3))
 
 
-def test_critic_blur_softens_a_share_of_what_the_critic_sees(folder):
-    settings = replace(TINY, critic_blur=0.5)
+def test_critic_coarse_coarsens_a_share_of_what_the_critic_sees(folder):
+    settings = replace(TINY, critic_coarse=0.5)
     one = trainer(folder, settings)
-    shares = [one.sampler.batch(number, CPU).views.soft.float().mean() for number in range(80)]
+    shares = [one.sampler.batch(number, CPU).views.coarse.float().mean() for number in range(80)]
     assert 0.4 < np.mean(shares) < 0.6
     batch = one.sampler.batch(0, CPU)
-    seen = softened(batch.faces, batch.views.soft)
+    seen = coarsened(batch.faces, batch.views.coarse)
     expected = losses.au_loss(one.critic(seen).aus, batch.own_aus)
     assert one.step()["critic_aus"].item() == pytest.approx(expected.item(), rel=1e-3)
-    with pytest.raises(WrongUse, match="--critic-blur"):
-        replace(TINY, critic_blur=1.1).validate()
+    with pytest.raises(WrongUse, match="--critic-coarse"):
+        replace(TINY, critic_coarse=1.1).validate()
 
 
 def test_generator_steps_every_fifth_by_the_paper(folder):
