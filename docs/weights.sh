@@ -1,6 +1,6 @@
 #!/bin/sh
 # Trains a generator as the one that ships was trained: sh docs/weights.sh shards/
-# Six hours of two CPU cores. Stopped, the same command goes on. docs/weights.md is the card.
+# Eight hours of two CPU cores. Stopped, the same command goes on. docs/weights.md is the card.
 set -e
 train="ganim train $1 --critic-width 32 --critic-layers 5 --batch 8 --critic-steps 1 --rate 2e-4"
 
@@ -18,5 +18,7 @@ $train --run run3 --init run2 --lambda-adversarial 0.7 --single-au 0.5 --epochs 
 # 128 px, and the AUs that seldom show.
 train="$train --size 128 --single-au 0.5 --balanced-aus --critic-jitter 0.06"
 $train --run run4 --init run3 --lambda-adversarial 1 --critic-warmup 600 --epochs 3 --decay-epochs 2
-# Realism once more.
-$train --run run5 --init run4 --lambda-adversarial 2 --rate 1.2e-4 --epochs 1 --decay-epochs 1
+# Realism once more, and expressions in broad strokes.
+train="$train --critic-coarse 0.5"
+$train --run run5 --init run4 --lambda-adversarial 2.5 --critic-warmup 200 --epochs 2 --decay-epochs 1
+$train --run run6 --init run5 --lambda-adversarial 1.5 --epochs 3 --decay-epochs 3
