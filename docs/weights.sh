@@ -21,4 +21,5 @@ $train --run run4 --init run3 --lambda-adversarial 1 --critic-warmup 600 --epoch
 # Realism once more, and expressions in broad strokes.
 train="$train --critic-coarse 0.5"
 $train --run run5 --init run4 --lambda-adversarial 2.5 --critic-warmup 200 --epochs 2 --decay-epochs 1
-$train --run run6 --init run5 --lambda-adversarial 1.5 --epochs 3 --decay-epochs 3
+$train --run run6 --init run5 --lambda-adversarial 1.5 --epochs 2 --decay-epochs 1
+$train --run run7 --init run6 --lambda-adversarial 1 --epochs 1 --decay-epochs 1
