@@ -16,6 +16,7 @@ import torch
 from ganim.model.animate import SHIPPED
 from ganim.model.crop_animator import CropAnimator
 from ganim.model.data import load_faces
+from ganim.model.sample import batches
 from ganim.pipeline.action_units import NUMBERS
 from ganim.pipeline.faces import CROP_SIZE
 
@@ -47,10 +48,9 @@ def main(shards: Path, count: int, weights: tuple[Path, ...], seed: int) -> None
         for level in LEVELS:
             asked = own.copy()
             asked[:, AU04] = level
-            batches = np.array_split(np.arange(len(chosen)), -(-len(chosen) // 16))
             frowns = [
                 animator.animate(crops[chosen[batch]], asked[batch], own[batch]).pictures
-                for batch in batches
+                for batch in batches(np.arange(len(chosen)))
             ]
             say(f"these with AU04 at {level}, {path}", np.concatenate(frowns))
 

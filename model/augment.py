@@ -67,7 +67,7 @@ def spoil(crops: Tensor, generator: torch.Generator) -> Tensor:
         crop = crops[index : index + 1]
         if kind[index] == 0:
             few = int(torch.randint(4, 12, (1,), generator=generator))
-            crop = F.interpolate(F.interpolate(crop, few, mode="area"), size, mode="bilinear")
+            crop = _at_resolution(crop, few)
         elif kind[index] == 1:
             crop = crop.clone()
             left, top, right, bottom = (size * 0.15 * torch.rand(4, generator=generator)).int()
@@ -95,9 +95,7 @@ def moved(crops: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
 
 def coarsened(crops: Tensor, chosen: Tensor) -> Tensor:
     """The chosen ones of the crops (n,) grey, and without detail finer than three pixels."""
-    size = crops.shape[-1]
-    coarse = F.interpolate(crops.mean(1, keepdim=True), size // 3, mode="area")
-    coarse = F.interpolate(coarse, size, mode="bilinear")
+    coarse = _at_resolution(crops.mean(1, keepdim=True), crops.shape[-1] // 3)
     return torch.where(chosen[:, None, None, None], coarse, crops)
 
 
@@ -117,14 +115,17 @@ def _move(
     return moved(crops, turn, shift), landmarks
 
 
+def _at_resolution(crops: Tensor, few: int) -> Tensor:
+    """What is left of crops that were `few` pixels a side."""
+    return F.interpolate(F.interpolate(crops, few, mode="area"), crops.shape[-1], mode="bilinear")
+
+
 def _blur(crops: Tensor, draw: Tensor, resolution: Tensor, share: float) -> Tensor:
     size = crops.shape[-1]
     result = crops.clone()
     for index in torch.nonzero(draw < share).flatten().tolist():
-        small = F.interpolate(
-            crops[index : index + 1], max(8, int(size * float(resolution[index]))), mode="area"
-        )
-        result[index] = F.interpolate(small, size, mode="bilinear")[0]
+        few = max(8, int(size * float(resolution[index])))
+        result[index] = _at_resolution(crops[index : index + 1], few)[0]
     return result
 
 
