@@ -437,6 +437,7 @@ def _failures(seen: Counter[str]) -> str:
 @click.option("--attention/--no-attention", default=None, help="Or the colour mask alone.")
 @click.option("--affine/--no-affine", default=None, help="Learned scales of instance norms.")
 @click.option("--relative/--no-relative", default=None, help="Tell target minus own AUs.")
+@click.option("--motion/--no-motion", default=None, help="Move the face before the masks blend.")
 @click.option(
     "--critic-width", default=CriticSettings.width, help="Channels of the critic's first layer."
 )
@@ -588,6 +589,7 @@ def _train_settings(
     attention: bool | None,
     affine: bool | None,
     relative: bool | None,
+    motion: bool | None,
     aus: str | None,
     critic_width: int,
     critic_layers: int,
@@ -618,6 +620,7 @@ def _train_settings(
         "attention": attention,
         "affine": affine,
         "relative": relative,
+        "motion": motion,
         "aus": None if aus is None else parse_numbers(aus),
     }
     return TrainSettings(

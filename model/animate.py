@@ -15,7 +15,7 @@ from ..pipeline.errors import NothingUsable, WrongUse
 from ..pipeline.files import write_whole
 from . import readers
 from .checkpoint import WEIGHTS
-from .data import from_model, to_model
+from .data import to_model
 from .estimator import load_estimator
 from .generator import load_generator
 
@@ -59,19 +59,14 @@ class Animator:
         return FoundFace(crop, faces.cut_crop(photograph, crop, self._size), own)
 
     @torch.inference_mode()
-    def generate(self, face: FoundFace, aus: np.ndarray) -> np.ndarray:
-        """The face's crop with these AUs (17 values, 0-1): (size, size, 3) float32, 0-255. Of
-        the AUs, those count that the generator knows."""
+    def render(self, photograph: np.ndarray, face: FoundFace, aus: np.ndarray) -> np.ndarray:
+        """The full photograph with these AUs (17 values, 0-1), of which those count that the
+        generator knows; outside the crop its pixels are untouched."""
         inputs = to_model(_batch(face.picture))
         target = torch.from_numpy(np.asarray(aus, np.float32))[None]
         own = torch.from_numpy(face.own_aus)[None]
-        generated = self._generator(inputs, target, own).blend(inputs)
-        return from_model(generated)[0].permute(1, 2, 0).numpy()
-
-    def render(self, photograph: np.ndarray, face: FoundFace, aus: np.ndarray) -> np.ndarray:
-        """The full photograph with these AUs; outside the crop its pixels are untouched."""
-        difference = self.generate(face, aus) - face.picture.astype(np.float32)
-        return faces.paste_difference(photograph, face.crop, difference)
+        (change,) = self._generator(inputs, target, own).changes(inputs)
+        return faces.paste_change(photograph, face.crop, change)
 
     def frames(self, photograph: np.ndarray, edits: Sequence[Edit], count: int) -> list[np.ndarray]:
         """`count` pictures from the photograph as it is to the edits, AUs moving evenly.

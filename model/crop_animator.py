@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..pipeline.faces import CROP_SIZE, Box, cut_crop, paste_difference
-from .data import from_model, to_model
+from ..pipeline.faces import CROP_SIZE, Box, cut_crop, paste_change
+from .data import to_model
 from .generator import load_generator
 
 _WHOLE = Box(0, 0, CROP_SIZE, CROP_SIZE)
@@ -26,8 +26,8 @@ class Animated(NamedTuple):
 class CropAnimator:
     """Crops of 128 px and AUs to crops of 128 px.
 
-    As in `animate`, a generator of another size sees the crop at its own, and the *difference* it
-    makes is brought back to 128 px, faded out at the edge, and added.
+    As in `animate`, a generator of another size sees the crop at its own, and the *change* it
+    makes is brought back to 128 px, faded out at the edge, and made there.
     """
 
     def __init__(self, weights: Path, device: torch.device) -> None:
@@ -46,12 +46,8 @@ class CropAnimator:
             torch.from_numpy(values.astype(np.float32)).to(self._device) for values in (aus, own)
         )
         masks = self.generator(images, targets, shown)
-        generated = from_model(masks.blend(images)).permute(0, 2, 3, 1).cpu().numpy()
-        difference = generated - seen.astype(np.float32)
+        changes = masks.changes(images)
         pictures = np.stack(
-            [
-                paste_difference(crop, _WHOLE, change)
-                for crop, change in zip(crops, difference, strict=True)
-            ]
+            [paste_change(crop, _WHOLE, one) for crop, one in zip(crops, changes, strict=True)]
         )
         return Animated(pictures, masks.attention.squeeze(1).float().cpu().numpy())

@@ -15,10 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..pipeline.action_units import positions
+from ..pipeline.faces import Change
 from .checkpoint import build, fill, load_weights
+from .data import from_model
 from .settings import GeneratorSettings
 
 _STYLE = 64  # numbers in the embedding of the AUs, for AdaIN
+_REACH = 0.125  # the furthest that a flow moves a pixel, in half sides: 8 px of 128
 
 
 class Masks(NamedTuple):
@@ -28,10 +31,32 @@ class Masks(NamedTuple):
     """(n, 1, h, w), 0-1: how much of the input is kept."""
     colour: Tensor
     """(n, 3, h, w), -1..1: what stands where it is not."""
+    flow: Tensor | None = None
+    """(n, 2, h, w): how far right and down of its place each pixel of the input is fetched from,
+    in half sides, before the two are blended. None: the input stays as it lies."""
 
     def blend(self, face: Tensor) -> Tensor:
         """I_out = A*I + (1-A)*C, equation 1 of the paper in the journal's orientation."""
-        return self.attention * face + (1 - self.attention) * self.colour
+        return self.attention * moved(face, self.flow) + (1 - self.attention) * self.colour
+
+    def changes(self, faces: Tensor) -> list[Change]:
+        """What blending does to each face, to be done to it at another resolution."""
+        painted = from_model(self.blend(faces)) - from_model(moved(faces, self.flow))
+        differences = painted.permute(0, 2, 3, 1).cpu().numpy()
+        if self.flow is None:
+            return [Change(difference) for difference in differences]
+        flows = self.flow.permute(0, 2, 3, 1).cpu().numpy()
+        return [Change(*both) for both in zip(differences, flows, strict=True)]
+
+
+def moved(face: Tensor, flow: Tensor | None) -> Tensor:
+    """Faces (n, 3, h, w) with each pixel fetched from where its flow points (Zhou et al. 2016)."""
+    if flow is None:
+        return face
+    still = torch.eye(2, 3, device=face.device).expand(len(face), 2, 3)
+    grid = F.affine_grid(still, list(face.shape), align_corners=False)
+    grid = grid + flow.permute(0, 2, 3, 1)
+    return F.grid_sample(face, grid, padding_mode="border", align_corners=False)
 
 
 class Generator(nn.Module):
@@ -69,6 +94,9 @@ class Generator(nn.Module):
         self.to_masks = nn.Conv2d(width, settings.attention + 3, 7, 1, 3, bias=False)
         if settings.colour == "residual":
             nn.init.zeros_(self.to_masks.weight)
+        self.to_flow = nn.Conv2d(width * 4, 2, 1, bias=False) if settings.motion else None
+        if self.to_flow is not None:
+            nn.init.zeros_(self.to_flow.weight)
 
     def forward(self, faces: Tensor, aus: Tensor, own_aus: Tensor | None = None) -> Masks:
         if self.settings.relative:
@@ -83,15 +111,24 @@ class Generator(nn.Module):
         else:
             style = self.embedding(aus)
             features = self.encoder(faces)
-        for layer in (*self.bottleneck, *self.decoder):
+        for layer in self.bottleneck:
+            features = layer(features, style)
+        flow = None if self.to_flow is None else self._enlarged(self.to_flow(features))
+        for layer in self.decoder:
             features = layer(features, style)
         masks = self.to_masks(features).float()
         colour = torch.tanh(masks[:, -3:])
         if self.settings.colour == "residual":
-            colour = (faces + 2 * colour).clamp(-1.0, 1.0)
+            colour = (moved(faces, flow) + 2 * colour).clamp(-1.0, 1.0)
         if not self.settings.attention:
-            return Masks(torch.zeros_like(colour[:, :1]), colour)
-        return Masks(torch.sigmoid(masks[:, :1]), colour)
+            return Masks(torch.zeros_like(colour[:, :1]), colour, flow)
+        return Masks(torch.sigmoid(masks[:, :1]), colour, flow)
+
+    @staticmethod
+    def _enlarged(flow: Tensor) -> Tensor:
+        """At the faces' resolution, a quarter of which keeps it smooth, and within reach."""
+        flow = _REACH * torch.tanh(flow.float())
+        return F.interpolate(flow, scale_factor=4, mode="bilinear", align_corners=False)
 
 
 def for_aus(generator: Generator, aus: tuple[int, ...]) -> Generator:
@@ -113,6 +150,13 @@ def for_aus(generator: Generator, aus: tuple[int, ...]) -> Generator:
         if number in known:
             after[:, column] = before[:, first + known.index(number)]
     other.load_state_dict(weights | {name: after})
+    return other
+
+
+def with_motion(generator: Generator) -> Generator:
+    """The same generator with a flow to be trained, which starts at none: the same faces."""
+    other = Generator(replace(generator.settings, motion=True))
+    other.load_state_dict(other.state_dict() | generator.state_dict())
     return other
 
 

@@ -17,7 +17,7 @@ from .critic import Critic
 from .data import Faces
 from .distributed import Workers
 from .ema import averaged
-from .generator import Generator, Masks, for_aus, load_generator
+from .generator import Generator, Masks, for_aus, load_generator, with_motion
 from .perceptual import Perceptual
 from .sampling import Batch, Sampler
 from .settings import GeneratorSettings, TrainSettings
@@ -304,6 +304,8 @@ def _differences(state: dict[str, Any], settings: TrainSettings) -> list[tuple[s
 
 def _start_from(init: Path, asked: GeneratorSettings) -> Generator:
     generator, _ = load_generator(init)
+    if asked.motion and not generator.settings.motion:
+        generator = with_motion(generator)
     if replace(generator.settings, aus=asked.aus) != asked:
         raise WrongUse(
             f"{init} holds a generator of {asdict(generator.settings)}, but the settings ask for "

@@ -9,7 +9,7 @@ sees a face framed as in training.
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -75,6 +75,16 @@ class Face:
     score: float
 
 
+class Change(NamedTuple):
+    """What is done to a crop, at any resolution."""
+
+    difference: np.ndarray
+    """(size, size, 3), in 0-255 levels: what is added after pixels were moved."""
+    flow: np.ndarray | None = None
+    """(size, size, 2): how far right and down of its place each pixel is fetched from, in half
+    sides, at most 1/8; None moves nothing."""
+
+
 def detect_faces(
     image: np.ndarray | Levels, most: int | None = None, min_width: int = 0
 ) -> list[Face]:
@@ -120,25 +130,40 @@ def cut_crop(image: np.ndarray, crop: Box, size: int = CROP_SIZE) -> np.ndarray:
     return resize(image[np.ix_(rows, columns)], size, size)
 
 
-def paste_difference(image: np.ndarray, crop: Box, difference: np.ndarray) -> np.ndarray:
-    """Add a change made to the crop to the full picture: the inverse of `cut_crop`.
+def paste_change(image: np.ndarray, crop: Box, change: Change) -> np.ndarray:
+    """Make a change that was found on the crop in the full picture: the inverse of `cut_crop`.
 
-    difference: (size, size, 3), generated minus input crop, in 0-255 levels. It is enlarged to
-    the crop's size, faded out at the crop's edge, and added; so detail finer than the crop
-    survives, and every pixel outside the crop, or where nothing changed, keeps its exact value.
+    It is enlarged to the crop's size and faded out at the crop's edge; so detail finer than the
+    crop survives, and moves along, and every pixel outside the crop, or where nothing changed,
+    keeps its exact value.
     """
     height, width = image.shape[:2]
     inside = _inside(crop, width, height)
-    faded = difference.astype(np.float32) * _feather(difference.shape[0])[:, :, None]
-    change = resize(faded, crop.width, crop.height)
-    change = change[
+    result = image.copy()
+    region = result[inside.top : inside.bottom, inside.left : inside.right]
+    if not region.size:
+        return result
+    if change.flow is not None:
+        region[:] = _fetched(region, _over(crop, inside, change.flow) * (crop.width / 2))
+    added = np.rint(_over(crop, inside, change.difference))
+    region[:] = np.clip(region + added, 0, 255).astype(np.uint8)
+    return result
+
+
+def _over(crop: Box, inside: Box, values: np.ndarray) -> np.ndarray:
+    """Values at the crop's own size, faded out at its edge: the part that lies in the picture."""
+    faded = values.astype(np.float32) * _feather(values.shape[0])[:, :, None]
+    return resize(faded, crop.width, crop.height)[
         inside.top - crop.top : inside.bottom - crop.top,
         inside.left - crop.left : inside.right - crop.left,
     ]
-    result = image.copy()
-    region = result[inside.top : inside.bottom, inside.left : inside.right]
-    region[:] = np.clip(region + np.rint(change), 0, 255).astype(np.uint8)
-    return result
+
+
+def _fetched(region: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Each pixel from so many (h, w, 2) pixels right and down of its place; edges repeat."""
+    down, across = np.indices(region.shape[:2], np.float32)
+    x, y = across + pixels[:, :, 0], down + pixels[:, :, 1]
+    return cv2.remap(region, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _glance(levels: Levels, level: int) -> list[Face]:

@@ -10,10 +10,11 @@ from ganim.pipeline.faces import (
     CROP_SIZE,
     MARGIN,
     Box,
+    Change,
     crop_box,
     cut_crop,
     detect_faces,
-    paste_difference,
+    paste_change,
 )
 from ganim.pipeline.images import SUFFIXES, read_image
 
@@ -170,14 +171,14 @@ CROPS = [
 @pytest.mark.parametrize("crop", CROPS)
 def test_no_difference_changes_not_a_bit(astronaut: np.ndarray, crop: Box) -> None:
     nothing = np.zeros((128, 128, 3), np.float32)
-    np.testing.assert_array_equal(paste_difference(astronaut, crop, nothing), astronaut)
+    np.testing.assert_array_equal(paste_change(astronaut, crop, Change(nothing)), astronaut)
 
 
 @pytest.mark.parametrize("crop", [*CROPS, Box(600, 600, 700, 700), Box(-90, 10, -10, 90)])
 def test_outside_the_crop_not_a_bit_changes(astronaut: np.ndarray, crop: Box) -> None:
     before = astronaut.copy()
     noise = np.random.default_rng(0).uniform(-255, 255, (128, 128, 3))
-    pasted = paste_difference(astronaut, crop, noise)
+    pasted = paste_change(astronaut, crop, Change(noise))
 
     np.testing.assert_array_equal(astronaut, before)
     outside = np.ones(astronaut.shape[:2], bool)
@@ -195,7 +196,7 @@ def test_cut_undoes_paste(muted: np.ndarray, crop: Box, size: int) -> None:
     smooth = 30 * np.sin(2 * np.pi * across) * np.cos(np.pi * down)
     difference = np.stack([smooth, -smooth, smooth / 2], axis=2).astype(np.float32)
 
-    pasted = paste_difference(muted, crop, difference)
+    pasted = paste_change(muted, crop, Change(difference))
     read = cut_crop(pasted, crop, size).astype(float) - cut_crop(muted, crop, size)
 
     # Only what lies in the picture and inside the feather can be read again.
@@ -211,7 +212,7 @@ def test_cut_undoes_paste(muted: np.ndarray, crop: Box, size: int) -> None:
 
 def test_a_change_fades_towards_the_edge_of_the_crop(muted: np.ndarray) -> None:
     crop = Box(100, 100, 300, 300)
-    pasted = paste_difference(muted, crop, np.full((128, 128, 3), 40.0))
+    pasted = paste_change(muted, crop, Change(np.full((128, 128, 3), 40.0)))
     change = (pasted.astype(int) - muted)[200, :, 0]
     steps = np.abs(np.diff(change))
     assert change[100] == 0 and change[299] == 0 and change[200] == 40
@@ -220,9 +221,38 @@ def test_a_change_fades_towards_the_edge_of_the_crop(muted: np.ndarray) -> None:
 
 def test_what_would_leave_the_range_is_clipped_not_wrapped(astronaut: np.ndarray) -> None:
     crop = Box(100, 100, 300, 300)
-    brighter = paste_difference(astronaut, crop, np.full((128, 128, 3), 255.0))
-    darker = paste_difference(astronaut, crop, np.full((128, 128, 3), -255.0))
+    brighter = paste_change(astronaut, crop, Change(np.full((128, 128, 3), 255.0)))
+    darker = paste_change(astronaut, crop, Change(np.full((128, 128, 3), -255.0)))
     # Cubic enlarging may undershoot where the change fades out, by a level or two.
     assert (brighter.astype(int) - astronaut).min() >= -3
     assert (darker.astype(int) - astronaut).max() <= 3
     assert (brighter[150:250, 150:250] == 255).all() and (darker[150:250, 150:250] == 0).all()
+
+
+def test_what_moves_keeps_its_finest_detail(astronaut: np.ndarray) -> None:
+    crop = Box(100, 20, 400, 320)
+    flow = np.zeros((128, 128, 2), np.float32)
+    flow[..., 0], flow[..., 1] = 6 / 150, -9 / 150  # half sides of 150 px
+    moved = paste_change(astronaut, crop, Change(np.zeros((128, 128, 3)), flow))
+    np.testing.assert_array_equal(moved[60:280, 140:360], astronaut[51:271, 146:366])
+    outside = np.ones(astronaut.shape[:2], bool)
+    outside[20:320, 100:400] = False
+    np.testing.assert_array_equal(moved[outside], astronaut[outside])
+
+
+@pytest.mark.parametrize("crop", [*CROPS, Box(600, 600, 700, 700)])
+def test_a_flow_fetches_from_inside_the_crop_wherever_it_lies(
+    astronaut: np.ndarray, crop: Box
+) -> None:
+    still = np.zeros((128, 128, 2), np.float32)
+    nothing = np.zeros((128, 128, 3), np.float32)
+    same = paste_change(astronaut, crop, Change(nothing, still))
+    np.testing.assert_array_equal(same, astronaut)
+
+    strangers = np.full((700, 700, 3), 255, np.uint8)
+    part = np.s_[max(crop.top, 0) : max(crop.bottom, 0), max(crop.left, 0) : max(crop.right, 0)]
+    strangers[part] = 0
+    for push in (-0.125, 0.125):
+        pushed = paste_change(strangers, crop, Change(nothing, still + push))
+        assert (pushed[part] == 0).all(), "nothing from outside the crop is drawn into it"
+        np.testing.assert_array_equal(pushed, strangers)

@@ -367,6 +367,7 @@ VARIATIONS = {
     "not affine, adain": {"affine": False, "conditioning": "adain"},
     "relative": {"relative": True},
     "relative, adain": {"relative": True, "conditioning": "adain"},
+    "motion": {"motion": True},
 }
 
 
