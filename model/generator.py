@@ -18,10 +18,10 @@ from ..pipeline.action_units import positions
 from ..pipeline.faces import Change
 from .checkpoint import build, fill, load_weights
 from .data import from_model
+from .motion import Motion, warped
 from .settings import GeneratorSettings
 
 _STYLE = 64  # numbers in the embedding of the AUs, for AdaIN
-_REACH = 0.125  # the furthest that a flow moves a pixel, in half sides: 8 px of 128
 
 
 class Masks(NamedTuple):
@@ -32,16 +32,15 @@ class Masks(NamedTuple):
     colour: Tensor
     """(n, 3, h, w), -1..1: what stands where it is not."""
     flow: Tensor | None = None
-    """(n, 2, h, w): how far right and down of its place each pixel of the input is fetched from,
-    in half sides, before the two are blended. None: the input stays as it lies."""
+    """(n, 2, h, w), of a generator with `motion`: where the input was moved beforehand."""
 
     def blend(self, face: Tensor) -> Tensor:
         """I_out = A*I + (1-A)*C, equation 1 of the paper in the journal's orientation."""
-        return self.attention * moved(face, self.flow) + (1 - self.attention) * self.colour
+        return self.attention * warped(face, self.flow) + (1 - self.attention) * self.colour
 
     def changes(self, faces: Tensor) -> list[Change]:
         """What blending does to each face, to be done to it at another resolution."""
-        painted = from_model(self.blend(faces)) - from_model(moved(faces, self.flow))
+        painted = from_model(self.blend(faces)) - from_model(warped(faces, self.flow))
         differences = painted.permute(0, 2, 3, 1).cpu().numpy()
         if self.flow is None:
             return [Change(difference) for difference in differences]
@@ -49,22 +48,12 @@ class Masks(NamedTuple):
         return [Change(*both) for both in zip(differences, flows, strict=True)]
 
 
-def moved(face: Tensor, flow: Tensor | None) -> Tensor:
-    """Faces (n, 3, h, w) with each pixel fetched from where its flow points (Zhou et al. 2016)."""
-    if flow is None:
-        return face
-    still = torch.eye(2, 3, device=face.device).expand(len(face), 2, 3)
-    grid = F.affine_grid(still, list(face.shape), align_corners=False)
-    grid = grid + flow.permute(0, 2, 3, 1)
-    return F.grid_sample(face, grid, padding_mode="border", align_corners=False)
-
-
 class Generator(nn.Module):
     """Faces (n, 3, h, w) in -1..1, target AUs (n, 17) and the faces' own, in 0-1, to Masks.
 
     h and w: multiples of 4. Of the 17 AUs it looks at those of its settings. The own AUs matter to
-    a `relative` generator alone; another may be called without. Instance normalisation has no
-    running statistics, so that training and use agree.
+    a generator with `relative` or `motion` alone; another may be called without. Instance
+    normalisation has no running statistics, so that training and use agree.
     """
 
     def __init__(self, settings: GeneratorSettings | None = None) -> None:
@@ -94,15 +83,19 @@ class Generator(nn.Module):
         self.to_masks = nn.Conv2d(width, settings.attention + 3, 7, 1, 3, bias=False)
         if settings.colour == "residual":
             nn.init.zeros_(self.to_masks.weight)
-        self.to_flow = nn.Conv2d(width * 4, 2, 1, bias=False) if settings.motion else None
-        if self.to_flow is not None:
-            nn.init.zeros_(self.to_flow.weight)
+        self.motion = Motion() if settings.motion else None
 
     def forward(self, faces: Tensor, aus: Tensor, own_aus: Tensor | None = None) -> Masks:
-        if self.settings.relative:
+        flow = None
+        if self.settings.relative or self.motion is not None:
             if own_aus is None:
-                raise ValueError("a relative generator must be told the faces' own AUs")
-            aus = aus - own_aus
+                raise ValueError("this generator must be told the faces' own AUs")
+            change = aus - own_aus
+            if self.motion is not None:
+                flow = self.motion(faces, change[:, self._known], self._known)
+                faces = warped(faces, flow)
+            if self.settings.relative:
+                aus = change
         aus = aus[:, self._known]
         if self.embedding is None:
             style = None
@@ -111,24 +104,15 @@ class Generator(nn.Module):
         else:
             style = self.embedding(aus)
             features = self.encoder(faces)
-        for layer in self.bottleneck:
-            features = layer(features, style)
-        flow = None if self.to_flow is None else self._enlarged(self.to_flow(features))
-        for layer in self.decoder:
+        for layer in (*self.bottleneck, *self.decoder):
             features = layer(features, style)
         masks = self.to_masks(features).float()
         colour = torch.tanh(masks[:, -3:])
         if self.settings.colour == "residual":
-            colour = (moved(faces, flow) + 2 * colour).clamp(-1.0, 1.0)
+            colour = (faces + 2 * colour).clamp(-1.0, 1.0)
         if not self.settings.attention:
             return Masks(torch.zeros_like(colour[:, :1]), colour, flow)
         return Masks(torch.sigmoid(masks[:, :1]), colour, flow)
-
-    @staticmethod
-    def _enlarged(flow: Tensor) -> Tensor:
-        """At the faces' resolution, a quarter of which keeps it smooth, and within reach."""
-        flow = _REACH * torch.tanh(flow.float())
-        return F.interpolate(flow, scale_factor=4, mode="bilinear", align_corners=False)
 
 
 def for_aus(generator: Generator, aus: tuple[int, ...]) -> Generator:
@@ -154,7 +138,7 @@ def for_aus(generator: Generator, aus: tuple[int, ...]) -> Generator:
 
 
 def with_motion(generator: Generator) -> Generator:
-    """The same generator with a flow to be trained, which starts at none: the same faces."""
+    """The same generator, to be trained on moved faces; its `motion` has not learned any yet."""
     other = Generator(replace(generator.settings, motion=True))
     other.load_state_dict(other.state_dict() | generator.state_dict())
     return other

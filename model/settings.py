@@ -36,9 +36,8 @@ class GeneratorSettings:
     relative: bool = False
     """The generator is told target minus own AUs, in -1..1, in place of the target."""
     motion: bool = False
-    """The face is moved by a flow, which is regressed at a quarter of the resolution and starts at
-    none, before the masks blend it (Ganin et al. 2016, DeepWarp; the paper has none): brows, lids
-    and lips can move, and need only be painted where moving does not do."""
+    """The face is moved to where faces with the target AUs have brows, lids and lips, and the
+    masks are for what is then left to paint (motion.py). The paper paints alone."""
     aus: tuple[int, ...] = NUMBERS
     """The AUs that it knows, ascending: of the 17 it is told, it looks at these alone."""
 

@@ -57,6 +57,9 @@ class Trainer:
             if init is not None and not init.is_dir()
             else Generator(settings.generator)
         )
+        motion = generator.motion
+        if motion is not None and not motion.learned and not (init is not None and init.is_dir()):
+            motion.learn(faces)
         self.generator = generator.to(device)
         known = settings.generator.aus
         self._known = torch.tensor(positions(known), device=device)
@@ -65,7 +68,7 @@ class Trainer:
         self.average = averaged(self.generator, settings.ema, warm=init is None)
         self.generator_adam, self.critic_adam = (
             # Fused: one pass over the weights, a tenth of the time on a CPU.
-            torch.optim.Adam(network.parameters(), settings.rate, (0.5, 0.999), fused=True)
+            torch.optim.Adam(_trained(network), settings.rate, (0.5, 0.999), fused=True)
             for network in (self.generator, self.critic)
         )
         if init is not None and init.is_dir():
@@ -271,6 +274,10 @@ class Trainer:
                 "iteration": self.iteration,
             },
         )
+
+
+def _trained(network: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
 def _seen(faces: Tensor, batch: Batch) -> Tensor:

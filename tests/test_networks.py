@@ -6,7 +6,7 @@ import torch
 from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.critic import Critic
 from ganim.model.estimator import Estimator
-from ganim.model.generator import Generator, Masks, load_generator, moved, with_motion
+from ganim.model.generator import Generator, Masks, load_generator
 from ganim.model.settings import CriticSettings, GeneratorSettings
 from ganim.pipeline.errors import WrongUse
 
@@ -35,12 +35,11 @@ def test_generator_keeps_size_and_ranges(size, upsampling, batch):
     assert masks.blend(faces).abs().max() <= 1
 
 
-@pytest.mark.parametrize("motion", [False, True], ids=["still", "moving"])
-def test_residual_colour_starts_from_a_copy(motion):
-    generator = Generator(GeneratorSettings(8, 1, colour="residual", motion=motion))
+def test_residual_colour_starts_from_a_copy():
+    generator = Generator(GeneratorSettings(8, 1, colour="residual"))
     faces = torch.rand(2, 3, 64, 64) * 2 - 1
     masks = generator(faces, torch.rand(2, 17))
-    assert torch.allclose(masks.blend(faces), faces, atol=1e-5)
+    assert torch.allclose(masks.blend(faces), faces, atol=1e-6)
     assert masks.attention.mean() == 0.5
 
 
@@ -78,37 +77,6 @@ def test_a_relative_generator_knows_the_difference_alone(conditioning):
 def test_attention_one_keeps_the_photograph():
     face = torch.rand(1, 3, 8, 8)
     assert torch.equal(Masks(torch.ones(1, 1, 8, 8), torch.zeros_like(face)).blend(face), face)
-
-
-def test_a_flow_fetches_each_pixel_from_where_it_points():
-    face = torch.rand(1, 3, 16, 16)
-    flow = torch.zeros(1, 2, 16, 16)
-    flow[:, 0] = 2 / 16  # half sides: one pixel of 16 to the right
-    flow[:, 1] = -4 / 16  # two up
-    there = moved(face, flow)
-    assert torch.allclose(there[:, :, 2:, :-1], face[:, :, :-2, 1:], atol=1e-5)
-    assert torch.allclose(there[:, :, 2:, -1], face[:, :, :-2, -1], atol=1e-5), "edges repeat"
-    kept = Masks(torch.ones(1, 1, 16, 16), torch.zeros_like(face), flow).blend(face)
-    assert torch.equal(kept, there)
-
-
-@pytest.mark.parametrize("conditioning", ["concat", "adain"])
-def test_motion_is_smooth_answers_to_the_aus_and_can_be_added_to_a_trained_generator(conditioning):
-    torch.manual_seed(0)
-    still = Generator(GeneratorSettings(8, 1, conditioning=conditioning))
-    generator = with_motion(still)
-    faces, aus = torch.rand(2, 3, 64, 64), torch.rand(2, 17)
-    masks = generator(faces, aus)
-    assert torch.allclose(masks.blend(faces), still(faces, aus).blend(faces), atol=1e-5)
-    assert not masks.flow.any()
-    masks.blend(faces).square().sum().backward()
-    assert generator.to_flow.weight.grad.abs().sum() > 0, "but it will learn"
-
-    torch.nn.init.normal_(generator.to_flow.weight, std=10.0)
-    flow, other = generator(faces, aus).flow, generator(faces, 1 - aus).flow
-    assert flow.shape == (2, 2, 64, 64) and not torch.allclose(flow, other)
-    assert flow.abs().max() <= 0.125, "at most 8 px of 128"
-    assert (flow[..., 1:] - flow[..., :-1]).abs().max() <= 0.25 / 4 + 1e-6
 
 
 def test_generator_answers_to_the_aus_and_alike_in_training_and_use():

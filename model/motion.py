@@ -1,0 +1,115 @@
+"""Where a face moves with its AUs: mean displacements of 68 landmarks, spread out to a flow.
+
+A network that paints can only put a second brow above the first. So the face is moved before it
+is painted, as in warp-guided GANs (Geng et al. 2018); there a driving video says where landmarks
+go, here the AUs do.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..pipeline.action_units import NUMBERS
+from .alignment import MIRRORED, POINTS, Aligner, UprightView
+from .data import Faces, to_model
+from .estimator import load_estimator
+from .readers import SIZE
+from .ridge import Moments
+
+_SPREAD = 0.09  # standard deviation of a landmark's pull, in half sides: 6 px of 128
+_STILL = 0.3  # what holds the face in place, in landmarks: it fades the pull out around them
+_COARSE = 4  # pixels to one of the flow's, which is smooth
+_RIDGE = 1e-3  # of the variance of an AU, which is 0.02 to 0.07 for most
+_ENOUGH = 20_000  # faces to learn from
+_BATCH = 64
+
+
+class Motion(nn.Module):
+    """Faces (n, 3, h, w) in -1..1, and by how much some of their AUs are to change (n, k), to a
+    flow (n, 2, h, w): how far right and down of its place each pixel is to be fetched from, in
+    half sides.
+
+    The landmarks are those that the estimator's aligner finds; nothing here is trained by descent.
+    """
+
+    displacements: Tensor
+    """(17, 68, 2): where an AU that rises from 0 to 1 takes each landmark of the upright view."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aligner = Aligner()
+        self.view = UprightView(torch.zeros(POINTS, 2))
+        self.register_buffer("displacements", torch.zeros(len(NUMBERS), POINTS, 2))
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> "Motion":
+        """Stays as it is: the aligner's batch norms are done with learning."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, faces: Tensor, change: Tensor, which: Tensor) -> Tensor:
+        """which: (k,), the places among the 17 of the AUs that change."""
+        # In full precision: eight bits are half a pixel.
+        with torch.autocast(faces.device.type, enabled=False):
+            landmarks = self._landmarks(faces.float())
+            turn, _ = self.view.similarity(landmarks)
+            by = torch.einsum("nk,kpc->npc", change.float(), self.displacements[which])
+            by = by @ turn.transpose(1, 2)
+            height, width = (side // _COARSE for side in faces.shape[2:])
+            flow = _spread(landmarks + by, -by, height, width)
+            return F.interpolate(flow, scale_factor=_COARSE, mode="bilinear", align_corners=False)
+
+    @torch.no_grad()
+    def learn(self, faces: Faces) -> None:
+        """Take the shipped estimator's aligner, and learn the displacements by ridge regression
+        on annotated faces, each also seen in the mirror: no AU moves a face to one side."""
+        estimator = load_estimator()
+        self.aligner.load_state_dict(estimator.aligner.state_dict())
+        self.view.load_state_dict(estimator.view.state_dict())
+        moments = Moments(len(NUMBERS), POINTS * 2)
+        flipped = torch.tensor([-1.0, 1.0])
+        step = -(-len(faces) // _ENOUGH)
+        chosen = range(0, len(faces), step)
+        for start in range(0, len(chosen), _BATCH):
+            some = list(chosen[start : start + _BATCH])
+            shapes = self.view.straighten(self._landmarks(to_model(faces.images[some])))
+            for each in (shapes, shapes[:, list(MIRRORED)] * flipped):
+                moments.add(faces.aus[some], each.flatten(1), torch.ones(len(some)))
+        slopes, _ = moments.ridge(_RIDGE)
+        self.displacements.copy_(slopes.T.reshape(self.displacements.shape))
+
+    @property
+    def learned(self) -> bool:
+        """Whether anything moves."""
+        return bool(self.displacements.any())
+
+    def _landmarks(self, faces: Tensor) -> Tensor:
+        if faces.shape[-1] != SIZE:
+            faces = F.interpolate(faces, (SIZE, SIZE), mode="bicubic", align_corners=False)
+        return self.aligner(faces)
+
+
+def _spread(points: Tensor, vectors: Tensor, height: int, width: int) -> Tensor:
+    """Vectors (n, p, 2) at points (n, p, 2) in -1..1 to a field (n, 2, height, width): at each
+    place the mean of the vectors near it, weighted by a Gaussian of the distance."""
+    down, across = (
+        (torch.arange(side, device=points.device) * 2 + 1) / side - 1 for side in (height, width)
+    )
+    y = (down[None, :, None] - points[:, None, :, 1]).square()
+    x = (across[None, :, None] - points[:, None, :, 0]).square()
+    scale = -1 / (2 * _SPREAD**2)
+    near_y, near_x = (scale * y).exp(), (scale * x).exp()  # (n, height, p), (n, width, p)
+    pull = torch.einsum("nyp,nxp,npc->ncyx", near_y, near_x, vectors)
+    total = torch.einsum("nyp,nxp->nyx", near_y, near_x)
+    return pull / (total[:, None] + _STILL)
+
+
+def warped(faces: Tensor, flow: Tensor | None) -> Tensor:
+    """Faces (n, 3, h, w) with each pixel fetched from where its flow points; edges repeat."""
+    if flow is None:
+        return faces
+    still = torch.eye(2, 3, device=faces.device).expand(len(faces), 2, 3)
+    grid = F.affine_grid(still, list(faces.shape), align_corners=False)
+    grid = grid + flow.permute(0, 2, 3, 1)
+    return F.grid_sample(faces, grid, padding_mode="border", align_corners=False)

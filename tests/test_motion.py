@@ -1,0 +1,170 @@
+"""Faces moved by their AUs: what is learned from photographs, and what is done to them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ganim.model.augment import moved
+from ganim.model.checkpoint import load_state
+from ganim.model.data import Faces, from_model, load_faces, to_model
+from ganim.model.generator import Generator, Masks, load_generator, with_motion
+from ganim.model.motion import Motion, warped
+from ganim.model.run import train
+from ganim.model.settings import CriticSettings, GeneratorSettings, TrainSettings
+from ganim.model.training import STATE, Trainer
+from ganim.pipeline.action_units import NUMBERS
+from ganim.pipeline.faces import crop_box, cut_crop, detect_faces
+from ganim.pipeline.images import read_image
+
+CPU = torch.device("cpu")
+BROWS, MOUTH, LEFT_BROW = list(range(17, 27)), list(range(48, 68)), list(range(17, 22))
+ALL = torch.arange(17)
+TINY = TrainSettings(
+    size=64,
+    batch=4,
+    epochs=1,
+    decay_epochs=0,
+    critic_steps=1,
+    single_au=0.5,
+    generator=GeneratorSettings(8, 1, colour="residual"),
+    critic=CriticSettings(8, 4),
+)
+MOVING = replace(TINY, generator=replace(TINY.generator, motion=True))
+
+
+@pytest.fixture(scope="module")
+def portraits() -> torch.Tensor:
+    """(2, 3, 128, 128) in -1..1: the two portraits, cropped."""
+    crops = []
+    for name in ("astronaut.png", "grace_hopper.jpg"):
+        picture = read_image(Path(__file__).parents[1] / "examples" / name)
+        crops.append(cut_crop(picture, crop_box(detect_faces(picture, most=1)[0].box)))
+    return to_model(torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2))
+
+
+@pytest.fixture(scope="module")
+def raised_brows(portraits: torch.Tensor) -> Motion:
+    """A motion by which AU1 raises the brows by a tenth of the view, and nothing else moves."""
+    motion = Motion()
+    motion.learn(_faces(portraits, torch.rand(2, 17)))  # for the aligner
+    motion.displacements.zero_()
+    motion.displacements[0, BROWS, 1] = -0.2
+    return motion
+
+
+@pytest.fixture
+def folder(random_faces: Path) -> Path:
+    return random_faces
+
+
+def _faces(pictures: torch.Tensor, aus: torch.Tensor) -> Faces:
+    names = [str(index) for index in range(len(pictures))]
+    return Faces(from_model(pictures).round().byte(), aus, names, names)
+
+
+def test_displacements_are_learned_from_photographs(portraits, raised_brows):
+    """Portraits whose brows were raised, which lie and are turned this way and that."""
+    torch.manual_seed(0)
+    pictures = portraits.repeat(40, 1, 1, 1)
+    change = torch.zeros(80, 17)
+    change[:, 0] = torch.rand(80)
+    pictures = warped(pictures, raised_brows(pictures, change, ALL))
+    angle = torch.rand(80) * 0.4 - 0.2
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
+    pictures = moved(pictures, turn, torch.rand(80, 2) * 0.1 - 0.05)
+    aus = torch.rand(80, 17)
+    aus[:, 0] = change[:, 0]
+
+    motion = Motion()
+    assert not motion.learned
+    motion.learn(_faces(pictures, aus))
+    assert motion.learned
+    by_au1 = motion.displacements[NUMBERS.index(1)]
+    assert by_au1[BROWS, 1].mean() < -0.03, "up"
+    assert by_au1[MOUTH].abs().mean() < 0.5 * by_au1[BROWS, 1].abs().mean()
+    others = motion.displacements[1:, BROWS, 1].mean(1)
+    assert others.abs().max() < 0.4 * by_au1[BROWS, 1].abs().mean()
+    mirrored = by_au1[[*range(26, 16, -1)]] * torch.tensor([-1.0, 1.0])
+    assert torch.allclose(by_au1[BROWS], mirrored, atol=1e-5), "alike on both sides"
+
+
+def test_a_face_moves_where_its_landmarks_go_and_nowhere_else(portraits, raised_brows):
+    change = torch.zeros(2, 17)
+    change[:, 0] = 1.0
+    flow = raised_brows(portraits, change, ALL) * 64
+    before = raised_brows.aligner(portraits)
+    after = raised_brows.aligner(warped(portraits, raised_brows(portraits, change, ALL)))
+    rise = ((before - after) * 64)[:, :, 1]
+    assert rise[:, LEFT_BROW].mean() > 3, "px, of the 10 asked for"
+    assert rise[:, MOUTH].abs().mean() < 1
+    assert flow[:, 1].max() > 5, "fetched from below"
+    assert flow[:, :, 80:].abs().max() < 0.1, "the lower half stays"
+    assert (flow[..., 1:] - flow[..., :-1]).abs().max() < 1, "smooth: nothing folds over"
+
+
+def test_a_turned_face_moves_along_its_own_axes(portraits, raised_brows):
+    change = torch.zeros(2, 17)
+    change[:, 0] = 1.0
+    angle = torch.full((2,), 0.35)
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
+    turned = moved(portraits, turn, torch.zeros(2, 2))
+    upright = raised_brows(portraits, change, ALL).flatten(2).mean(2)
+    tilted = raised_brows(turned, change, ALL).flatten(2).mean(2)
+    lean = torch.atan2(tilted[:, 0], tilted[:, 1]) - torch.atan2(upright[:, 0], upright[:, 1])
+    assert (lean.abs() - 0.35).abs().max() < 0.1
+
+
+def test_a_flow_fetches_each_pixel_from_where_it_points():
+    face = torch.rand(1, 3, 16, 16)
+    flow = torch.zeros(1, 2, 16, 16)
+    flow[:, 0] = 2 / 16  # half sides: one pixel of 16 to the right
+    flow[:, 1] = -4 / 16  # two up
+    there = warped(face, flow)
+    assert torch.allclose(there[:, :, 2:, :-1], face[:, :, :-2, 1:], atol=1e-5)
+    assert torch.allclose(there[:, :, 2:, -1], face[:, :, :-2, -1], atol=1e-5), "edges repeat"
+    kept = Masks(torch.ones(1, 1, 16, 16), torch.zeros_like(face), flow).blend(face)
+    assert torch.equal(kept, there)
+
+
+def test_a_generator_moves_before_it_paints(portraits, raised_brows):
+    still = Generator(GeneratorSettings(8, 1, colour="residual", aus=(1, 12)))
+    generator = with_motion(still)
+    own = torch.full((2, 17), 0.2)
+    target = own.clone()
+    target[:, 0] = 1.0
+    assert not generator.motion.learned
+    generator.motion.load_state_dict(raised_brows.state_dict())
+    generator.train()
+    made = generator(portraits, target, own)
+    # The colour mask of a new generator is what it is given.
+    flow = raised_brows(portraits, target - own, ALL)
+    assert torch.allclose(made.blend(portraits), warped(portraits, flow), atol=1e-5)
+    assert not generator(portraits, own, own).flow.any()
+    target[:, 1] = 1.0
+    assert torch.equal(generator(portraits, target, own).flow, made.flow), "AU2 is not known"
+    with pytest.raises(ValueError, match="own AUs"):
+        generator(portraits, target)
+
+
+def test_motion_is_learned_once_and_stays_as_it_is(folder, tmp_path):
+    still = train(folder, tmp_path / "still", TINY)
+    weights = train(folder, tmp_path / "first", MOVING, init=still)
+    generator, _ = load_generator(weights)
+    assert generator.motion.learned
+    faces = load_faces(folder, "train", 64)
+    learned = Motion()
+    learned.learn(faces)
+    state = load_state(tmp_path / "first" / STATE)
+    for name, value in learned.state_dict().items():
+        assert torch.equal(state["generator"][f"motion.{name}"], value), "training leaves it"
+    # Another's is taken over, by weights and by runs, and not learned anew.
+    fewer = faces.subset(np.arange(8))
+    for init in (weights, tmp_path / "first"):
+        again = Trainer(MOVING, fewer, CPU, init=init)
+        assert torch.allclose(
+            again.generator.motion.displacements, learned.displacements, atol=1e-3
+        )
+        assert again.step()["generator_aus"].isfinite()
