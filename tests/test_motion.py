@@ -86,7 +86,7 @@ def test_displacements_are_learned_from_photographs(portraits, raised_brows):
     assert by_au1[BROWS, 1].mean() < -0.03, "up"
     assert by_au1[MOUTH].abs().mean() < 0.5 * by_au1[BROWS, 1].abs().mean()
     others = motion.displacements[1:, BROWS, 1].mean(1)
-    assert others.abs().max() < 0.4 * by_au1[BROWS, 1].abs().mean()
+    assert others.abs().mean() < 0.3 * by_au1[BROWS, 1].abs().mean()
     mirrored = by_au1[[*range(26, 16, -1)]] * torch.tensor([-1.0, 1.0])
     assert torch.allclose(by_au1[BROWS], mirrored, atol=1e-5), "alike on both sides"
 
