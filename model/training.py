@@ -57,9 +57,8 @@ class Trainer:
             if init is not None and not init.is_dir()
             else Generator(settings.generator)
         )
-        motion = generator.motion
-        if motion is not None and not motion.learned and not (init is not None and init.is_dir()):
-            motion.learn(faces)
+        if generator.motion is not None and not generator.motion.learned:
+            generator.motion.learn(faces)
         self.generator = generator.to(device)
         known = settings.generator.aus
         self._known = torch.tensor(positions(known), device=device)
@@ -230,12 +229,17 @@ class Trainer:
         if not (run / STATE).exists():
             raise WrongUse(f"{run} holds no {STATE}: name the folder of a run, or a weights file.")
         state = load_state(run / STATE)
-        then = TrainSettings.from_dict(state["settings"]).generator.aus
-        if then != self.settings.generator.aus:
+        started = TrainSettings.from_dict(state["settings"]).generator
+        if started.aus != self.settings.generator.aus:
             raise WrongUse(
-                f"The critic of {run} reads {in_words(then)}, and this command asks for others. "
-                f"Start from the generator alone: --init {run / WEIGHTS}, with --critic-warmup."
+                f"The critic of {run} reads {in_words(started.aus)}, and this command asks for "
+                f"others. Start from the generator alone: --init {run / WEIGHTS}, with "
+                "--critic-warmup."
             )
+        if self.settings.generator.motion and not started.motion:
+            state["settings"]["generator"]["motion"] = True
+            for name, network in (("generator", self.generator), ("average", self.average)):
+                state[name] = network.state_dict() | state[name]
         for name, then, now in _differences(state, self.settings):
             if name in ("generator", "critic"):
                 raise WrongUse(

@@ -16,6 +16,7 @@ from ganim.model.run import train
 from ganim.model.settings import CriticSettings, GeneratorSettings, TrainSettings
 from ganim.model.training import STATE, Trainer
 from ganim.pipeline.action_units import NUMBERS
+from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.faces import crop_box, cut_crop, detect_faces
 from ganim.pipeline.images import read_image
 
@@ -147,6 +148,22 @@ def test_a_generator_moves_before_it_paints(portraits, raised_brows):
     assert torch.equal(generator(portraits, target, own).flow, made.flow), "AU2 is not known"
     with pytest.raises(ValueError, match="own AUs"):
         generator(portraits, target)
+
+
+def test_a_run_without_motion_goes_on_with_it(folder, tmp_path):
+    train(folder, tmp_path / "still", TINY)
+    state = load_state(tmp_path / "still" / STATE)
+    for settings in (MOVING, replace(MOVING, size=96)):
+        faces = load_faces(folder, "train", settings.size)
+        again = Trainer(settings, faces, CPU, init=tmp_path / "still")
+        assert again.generator.motion.learned and again.averaged_generator.motion.learned
+        for name, value in state["generator"].items():
+            assert torch.equal(again.generator.state_dict()[name], value)
+        assert torch.equal(again.critic.to_realism.weight, state["critic"]["to_realism.weight"])
+        assert again.step()["generator_aus"].isfinite()
+    with pytest.raises(WrongUse, match="motion"):
+        train(folder, tmp_path / "moving", MOVING)
+        Trainer(TINY, faces, CPU, init=tmp_path / "moving")
 
 
 def test_motion_is_learned_once_and_stays_as_it_is(folder, tmp_path):
