@@ -16,8 +16,8 @@ from .estimator import load_estimator
 from .readers import SIZE
 from .ridge import Moments
 
-_SPREAD = 0.09  # standard deviation of a landmark's pull, in half sides: 6 px of 128
-_STILL = 0.3  # what holds the face in place, in landmarks: it fades the pull out around them
+_SPREAD = 0.2  # standard deviation of a landmark's pull, in half sides: 13 px of 128
+_EASE = 0.4  # how far landmarks that pull against each other may fall short
 _COARSE = 4  # pixels to one of the flow's, which is smooth
 _RIDGE = 1e-3  # of the variance of an AU, which is 0.02 to 0.07 for most
 _ENOUGH = 20_000  # faces to learn from
@@ -91,18 +91,18 @@ class Motion(nn.Module):
 
 
 def _spread(points: Tensor, vectors: Tensor, height: int, width: int) -> Tensor:
-    """Vectors (n, p, 2) at points (n, p, 2) in -1..1 to a field (n, 2, height, width): at each
-    place the mean of the vectors near it, weighted by a Gaussian of the distance."""
+    """Vectors (n, p, 2) at points (n, p, 2) in -1..1 to a field (n, 2, height, width) that has them
+    there, nearly, and fades out around: by Gaussian radial basis functions, with a ridge."""
+    scale = -1 / (2 * _SPREAD**2)
     down, across = (
         (torch.arange(side, device=points.device) * 2 + 1) / side - 1 for side in (height, width)
     )
-    y = (down[None, :, None] - points[:, None, :, 1]).square()
-    x = (across[None, :, None] - points[:, None, :, 0]).square()
-    scale = -1 / (2 * _SPREAD**2)
-    near_y, near_x = (scale * y).exp(), (scale * x).exp()  # (n, height, p), (n, width, p)
-    pull = torch.einsum("nyp,nxp,npc->ncyx", near_y, near_x, vectors)
-    total = torch.einsum("nyp,nxp->nyx", near_y, near_x)
-    return pull / (total[:, None] + _STILL)
+    near_y = (scale * (down[None, :, None] - points[:, None, :, 1]).square()).exp()
+    near_x = (scale * (across[None, :, None] - points[:, None, :, 0]).square()).exp()
+    apart = (points[:, :, None] - points[:, None]).square().sum(-1)
+    ridge = _EASE * torch.eye(points.shape[1], device=points.device)
+    pulls = torch.linalg.solve((scale * apart).exp() + ridge, vectors)
+    return torch.einsum("nyp,nxp,npc->ncyx", near_y, near_x, pulls)
 
 
 def warped(faces: Tensor, flow: Tensor | None) -> Tensor:
