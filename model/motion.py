@@ -1,8 +1,8 @@
 """Where a face moves with its AUs: mean displacements of 68 landmarks, spread out to a flow.
 
 A network that paints can only put a second brow above the first. So the face is moved before it
-is painted, as in warp-guided GANs (Geng et al. 2018); there a driving video says where landmarks
-go, here the AUs do.
+is painted, as in warp-guided GANs (Geng et al. 2018, Warp-guided GANs for single-photo facial
+animation); there a driving video says where the landmarks go, here the AUs do.
 """
 
 import torch
@@ -19,7 +19,7 @@ from .ridge import Moments
 _SPREAD = 0.2  # standard deviation of a landmark's pull, in half sides: 13 px of 128
 _EASE = 0.4  # how far landmarks that pull against each other may fall short
 _COARSE = 4  # pixels to one of the flow's, which is smooth
-_RIDGE = 1e-3  # of the variance of an AU, which is 0.02 to 0.07 for most
+_RIDGE = 1e-3  # added to the variance of each AU, which is 0.02 in the mean
 _ENOUGH = 20_000  # faces to learn from
 _BATCH = 64
 

@@ -82,7 +82,7 @@ class Change(NamedTuple):
     """(size, size, 3), in 0-255 levels: what is added after pixels were moved."""
     flow: np.ndarray | None = None
     """(size, size, 2): how far right and down of its place each pixel is fetched from, in half
-    sides, at most 1/8; None moves nothing."""
+    sides; None moves nothing."""
 
 
 def detect_faces(
