@@ -52,6 +52,7 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "perceptual identity": {"weights": LossWeights(perceptual=1.0)},
     "half single AUs": {"single_au": 0.5},
     "balanced AUs": {"balanced_aus": True},
+    "motion": {"motion": True},
 }
 
 
