@@ -103,7 +103,7 @@ def look(generator: Generator, held_out: HeldOut, box: list[int]) -> tuple[float
     masks = generator(images, held_out.asked, held_out.faces.aus)
     before, after = (
         descriptors(from_model(pictures).round().byte(), box)
-        for pictures in (images, masks.blend(images))
+        for pictures in (images, masks.blend())
     )
     distance = np.linalg.norm(before - after, axis=1).mean()
     return float(distance), float(masks.attention.mean())

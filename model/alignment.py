@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .readers import SIZE
+
 POINTS = 68
 """Landmarks in the order of the iBUG 300-W scheme, which dlib and OpenFace share."""
 RIGID = (*range(1, 5), *range(12, 16), *range(27, 37), 39, 40, 41, 42, 45, 46, 47)
@@ -36,6 +38,13 @@ def unit(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequenti
         nn.BatchNorm2d(outputs),
         nn.ReLU(),
     )
+
+
+def fitted(crops: Tensor) -> Tensor:
+    """Crops (n, 3, size, size) at the 128 px that aligner and estimator look at."""
+    if crops.shape[-1] == SIZE:
+        return crops
+    return F.interpolate(crops, (SIZE, SIZE), mode="bicubic", align_corners=False)
 
 
 class Aligner(nn.Module):

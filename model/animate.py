@@ -65,7 +65,7 @@ class Animator:
         inputs = to_model(_batch(face.picture))
         target = torch.from_numpy(np.asarray(aus, np.float32))[None]
         own = torch.from_numpy(face.own_aus)[None]
-        (change,) = self._generator(inputs, target, own).changes(inputs)
+        (change,) = self._generator(inputs, target, own).changes()
         return faces.paste_change(photograph, face.crop, change)
 
     def frames(self, photograph: np.ndarray, edits: Sequence[Edit], count: int) -> list[np.ndarray]:

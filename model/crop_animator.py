@@ -46,7 +46,7 @@ class CropAnimator:
             torch.from_numpy(values.astype(np.float32)).to(self._device) for values in (aus, own)
         )
         masks = self.generator(images, targets, shown)
-        changes = masks.changes(images)
+        changes = masks.changes()
         pictures = np.stack(
             [paste_change(crop, _WHOLE, one) for crop, one in zip(crops, changes, strict=True)]
         )

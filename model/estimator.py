@@ -16,15 +16,14 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..pipeline.action_units import COUNT
-from .alignment import POINTS, VIEW, Aligner, UprightView, unit
+from .alignment import POINTS, VIEW, Aligner, UprightView, fitted, unit
 from .checkpoint import build, fill, load_weights
 from .data import to_model
 from .hog import CELL, CHANNELS, Hog
-from .readers import CODINGS, SHIPPED, SIZE, Coding
+from .readers import CODINGS, SHIPPED, Coding
 
 FEATURES = CHANNELS * (VIEW // CELL - 2) ** 2 + POINTS * 2
 """Numbers that are read linearly."""
@@ -112,8 +111,7 @@ class Estimator(nn.Module):
     def features(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Landmarks (n, 68, 2), histograms (n, 31, 12, 12), and all that is read linearly,
         (n, FEATURES): the histograms and the shape of the face."""
-        if crops.shape[-1] != SIZE:
-            crops = F.interpolate(crops, (SIZE, SIZE), mode="bicubic", align_corners=False)
+        crops = fitted(crops)
         landmarks = self.aligner(crops)
         # Landmarks learn from landmarks alone; the view is not to be bent towards better AUs.
         found = landmarks.detach()

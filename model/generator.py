@@ -25,22 +25,24 @@ _STYLE = 64  # numbers in the embedding of the AUs, for AdaIN
 
 
 class Masks(NamedTuple):
-    """What the generator regresses."""
+    """What the generator regresses, and the face that it is for."""
 
     attention: Tensor
     """(n, 1, h, w), 0-1: how much of the input is kept."""
     colour: Tensor
     """(n, 3, h, w), -1..1: what stands where it is not."""
+    face: Tensor
+    """(n, 3, h, w), -1..1: the input, moved by the flow."""
     flow: Tensor | None = None
-    """(n, 2, h, w), of a generator with `motion`: where the input was moved beforehand."""
+    """(n, 2, h, w), of a generator with `motion`: where each pixel of it was fetched from."""
 
-    def blend(self, face: Tensor) -> Tensor:
+    def blend(self) -> Tensor:
         """I_out = A*I + (1-A)*C, equation 1 of the paper in the journal's orientation."""
-        return self.attention * warped(face, self.flow) + (1 - self.attention) * self.colour
+        return self.attention * self.face + (1 - self.attention) * self.colour
 
-    def changes(self, faces: Tensor) -> list[Change]:
-        """What blending does to each face, to be done to it at another resolution."""
-        painted = from_model(self.blend(faces)) - from_model(warped(faces, self.flow))
+    def changes(self) -> list[Change]:
+        """What was done to each face, to be done to it at another resolution."""
+        painted = from_model(self.blend()) - from_model(self.face)
         differences = painted.permute(0, 2, 3, 1).cpu().numpy()
         if self.flow is None:
             return [Change(difference) for difference in differences]
@@ -111,8 +113,8 @@ class Generator(nn.Module):
         if self.settings.colour == "residual":
             colour = (faces + 2 * colour).clamp(-1.0, 1.0)
         if not self.settings.attention:
-            return Masks(torch.zeros_like(colour[:, :1]), colour, flow)
-        return Masks(torch.sigmoid(masks[:, :1]), colour, flow)
+            return Masks(torch.zeros_like(colour[:, :1]), colour, faces, flow)
+        return Masks(torch.sigmoid(masks[:, :1]), colour, faces, flow)
 
 
 def for_aus(generator: Generator, aus: tuple[int, ...]) -> Generator:

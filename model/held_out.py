@@ -40,7 +40,7 @@ class HeldOut:
         read = []
         for images, target, before in zip(self._images(), asked, own, strict=True):
             masks = generator(images, target.to(self._device), before.to(self._device))
-            read.append(self._read(masks.blend(images)))
+            read.append(self._read(masks.blend()))
         return self._error(read)
 
     def _images(self) -> list[Tensor]:

@@ -10,10 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..pipeline.action_units import NUMBERS
-from .alignment import MIRRORED, POINTS, Aligner, UprightView
+from .alignment import MIRRORED, POINTS, Aligner, UprightView, fitted
 from .data import Faces, to_model
 from .estimator import load_estimator
-from .readers import SIZE
 from .ridge import Moments
 
 # How much of the way a face is moved. Who someone is shows in the shape of the face, too: from 0.7
@@ -56,7 +55,7 @@ class Motion(nn.Module):
         """which: (k,), the places among the 17 of the AUs that change."""
         # In full precision: eight bits are half a pixel.
         with torch.autocast(faces.device.type, enabled=False):
-            landmarks = self._landmarks(faces.float())
+            landmarks = self.aligner(fitted(faces.float()))
             turn, _ = self.view.similarity(landmarks)
             by = torch.einsum("nk,kpc->npc", change.float(), self.displacements[which])
             by = _PART * by @ turn.transpose(1, 2)
@@ -77,7 +76,7 @@ class Motion(nn.Module):
         chosen = range(0, len(faces), step)
         for start in range(0, len(chosen), _BATCH):
             some = list(chosen[start : start + _BATCH])
-            shapes = self.view.straighten(self._landmarks(to_model(faces.images[some])))
+            shapes = self.view.straighten(self.aligner(fitted(to_model(faces.images[some]))))
             for each in (shapes, shapes[:, list(MIRRORED)] * flipped):
                 moments.add(faces.aus[some], each.flatten(1), torch.ones(len(some)))
         slopes, _ = moments.ridge(_RIDGE)
@@ -87,11 +86,6 @@ class Motion(nn.Module):
     def learned(self) -> bool:
         """Whether anything moves."""
         return bool(self.displacements.any())
-
-    def _landmarks(self, faces: Tensor) -> Tensor:
-        if faces.shape[-1] != SIZE:
-            faces = F.interpolate(faces, (SIZE, SIZE), mode="bicubic", align_corners=False)
-        return self.aligner(faces)
 
 
 def _spread(points: Tensor, vectors: Tensor, height: int, width: int) -> Tensor:
@@ -109,10 +103,8 @@ def _spread(points: Tensor, vectors: Tensor, height: int, width: int) -> Tensor:
     return torch.einsum("nyp,nxp,npc->ncyx", near_y, near_x, pulls)
 
 
-def warped(faces: Tensor, flow: Tensor | None) -> Tensor:
+def warped(faces: Tensor, flow: Tensor) -> Tensor:
     """Faces (n, 3, h, w) with each pixel fetched from where its flow points; edges repeat."""
-    if flow is None:
-        return faces
     still = torch.eye(2, 3, device=faces.device).expand(len(faces), 2, 3)
     grid = F.affine_grid(still, list(faces.shape), align_corners=False)
     grid = grid + flow.permute(0, 2, 3, 1)

@@ -36,12 +36,12 @@ def save_grid(path: Path, generator: Generator, faces: Faces) -> None:
     for name, edits in known_edits(SHOWN_EDITS, generator.settings.aus).items():
         aus = _edited(own, edits)
         masks = generator(images, aus, own)
-        output = masks.blend(images)
+        output = masks.blend()
         if len(columns) == 1:
             columns["attention"] = masks.attention.expand_as(images) * 2 - 1
             columns["colour"] = masks.colour
             columns[name] = output
-            columns["and back"] = generator(output, own, aus).blend(output)
+            columns["and back"] = generator(output, own, aus).blend()
         else:
             columns[name] = output
     _save(path, torch.stack(list(columns.values()), 1), list(columns))
@@ -58,7 +58,7 @@ def save_sweep(path: Path, generator: Generator, faces: Faces) -> None:
     for level in SWEEP_LEVELS:
         aus = torch.cat([_edited(own, [Edit(number, level)]) for number in known])
         masks = generator(images, aus, own.expand_as(aus))
-        rows.append(masks.blend(images))
+        rows.append(masks.blend())
     _save(path, torch.stack(rows), [f"AU{number}" for number in known])
 
 

@@ -101,7 +101,7 @@ class Trainer:
         # The critic's step leaves the generator as it is, so one forward pass serves both.
         with self._autocast(), torch.set_grad_enabled(generators_turn):
             there = self.generator(batch.faces, batch.target_aus, batch.own_aus)
-            fakes = there.blend(batch.faces)
+            fakes = there.blend()
         figures = self._critic_step(batch, fakes.detach())
         if generators_turn:
             figures |= self._generator_step(batch, there, fakes)
@@ -146,7 +146,7 @@ class Trainer:
         smoothness = losses.total_variation(there.attention) + losses.total_variation(
             back.attention
         )
-        restored = back.blend(fakes)
+        restored = back.blend()
         cycle = losses.cycle_loss(restored, batch.faces)
         loss = (
             weights.adversarial * adversarial

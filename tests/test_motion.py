@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny import TINY
 
 from ganim.model.augment import moved
 from ganim.model.checkpoint import load_state
@@ -13,7 +14,7 @@ from ganim.model.data import Faces, from_model, load_faces, to_model
 from ganim.model.generator import Generator, Masks, load_generator, with_motion
 from ganim.model.motion import Motion, warped
 from ganim.model.run import train
-from ganim.model.settings import CriticSettings, GeneratorSettings, TrainSettings
+from ganim.model.settings import GeneratorSettings
 from ganim.model.training import STATE, Trainer
 from ganim.pipeline.action_units import NUMBERS
 from ganim.pipeline.errors import WrongUse
@@ -23,17 +24,10 @@ from ganim.pipeline.images import read_image
 CPU = torch.device("cpu")
 BROWS, MOUTH, LEFT_BROW = list(range(17, 27)), list(range(48, 68)), list(range(17, 22))
 ALL = torch.arange(17)
-TINY = TrainSettings(
-    size=64,
-    batch=4,
-    epochs=1,
-    decay_epochs=0,
-    critic_steps=1,
-    single_au=0.5,
-    generator=GeneratorSettings(8, 1, colour="residual"),
-    critic=CriticSettings(8, 4),
+STILL = replace(
+    TINY, precision="auto", single_au=0.5, generator=GeneratorSettings(8, 1, colour="residual")
 )
-MOVING = replace(TINY, generator=replace(TINY.generator, motion=True))
+MOVING = replace(STILL, generator=replace(STILL.generator, motion=True))
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +50,15 @@ def raised_brows(portraits: torch.Tensor) -> Motion:
     return motion
 
 
-@pytest.fixture
-def folder(random_faces: Path) -> Path:
-    return random_faces
-
-
 def _faces(pictures: torch.Tensor, aus: torch.Tensor) -> Faces:
     names = [str(index) for index in range(len(pictures))]
     return Faces(from_model(pictures).round().byte(), aus, names, names)
+
+
+def _turns(angles: torch.Tensor) -> torch.Tensor:
+    """(n, 2, 2): by angles (n,), in radians."""
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
 
 
 def test_displacements_are_learned_from_photographs(portraits, raised_brows):
@@ -73,9 +68,7 @@ def test_displacements_are_learned_from_photographs(portraits, raised_brows):
     change = torch.zeros(80, 17)
     change[:, 0] = torch.rand(80)
     pictures = warped(pictures, raised_brows(pictures, change, ALL))
-    angle = torch.rand(80) * 0.4 - 0.2
-    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
-    pictures = moved(pictures, turn, torch.rand(80, 2) * 0.1 - 0.05)
+    pictures = moved(pictures, _turns(torch.rand(80) * 0.4 - 0.2), torch.rand(80, 2) * 0.1 - 0.05)
     aus = torch.rand(80, 17)
     aus[:, 0] = change[:, 0]
 
@@ -109,9 +102,7 @@ def test_a_face_moves_where_its_landmarks_go_and_nowhere_else(portraits, raised_
 def test_a_turned_face_moves_along_its_own_axes(portraits, raised_brows):
     change = torch.zeros(2, 17)
     change[:, 0] = 1.0
-    angle = torch.full((2,), 0.35)
-    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
-    turned = moved(portraits, turn, torch.zeros(2, 2))
+    turned = moved(portraits, _turns(torch.full((2,), 0.35)), torch.zeros(2, 2))
     upright = raised_brows(portraits, change, ALL).flatten(2).mean(2)
     tilted = raised_brows(turned, change, ALL).flatten(2).mean(2)
     lean = torch.atan2(tilted[:, 0], tilted[:, 1]) - torch.atan2(upright[:, 0], upright[:, 1])
@@ -126,7 +117,7 @@ def test_a_flow_fetches_each_pixel_from_where_it_points():
     there = warped(face, flow)
     assert torch.allclose(there[:, :, 2:, :-1], face[:, :, :-2, 1:], atol=1e-5)
     assert torch.allclose(there[:, :, 2:, -1], face[:, :, :-2, -1], atol=1e-5), "edges repeat"
-    kept = Masks(torch.ones(1, 1, 16, 16), torch.zeros_like(face), flow).blend(face)
+    kept = Masks(torch.ones(1, 1, 16, 16), torch.zeros_like(face), there, flow).blend()
     assert torch.equal(kept, there)
 
 
@@ -142,7 +133,7 @@ def test_a_generator_moves_before_it_paints(portraits, raised_brows):
     made = generator(portraits, target, own)
     # The colour mask of a new generator is what it is given.
     flow = raised_brows(portraits, target - own, ALL)
-    assert torch.allclose(made.blend(portraits), warped(portraits, flow), atol=1e-5)
+    assert torch.allclose(made.blend(), warped(portraits, flow), atol=1e-5)
     assert not generator(portraits, own, own).flow.any()
     target[:, 1] = 1.0
     assert torch.equal(generator(portraits, target, own).flow, made.flow), "AU2 is not known"
@@ -150,28 +141,28 @@ def test_a_generator_moves_before_it_paints(portraits, raised_brows):
         generator(portraits, target)
 
 
-def test_a_run_without_motion_goes_on_with_it(folder, tmp_path):
-    train(folder, tmp_path / "still", TINY)
+def test_a_run_without_motion_goes_on_with_it(random_faces, tmp_path):
+    train(random_faces, tmp_path / "still", STILL)
     state = load_state(tmp_path / "still" / STATE)
     for settings in (MOVING, replace(MOVING, size=96)):
-        faces = load_faces(folder, "train", settings.size)
+        faces = load_faces(random_faces, "train", settings.size)
         again = Trainer(settings, faces, CPU, init=tmp_path / "still")
         assert again.generator.motion.learned and again.averaged_generator.motion.learned
         for name, value in state["generator"].items():
             assert torch.equal(again.generator.state_dict()[name], value)
         assert torch.equal(again.critic.to_realism.weight, state["critic"]["to_realism.weight"])
         assert again.step()["generator_aus"].isfinite()
+    train(random_faces, tmp_path / "moving", MOVING)
     with pytest.raises(WrongUse, match="motion"):
-        train(folder, tmp_path / "moving", MOVING)
-        Trainer(TINY, faces, CPU, init=tmp_path / "moving")
+        Trainer(STILL, faces, CPU, init=tmp_path / "moving")
 
 
-def test_motion_is_learned_once_and_stays_as_it_is(folder, tmp_path):
-    still = train(folder, tmp_path / "still", TINY)
-    weights = train(folder, tmp_path / "first", MOVING, init=still)
+def test_motion_is_learned_once_and_stays_as_it_is(random_faces, tmp_path):
+    still = train(random_faces, tmp_path / "still", STILL)
+    weights = train(random_faces, tmp_path / "first", MOVING, init=still)
     generator, _ = load_generator(weights)
     assert generator.motion.learned
-    faces = load_faces(folder, "train", 64)
+    faces = load_faces(random_faces, "train", 64)
     learned = Motion()
     learned.learn(faces)
     state = load_state(tmp_path / "first" / STATE)

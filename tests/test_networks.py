@@ -32,14 +32,14 @@ def test_generator_keeps_size_and_ranges(size, upsampling, batch):
     assert masks.attention.shape == (batch, 1, size, size)
     assert masks.colour.shape == faces.shape
     assert masks.attention.min() >= 0 and masks.attention.max() <= 1
-    assert masks.blend(faces).abs().max() <= 1
+    assert masks.blend().abs().max() <= 1
 
 
 def test_residual_colour_starts_from_a_copy():
     generator = Generator(GeneratorSettings(8, 1, colour="residual"))
     faces = torch.rand(2, 3, 64, 64) * 2 - 1
     masks = generator(faces, torch.rand(2, 17))
-    assert torch.allclose(masks.blend(faces), faces, atol=1e-6)
+    assert torch.allclose(masks.blend(), faces, atol=1e-6)
     assert masks.attention.mean() == 0.5
 
 
@@ -58,7 +58,7 @@ def test_without_attention_the_colour_mask_is_the_face():
     generator = Generator(GeneratorSettings(8, 1, attention=False))
     faces = torch.rand(2, 3, 64, 64) * 2 - 1
     masks = generator(faces, torch.rand(2, 17))
-    assert torch.equal(masks.blend(faces), masks.colour)
+    assert torch.equal(masks.blend(), masks.colour)
     assert generator.to_masks.weight.shape[0] == 3
 
 
@@ -76,7 +76,7 @@ def test_a_relative_generator_knows_the_difference_alone(conditioning):
 
 def test_attention_one_keeps_the_photograph():
     face = torch.rand(1, 3, 8, 8)
-    assert torch.equal(Masks(torch.ones(1, 1, 8, 8), torch.zeros_like(face)).blend(face), face)
+    assert torch.equal(Masks(torch.ones(1, 1, 8, 8), torch.zeros_like(face), face).blend(), face)
 
 
 def test_generator_answers_to_the_aus_and_alike_in_training_and_use():

@@ -8,6 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from tiny import TINY
 
 from ganim.cli import main
 from ganim.model.animate import SHIPPED
@@ -17,7 +18,7 @@ from ganim.model.generator import Generator, for_aus, load_generator
 from ganim.model.held_out import HeldOut
 from ganim.model.pictures import SHOWN_EDITS, known_edits
 from ganim.model.sampling import Sampler
-from ganim.model.settings import CriticSettings, GeneratorSettings, TrainSettings
+from ganim.model.settings import GeneratorSettings
 from ganim.model.training import STATE, Trainer
 from ganim.pipeline.action_units import NUMBERS, Edit, parse_numbers, positions
 from ganim.pipeline.errors import WrongUse
@@ -27,16 +28,7 @@ CPU = torch.device("cpu")
 PORTRAIT = Path(__file__).parents[1] / "examples" / "astronaut.png"
 FIVE = (1, 4, 12, 25, 45)
 KNOWN = positions(FIVE)
-TINY = TrainSettings(
-    size=64,
-    batch=4,
-    epochs=1,
-    decay_epochs=0,
-    critic_steps=1,
-    precision="fp32",
-    generator=GeneratorSettings(8, 1, "nearest", "adain", aus=FIVE),
-    critic=CriticSettings(8, 4),
-)
+TINY_FIVE = replace(TINY, generator=GeneratorSettings(8, 1, "nearest", "adain", aus=FIVE))
 
 
 def ganim(*words):
@@ -98,9 +90,9 @@ def test_the_critic_reads_and_is_taught_these_aus_alone(random_faces):
     faces = load_faces(random_faces, "train", 64)
     spoilt = replace(faces, aus=faces.aus.clone())
     spoilt.aus[:, [column for column in range(17) if column not in KNOWN]] = 0.5
-    figures = [[Trainer(TINY, each, CPU).step() for _ in range(2)] for each in (faces, spoilt)]
+    figures = [[Trainer(TINY_FIVE, each, CPU).step() for _ in range(2)] for each in (faces, spoilt)]
     assert figures[0] == figures[1], "what the other AUs are changes nothing"
-    assert Trainer(TINY, faces, CPU).critic(torch.zeros(2, 3, 64, 64)).aus.shape == (2, 5)
+    assert Trainer(TINY_FIVE, faces, CPU).critic(torch.zeros(2, 3, 64, 64)).aus.shape == (2, 5)
     assert constant_aus(spoilt, FIVE) == [] and len(constant_aus(spoilt, NUMBERS)) == 12
     with pytest.raises(WrongUse, match="nothing to learn"):
         constant_aus(spoilt, (2, 5))
@@ -108,7 +100,7 @@ def test_the_critic_reads_and_is_taught_these_aus_alone(random_faces):
 
 def test_single_aus_are_drawn_from_those_it_knows(random_faces):
     faces = load_faces(random_faces, "train", 64)
-    sampler = Sampler(faces, replace(TINY, single_au=1.0))
+    sampler = Sampler(faces, replace(TINY_FIVE, single_au=1.0))
     batches = [sampler.batch(iteration, CPU) for iteration in range(20)]
     changed = [(batch.own_aus != batch.target_aus).nonzero()[:, 1] for batch in batches]
     assert set(torch.cat(changed).tolist()) == set(KNOWN)
@@ -118,7 +110,7 @@ def test_held_out_faces_are_judged_by_these_aus(random_faces):
     faces = load_faces(random_faces, "test", 64)
     all_17, five = HeldOut(faces, CPU), HeldOut(faces, CPU, FIVE)
     others = HeldOut(faces, CPU, [number for number in NUMBERS if number not in FIVE])
-    generator = Generator(TINY.generator)
+    generator = Generator(TINY_FIVE.generator)
     for error in (lambda of: of.copy_error, lambda of: of.error(generator)):
         parts = (5 * error(five) + 12 * error(others)) / 17
         assert error(all_17) == pytest.approx(parts) and error(five) != error(others)
@@ -161,7 +153,7 @@ def test_trained_weights_know_their_aus_and_animate(run, tmp_path):
 
 def test_a_run_starts_from_weights_of_other_aus_but_not_from_their_critic(run, random_faces):
     faces = load_faces(random_faces, "train", 64)
-    of_two = replace(TINY, generator=replace(load_generator(run / "generator.safetensors")[0]
+    of_two = replace(TINY_FIVE, generator=replace(load_generator(run / "generator.safetensors")[0]
                                              .settings, aus=(4, 6)))  # fmt: skip
     with pytest.raises(WrongUse, match=r"reads AU1, .* --init .*generator.safetensors"):
         Trainer(of_two, faces, CPU, init=run)

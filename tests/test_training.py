@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tiny
 import torch
 from PIL import Image
 
@@ -26,23 +27,14 @@ from ganim.model.perceptual import Perceptual
 from ganim.model.run import train
 from ganim.model.sampling import Sampler
 from ganim.model.scribe import BEST, PREVIOUS_STATE, Ears
-from ganim.model.settings import CriticSettings, GeneratorSettings, LossWeights, TrainSettings
+from ganim.model.settings import CriticSettings, GeneratorSettings, LossWeights
 from ganim.model.training import STATE, Trainer
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
 from ganim.pipeline.errors import NothingUsable, WrongUse
 
 CPU = torch.device("cpu")
-TINY = TrainSettings(
-    size=64,
-    batch=4,
-    epochs=4,
-    decay_epochs=2,
-    critic_steps=2,
-    precision="fp32",
-    generator=GeneratorSettings(8, 1),
-    critic=CriticSettings(8, 4),
-)
+TINY = replace(tiny.TINY, epochs=4, decay_epochs=2, critic_steps=2)
 
 
 @pytest.fixture
