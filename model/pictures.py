@@ -57,8 +57,7 @@ def save_sweep(path: Path, generator: Generator, faces: Faces) -> None:
     rows = []
     for level in SWEEP_LEVELS:
         aus = torch.cat([_edited(own, [Edit(number, level)]) for number in known])
-        masks = generator(images, aus, own.expand_as(aus))
-        rows.append(masks.blend())
+        rows.append(generator(images, aus, own.expand_as(aus)).blend())
     _save(path, torch.stack(rows), [f"AU{number}" for number in known])
 
 
