@@ -475,7 +475,7 @@ def _failures(seen: Counter[str]) -> str:
     "--critic-coarse",
     type=click.FloatRange(0, 1),
     default=TrainSettings.critic_coarse,
-    help="Share of faces the critic sees grey, blurred.",
+    help="Share of faces the critic sees grey, blurred, and reads AUs from.",
 )
 @click.option(
     "--rate", type=click.FloatRange(0, min_open=True), default=TrainSettings.rate, help="Of Adam."

@@ -131,9 +131,9 @@ class TrainSettings:
     is to please the critic must then do so wherever the face lies. The paper has none."""
     critic_coarse: float = 0.0
     """Share of the faces, real and generated, that the critic sees grey and without detail finer
-    than three pixels, the same ones in both turns. An expression must then show in broad strokes
-    of light and shade, and not in a fine pattern or a tint that the critic takes for one. The
-    paper has none."""
+    than three pixels, the same ones in both turns. AUs are then read from these alone, realism is
+    judged of all: an expression must show in broad strokes of light and shade, and no fine
+    pattern or tint can be taken for one. The paper has none."""
     ema: float = 0.999
     """Decay of the averaged generator, which is the one that is written."""
     seed: int = 0

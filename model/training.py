@@ -109,7 +109,7 @@ class Trainer:
 
     def _warmup_step(self, batch: Batch) -> dict[str, Tensor]:
         with self._autocast():
-            aus = self._au_loss(self.critic(_seen(batch.faces, batch)).aus, batch.own_aus)
+            aus = self._au_loss(self.critic(_seen(batch.faces, batch)).aus, batch.own_aus, batch)
         self._descend(self.critic, self.critic_adam, self.settings.weights.aus * aus)
         return {"critic_aus": aus.detach()}
 
@@ -121,7 +121,7 @@ class Trainer:
         real, fake = both.realism.chunk(2)
         read = both.aus[: len(fakes)]
         adversarial = losses.critic_adversarial_loss(real, fake)
-        aus = self._au_loss(read, batch.own_aus)
+        aus = self._au_loss(read, batch.own_aus, batch)
         # In full precision: a penalty on a norm near 1 is lost in bf16's three digits.
         penalty = losses.gradient_penalty(self.critic.slope, faces, fakes, batch.mix)
         loss = weights.adversarial * adversarial + weights.aus * aus + weights.penalty * penalty
@@ -131,7 +131,7 @@ class Trainer:
             "critic_aus": aus.detach(),
             "penalty": penalty.detach(),
             # What a generator that copies would get, by the same reader as the generator's.
-            "copy_aus": self._au_loss(read.detach(), batch.target_aus),
+            "copy_aus": self._au_loss(read.detach(), batch.target_aus, batch),
         }
 
     def _generator_step(self, batch: Batch, there: Masks, fakes: Tensor) -> dict[str, Tensor]:
@@ -141,7 +141,7 @@ class Trainer:
             verdict = self.critic(_seen(fakes, batch))
             back = self.generator(fakes, batch.own_aus, batch.target_aus)
         adversarial = losses.generator_adversarial_loss(verdict.realism)
-        aus = self._au_loss(verdict.aus, batch.target_aus, batch.emphasis)
+        aus = self._au_loss(verdict.aus, batch.target_aus, batch, batch.emphasis)
         attention = losses.attention_loss(there.attention) + losses.attention_loss(back.attention)
         smoothness = losses.total_variation(there.attention) + losses.total_variation(
             back.attention
@@ -167,17 +167,22 @@ class Trainer:
         return figures | {
             "generator": adversarial.detach(),
             # Without emphasis, to stand beside `copy_aus`.
-            "generator_aus": self._au_loss(verdict.aus.detach(), batch.target_aus),
+            "generator_aus": self._au_loss(verdict.aus.detach(), batch.target_aus, batch),
             "attention": attention.detach() / 2,
             "smoothness": smoothness.detach() / 2,
             "cycle": cycle.detach(),
         }
 
-    def _au_loss(self, read: Tensor, aus: Tensor, emphasis: Tensor | None = None) -> Tensor:
-        """Of what the critic reads: the AUs that the generator knows."""
+    def _au_loss(
+        self, read: Tensor, aus: Tensor, batch: Batch, emphasis: Tensor | None = None
+    ) -> Tensor:
+        """Of what the critic reads: the AUs that the generator knows, and if some faces are
+        coarse, from those alone."""
         counted = self._balance if self.settings.balanced_aus else torch.ones_like(self._balance)
         if emphasis is not None:
             counted = counted * emphasis[:, self._known]
+        if batch.views is not None and self.settings.critic_coarse:
+            counted = counted * (batch.views.coarse / self.settings.critic_coarse)[:, None]
         return losses.au_loss(read, aus[:, self._known], counted)
 
     def _descend(self, network: nn.Module, adam: torch.optim.Optimizer, loss: Tensor) -> None:

@@ -134,14 +134,17 @@ def test_coarse_faces_keep_broad_stripes_and_lose_fine_ones_and_colour():
     assert torch.allclose(coarsened(red, torch.tensor([True])), torch.tensor(-1 / 3))
 
 
-def test_critic_coarse_coarsens_a_share_of_what_the_critic_sees(folder):
+def test_critic_coarse_coarsens_a_share_of_what_the_critic_sees_and_reads_aus_from_these(folder):
     settings = replace(TINY, critic_coarse=0.5)
     one = trainer(folder, settings)
     shares = [one.sampler.batch(number, CPU).views.coarse.float().mean() for number in range(80)]
     assert 0.4 < np.mean(shares) < 0.6
     batch = one.sampler.batch(0, CPU)
-    seen = coarsened(batch.faces, batch.views.coarse)
-    expected = losses.au_loss(one.critic(seen).aus, batch.own_aus)
+    coarse = batch.views.coarse
+    assert 0 < coarse.sum() < TINY.batch
+    read = one.critic(coarsened(batch.faces, coarse)).aus
+    # Twice, as half of the faces are coarse: in the mean, not in this very batch.
+    expected = losses.au_loss(read, batch.own_aus, coarse[:, None] / 0.5)
     assert one.step()["critic_aus"].item() == pytest.approx(expected.item(), rel=1e-3)
     with pytest.raises(WrongUse, match="--critic-coarse"):
         replace(TINY, critic_coarse=1.1).validate()
