@@ -5,61 +5,57 @@
 # Or weights like them from nothing, in nine hours: sh docs/weights.sh shards/
 # Stopped, the same command goes on. docs/weights.md is the card.
 set -e
-from=$2
 train="ganim train $1 --critic-width 32 --critic-layers 5 --batch 8 --rate 2e-4"
+# 128 px, and the AUs that seldom show.
+large="--size 128 --single-au 0.5 --balanced-aus --critic-jitter 0.06"
+from=${2:-run7/generator.safetensors}
 
 # On Linux: memory is kept, in large pages. A tenth faster.
 export GLIBC_TUNABLES=glibc.malloc.hugetlb=1 MALLOC_MMAP_THRESHOLD_=33554432
 export MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456
 
-from_nothing() {
+if [ -z "$2" ]; then
+    begin="$train --critic-steps 1"
     # Expressions, realistic or not.
-    $train --run run1 --seed 1 --size 96 --width 32 --upsampling nearest --conditioning adain \
+    $begin --run run1 --seed 1 --size 96 --width 32 --upsampling nearest --conditioning adain \
         --colour residual --critic-warmup 3000 --epochs 3 --decay-epochs 0
     # Realism.
-    $train --run run2 --seed 2 --init run1 --lambda-adversarial 1 --lambda-aus 100 \
+    $begin --run run2 --seed 2 --init run1 --lambda-adversarial 1 --lambda-aus 100 \
         --epochs 2 --decay-epochs 1
     # Obedience, of single AUs above all.
-    $train --run run3 --seed 3 --init run2 --lambda-adversarial 0.7 --single-au 0.5 \
+    $begin --run run3 --seed 3 --init run2 --lambda-adversarial 0.7 --single-au 0.5 \
         --epochs 7 --decay-epochs 3
-    # 128 px, and the AUs that seldom show.
-    train="$train --size 128 --single-au 0.5 --balanced-aus --critic-jitter 0.06"
-    $train --run run4 --seed 4 --init run3 --lambda-adversarial 1 --critic-warmup 600 \
+    $begin $large --run run4 --seed 4 --init run3 --lambda-adversarial 1 --critic-warmup 600 \
         --epochs 3 --decay-epochs 2
     # Realism once more, and expressions in broad strokes.
-    train="$train --critic-coarse 0.5"
-    $train --run run5 --seed 5 --init run4 --lambda-adversarial 2.5 --critic-warmup 200 \
+    begin="$begin $large --critic-coarse 0.5"
+    $begin --run run5 --seed 5 --init run4 --lambda-adversarial 2.5 --critic-warmup 200 \
         --epochs 2 --decay-epochs 1
-    $train --run run6 --seed 6 --init run5 --lambda-adversarial 1.5 --epochs 2 --decay-epochs 1
-    $train --run run7 --seed 7 --init run6 --lambda-adversarial 1 --epochs 1 --decay-epochs 1
-}
-
-if [ -z "$from" ]; then
-    (
-        train="$train --critic-steps 1"
-        from_nothing
-    )
-    from=run7/generator.safetensors
+    $begin --run run6 --seed 6 --init run5 --lambda-adversarial 1.5 --epochs 2 --decay-epochs 1
+    $begin --run run7 --seed 7 --init run6 --lambda-adversarial 1 --epochs 1 --decay-epochs 1
 fi
-train="$train --size 128 --single-au 0.5 --balanced-aus --critic-jitter 0.06 --critic-coarse 0.5"
-# A critic of its own: it reads AUs, then learns what the generator paints on moved faces.
-$train --run critic --seed 1 --init "$from" --motion --lambda-adversarial 2 \
+
+# Faces that are moved before they are painted. A critic of its own: it reads AUs, then learns what
+# the generator paints on them.
+train="$train $large --critic-coarse 0.5 --motion"
+$train --run critic --seed 1 --init "$from" --lambda-adversarial 2 \
     --critic-warmup 4000 --critic-steps 1000000 --epochs 3 --decay-epochs 0
-# From there twice, the critic ahead. Realism above all: what moved faces need no more fades, and
-# obedience with it.
-train="$train --seed 2 --init critic --motion --lambda-adversarial 4 --critic-steps 3 --epochs 1"
+# From there twice, the critic ahead: realism above all, then obedience.
+train="$train --seed 2 --init critic --lambda-adversarial 4 --critic-steps 3 --epochs 1"
 $train --run relaxed --lambda-aus 20 --decay-epochs 0
-# And obedience.
 $train --run generator --lambda-aus 60 --rate 1.5e-4 --decay-epochs 1
 # Of both, averaged.
 python - <<'END'
-from safetensors import safe_open
-from safetensors.torch import save_file
+from pathlib import Path
 
-obedient, relaxed = (safe_open(f"{run}/generator.safetensors", "pt") for run in ("generator", "relaxed"))
-tensors = {name: obedient.get_tensor(name) for name in obedient.keys()}
-for name, ours in tensors.items():
+from ganim.model.checkpoint import load_weights, save_weights
+
+runs = ("generator", "relaxed")
+(obedient, settings), (relaxed, _) = (
+    load_weights(Path(run, "generator.safetensors"), "generator") for run in runs
+)
+for name, ours in obedient.items():
     if ours.is_floating_point():
-        tensors[name] = ours.float().lerp(relaxed.get_tensor(name).float(), 0.15).half()
-save_file(tensors, "generator.safetensors", obedient.metadata())
+        obedient[name] = ours.lerp(relaxed[name], 0.15)
+save_weights(Path("generator.safetensors"), obedient, "generator", settings)
 END
