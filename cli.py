@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from . import __version__
-from .model.settings import CriticSettings, GeneratorSettings, LossWeights, TrainSettings
+from .model.config import CriticSettings, GeneratorSettings, LossWeights, TrainSettings
 from .pipeline.action_units import EXPRESSIONS, expression_edits, parse_edit, parse_numbers, usage
 from .pipeline.errors import GanimError, NothingUsable, WrongUse
 from .pipeline.files import address
@@ -126,8 +126,8 @@ def prepare(
     Faces are found by HOG, cut and written; a photograph without a usable face becomes a row with
     the reason. Run again to go on after a stop.
     """
-    from .pipeline.prepare import PrepareSettings
-    from .pipeline.prepare import prepare as run
+    from .pipeline.prepare.prepare import PrepareSettings
+    from .pipeline.prepare.prepare import prepare as run
 
     settings = PrepareSettings(**options)
     seen: Counter[str] = Counter()
@@ -161,9 +161,9 @@ def inspect(shards: Path) -> None:
     prepare and annotate write the report, too. Open it in a browser: it shows in a moment whether
     the faces, and their action units, are good.
     """
-    from .pipeline.figures import read_figures
-    from .pipeline.report import write_report
-    from .pipeline.report_text import print_figures
+    from .pipeline.report.html import write_report
+    from .pipeline.report.statistics import read_figures
+    from .pipeline.report.tables import print_figures
 
     figures = read_figures(shards)
     print_figures(figures)
@@ -173,8 +173,8 @@ def inspect(shards: Path) -> None:
 @contextmanager
 def _report_after(shards: Path) -> Iterator[None]:
     """Write the report of the shards when the work on them has ended, usable or not."""
-    from .pipeline.figures import read_figures
-    from .pipeline.report import write_report
+    from .pipeline.report.html import write_report
+    from .pipeline.report.statistics import read_figures
 
     try:
         yield
@@ -294,9 +294,9 @@ def annotate(
 def _annotate_shards(
     shards: Path, annotator: Any, scheduler: str | None, overwrite: bool, redo_below: float | None
 ) -> None:
-    from .pipeline.annotate import annotate as annotate_shards
-    from .pipeline.annotate import in_turn, on_cluster
-    from .pipeline.openface import OpenFace
+    from .pipeline.annotate.annotate import annotate as annotate_shards
+    from .pipeline.annotate.annotate import in_turn, on_cluster
+    from .pipeline.openface.annotator import OpenFace
 
     openface = annotator if isinstance(annotator, OpenFace) else None
     workers = openface.workers if openface else 1
@@ -337,8 +337,8 @@ def _annotate_shards(
 
 
 def _annotate_clip(clip: Path, out: Path, annotator: Any) -> None:
-    from .pipeline.annotate_clip import annotate_clip, openface_clip
-    from .pipeline.openface import OpenFace
+    from .pipeline.annotate.clip import annotate_clip, openface_clip
+    from .pipeline.openface.annotator import OpenFace
 
     if isinstance(annotator, OpenFace):
         summary = openface_clip(clip, out, annotator)
@@ -355,13 +355,13 @@ def _annotator(kind: str, shards: Path, labels: Path | None, options: dict[str, 
     from .pipeline.shards import read_column
 
     if labels is not None:
-        from .pipeline.labels import Labels
+        from .pipeline.annotate.labels import Labels
 
         if shards.is_file():
             raise WrongUse("--labels are of photographs. A clip is read by openface or estimator.")
         sources = read_column(shards, "source")
         return Labels.load(labels, sources, options["min_confidence"])
-    from .pipeline.openface import find_openface
+    from .pipeline.openface.annotator import find_openface
 
     options["workers"] = options["workers"] or len(os.sched_getaffinity(0))
     try:
@@ -378,7 +378,7 @@ def _annotator(kind: str, shards: Path, labels: Path | None, options: dict[str, 
 
 
 def _estimator(weights: Path | None = None, coding: Any = "openface") -> Any:
-    from .model.readers import SHIPPED, EstimatorAnnotator
+    from .model.estimator.annotator import SHIPPED, EstimatorAnnotator
 
     return EstimatorAnnotator(weights or SHIPPED, coding)
 
@@ -482,9 +482,9 @@ def _failures(seen: Counter[str]) -> str:
 )
 @click.option("--ema", type=click.FloatRange(0, 1, max_open=True), default=TrainSettings.ema)
 @click.option("--lambda-adversarial", default=LossWeights.adversarial, help="Wasserstein terms.")
-@click.option("--lambda-gp", default=LossWeights.penalty, help="Gradient penalty.")
+@click.option("--lambda-gp", default=LossWeights.gp, help="Gradient penalty.")
 @click.option("--lambda-attention", default=LossWeights.attention, help="Mean attention.")
-@click.option("--lambda-tv", default=LossWeights.smoothness, help="Total variation, per pixel.")
+@click.option("--lambda-tv", default=LossWeights.tv, help="Total variation, per pixel.")
 @click.option("--lambda-aus", default=LossWeights.aus, help="AU regression, per element.")
 @click.option("--lambda-cycle", default=LossWeights.cycle, help="Identity of the cycle.")
 @click.option("--lambda-perceptual", default=LossWeights.perceptual, help="The same, by features.")
@@ -519,17 +519,17 @@ def train(
     (generator.safetensors), report.html, metrics.jsonl and grids of pictures. Run again to go on
     after a stop. torchrun starts it on several GPUs or machines.
     """
-    from .model import animate
-    from .model import run as training_run
-    from .model.distributed import speaks
-    from .model.scribe import Ears
-    from .model.training import WEIGHTS
+    from .model.animation import animator
+    from .model.training import run as training_run
+    from .model.training.distributed import speaks
+    from .model.training.run_folder import Ears
+    from .model.training.trainer import WEIGHTS
 
-    start = None if init is None else animate.SHIPPED if init == "shipped" else Path(init)
+    start = None if init is None else animator.SHIPPED if init == "shipped" else Path(init)
     settings = _train_settings(start, **options)
     chosen = None if device is None else _device(device)
     if dry_run:
-        from .model.plan import measure
+        from .model.training.dry_run import measure
 
         plan = measure(shards, settings, chosen, start)
         if speaks():
@@ -605,8 +605,8 @@ def _train_settings(
     """The settings the options ask for; what they leave open comes from `init`, if given."""
     generator, default_size = GeneratorSettings(), TrainSettings.size
     if init is not None:
-        from .model.generator import load_generator
-        from .model.training import WEIGHTS
+        from .model.networks.generator import load_generator
+        from .model.training.trainer import WEIGHTS
 
         weights = init / WEIGHTS if init.is_dir() else init
         start, default_size = load_generator(weights)
@@ -668,8 +668,8 @@ def animate(
         raise WrongUse(f"Say what to change: --au 12=1.0, or --expression happiness. {usage()}")
     output = output or Path(f"{photograph.stem}-animated.png")
 
-    from .model import animate as animation
-    from .pipeline.images import UnreadableImage, read_image
+    from .model.animation import animator as animation
+    from .pipeline.images.decode import UnreadableImage, read_image
 
     animation.check_format(output)
     try:
@@ -719,24 +719,25 @@ def evaluate(
     table here, a page of pictures, and a JSON file beside it. docs/evaluation.md explains each
     figure.
     """
-    from .model import animate, evaluation_page, evaluation_table
-    from .model.evaluate import evaluate as run
+    from .model.animation import animator
+    from .model.evaluation import report, table
+    from .model.evaluation.evaluate import evaluate as run
 
-    evaluation_page.check_output(out)
+    report.check_output(out)
     chosen = None if device is None else _device(device)
     if kind == "openface":
-        from .pipeline.openface import find_openface
+        from .pipeline.openface.annotator import find_openface
 
         annotator: Any = find_openface(**openface)
     else:
         annotator = _estimator()
-    paths = [weights or animate.SHIPPED, *([compare] if compare else [])]
+    paths = [weights or animator.SHIPPED, *([compare] if compare else [])]
     with Tracker("evaluate", "pictures") as tracker:
         evaluation = run(
             shards, paths, annotator, faces, seed, inception, chosen, tracker.start, tracker.advance
         )
-    evaluation_table.print_evaluation(evaluation)
-    evaluation_page.write_page(out, evaluation)
+    table.print_evaluation(evaluation)
+    report.write_page(out, evaluation)
     evaluation.write_json(out.with_suffix(".json"))
     _say(f"Look at {out}; the figures are in {out.with_suffix('.json')}")
 

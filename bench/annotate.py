@@ -16,8 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from ganim.pipeline import openface, shards
-from ganim.pipeline.annotate import annotate
+from ganim.pipeline import shards
+from ganim.pipeline.annotate.annotate import annotate
+from ganim.pipeline.openface import annotator
+from ganim.pipeline.openface.annotator import find_openface
 from ganim.tests import stand_in_image
 
 START, EACH = 0.4, 0.025
@@ -39,22 +41,22 @@ def measure(folder: Path, crops: int, workers: int) -> float:
     """Annotate so many crops; the seconds it took, all told."""
     make_shards(folder, crops)
     began = time.perf_counter()
-    annotator = openface.find_openface(image=IMAGE, workers=workers)
-    summary = annotate(folder, annotator, workers=workers, run=annotator.run)
+    openface = find_openface(image=IMAGE, workers=workers)
+    summary = annotate(folder, openface, workers=workers, run=openface.run)
     seconds = time.perf_counter() - began
     assert summary.annotated == crops
     least = crops * EACH / workers
     print(
         f"{workers} at once: {crops} crops in {seconds:.1f} s, {crops / seconds:.1f} a second; "
         f"{seconds / least - 1:.1%} above {crops} x {EACH * 1000:g} ms; "
-        f"of the time, {1 - annotator.seconds_reading / seconds / workers:.1%} no crop was read",
+        f"of the time, {1 - openface.seconds_reading / seconds / workers:.1%} no crop was read",
         flush=True,
     )
     return seconds
 
 
 def make_shards(folder: Path, crops: int) -> None:
-    jpeg = Path(openface.__file__).with_name("probe.jpg").read_bytes()
+    jpeg = Path(annotator.__file__).with_name("probe.jpg").read_bytes()
     rows = [
         {
             "key": f"{index}.jpg#0",

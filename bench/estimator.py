@@ -18,16 +18,16 @@ import numpy as np
 import onnxruntime
 import torch
 
-from ganim.model.agreement import agreement, by_folder, mean_r
-from ganim.model.augment import compressed
-from ganim.model.estimator import Estimator, load_estimator
-from ganim.model.estimator_data import Examples, load_examples
-from ganim.model.export_estimator import export
-from ganim.model.readers import SHIPPED, SIZE, read_table
+from ganim.model.estimator.agreement import agreement, by_folder, mean_r
+from ganim.model.estimator.annotator import SHIPPED, SIZE, read_table
+from ganim.model.estimator.augment import compressed
+from ganim.model.estimator.data import Examples, load_examples
+from ganim.model.estimator.export import export
+from ganim.model.estimator.network import Estimator, load_estimator
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, to_unit
-from ganim.pipeline.faces import Box, cut_crop
-from ganim.pipeline.images import read_image
+from ganim.pipeline.faces.crop import Box, cut_crop
+from ganim.pipeline.images.decode import read_image
 
 MIN_POSITIVES = 15
 """AUs that coders saw in fewer held-out faces than this are not averaged over."""

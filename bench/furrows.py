@@ -13,12 +13,12 @@ import click
 import numpy as np
 import torch
 
-from ganim.model.animate import SHIPPED
-from ganim.model.crop_animator import CropAnimator
+from ganim.model.animation.animator import SHIPPED
+from ganim.model.animation.crop_animator import CropAnimator
 from ganim.model.data import load_faces
-from ganim.model.sample import batches
+from ganim.model.evaluation.sample import batches
 from ganim.pipeline.action_units import NUMBERS
-from ganim.pipeline.faces import CROP_SIZE
+from ganim.pipeline.faces.crop import CROP_SIZE
 
 BETWEEN_THE_BROWS = slice(20, 56), slice(40, 88)
 FINEST, BROADEST = 3, 7

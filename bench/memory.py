@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
-from ganim.pipeline.prepare import prepare
+from ganim.pipeline.prepare.prepare import prepare
 
 
 def main() -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 import click
 import torch
 
-from ganim.model.animate import SHIPPED
+from ganim.model.animation.animator import SHIPPED
+from ganim.model.config import CriticSettings, TrainSettings
 from ganim.model.data import load_faces
-from ganim.model.generator import load_generator
-from ganim.model.held_out import HeldOut
-from ganim.model.settings import CriticSettings, TrainSettings
-from ganim.model.training import Trainer
+from ganim.model.networks.generator import load_generator
+from ganim.model.training.trainer import Trainer
+from ganim.model.training.validation import HeldOut
 from ganim.pipeline.action_units import in_words, parse_numbers
 
 CPU = torch.device("cpu")

@@ -33,7 +33,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ganim.pipeline import cutting, faces, images, shards
+from ganim.pipeline import shards
+from ganim.pipeline.faces import detect
+from ganim.pipeline.faces.crop import Box, crop_box, cut_crop
+from ganim.pipeline.images import decode
+from ganim.pipeline.prepare import cut
 
 SMALLEST = 80
 """Faces narrower than this, in pixels, do not count for the recall."""
@@ -43,12 +47,12 @@ Found = tuple[float, float, list[tuple[int, int, int, int]]]
 
 def ours(path: Path) -> Found:
     """All faces, cut and encoded."""
-    return _timed(lambda: _boxes(cutting.cut_faces(path, most=None)))
+    return _timed(lambda: _boxes(cut.cut_faces(path, most=None)))
 
 
 def ours_largest(path: Path) -> Found:
     """The largest face alone, as prepare does unless it is told otherwise."""
-    return _timed(lambda: _boxes(cutting.cut_faces(path)))
+    return _timed(lambda: _boxes(cut.cut_faces(path)))
 
 
 def theirs(path: Path) -> Found:
@@ -66,7 +70,7 @@ def theirs(path: Path) -> Found:
 SYSTEMS = {"face_recognition": theirs, "ganim, all faces": ours, "ganim, largest": ours_largest}
 
 
-def _boxes(cuts: cutting.Cuts) -> list[tuple[int, int, int, int]]:
+def _boxes(cuts: cut.Cuts) -> list[tuple[int, int, int, int]]:
     return [tuple(face.box.as_list()) for face in cuts.faces]
 
 
@@ -98,7 +102,7 @@ def full_size(material: Path, folder: Path, count: int, seed: int) -> list[Path]
         aspect = float(rng.choice([4 / 3, 3 / 4, 3 / 2, 16 / 9]))
         width, height = round((pixels * aspect) ** 0.5), round((pixels / aspect) ** 0.5)
         kind = number % 8
-        scene = images.read_image(rng.choice(portraits if kind in (0, 2, 4, 7) else wild))
+        scene = decode.read_image(rng.choice(portraits if kind in (0, 2, 4, 7) else wild))
         canvas = _cover(scene, width, height)
         if kind not in (3, 5, 7):
             canvas = cv2.GaussianBlur(canvas, (0, 0), width / 100)
@@ -106,7 +110,7 @@ def full_size(material: Path, folder: Path, count: int, seed: int) -> list[Path]
         taken = np.zeros((height, width), bool)
         for _ in range(pasted):
             side = float(np.exp(rng.uniform(np.log(60), np.log(min(1500, height / 2)))))
-            _paste(canvas, taken, images.read_image(rng.choice(portraits)), side * 2, rng)
+            _paste(canvas, taken, decode.read_image(rng.choice(portraits)), side * 2, rng)
         noise = rng.normal(0, rng.uniform(2, 6), (height, width, 1)).astype(np.float32)
         noisy = np.clip(canvas + noise, 0, 255).astype(np.uint8)
         path = folder / f"{number:03d}.jpg"
@@ -200,9 +204,7 @@ def recall(paths: list[Path], reference: list, answers: list, crops: Path | None
                 print(f"  {kind}: {path.name} {box}")
                 if crops:
                     crops.mkdir(parents=True, exist_ok=True)
-                    crop = faces.cut_crop(
-                        images.read_image(path), faces.crop_box(faces.Box(*box), 0.4), 160
-                    )
+                    crop = cut_crop(decode.read_image(path), crop_box(Box(*box), 0.4), 160)
                     Image.fromarray(crop).save(crops / f"{kind}-{path.stem}-{box[0]}-{box[1]}.png")
     print(
         f"of its {wanted} faces of {SMALLEST} px or more we find {hits} "
@@ -233,7 +235,7 @@ def profile(paths: list[Path], most: int | None) -> None:
     profiler = cProfile.Profile(time.process_time)
     profiler.enable()
     for path in paths:
-        cutting.cut_faces(path, most=most)
+        cut.cut_faces(path, most=most)
     profiler.disable()
     stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
     total = sum(own for _, _, own, _, _ in stats.values())
@@ -263,8 +265,8 @@ def memory(paths: list[Path], count: int) -> None:
                 f"{number:8d} {resident:7.0f}  {time.perf_counter() - started:6.0f} s", flush=True
             )
         try:
-            cutting.cut_faces(paths[number % len(paths)])
-        except images.UnreadableImage as reason:
+            cut.cut_faces(paths[number % len(paths)])
+        except decode.UnreadableImage as reason:
             print(f"  {paths[number % len(paths)]}: {reason}")
 
 
@@ -277,8 +279,8 @@ def compare_boxes(paths: list[Path], old: Path) -> None:
     spec.loader.exec_module(module)
     moved, widths, only = [], [], [0, 0]
     for path in paths:
-        picture = images.read_image(path)
-        before, now = module.detect_faces(picture), faces.detect_faces(picture, 1)
+        picture = decode.read_image(path)
+        before, now = module.detect_faces(picture), detect.detect_faces(picture, 1)
         if not before or not now:
             only[0] += bool(before)
             only[1] += bool(now)
@@ -318,13 +320,13 @@ def bombs(folder: Path) -> None:
 
 def _refuse(good: Path, bomb: Path) -> tuple[float, float, float, str]:
     """Seconds, of wall and of CPU, megabytes by which the peak rose, and the reason given."""
-    cutting.cut_faces(good)
+    cut.cut_faces(good)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        cutting.cut_faces(bomb)
+        cut.cut_faces(bomb)
         reason = "READ"
-    except images.UnreadableImage as refusal:
+    except decode.UnreadableImage as refusal:
         reason = f"{type(refusal).__name__}: {refusal}"
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
@@ -359,7 +361,7 @@ def main(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if count:
-            wild = [p for p in sorted((material / "wild").iterdir()) if p.suffix in images.SUFFIXES]
+            wild = [p for p in sorted((material / "wild").iterdir()) if p.suffix in decode.SUFFIXES]
             sets = {"wild": wild, "full size": full_size(material, folder, count, seed)}
             for label, paths in sets.items():
                 compare(label, paths, workers, crops and crops / label.replace(" ", "-"))

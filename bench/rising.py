@@ -15,14 +15,14 @@ import click
 import numpy as np
 import torch
 
-from ganim.model.animate import SHIPPED, Animator, save
-from ganim.model.dlib_faces import descriptors, hog_box
-from ganim.model.estimator import load_estimator
-from ganim.model.readers import SIZE
+from ganim.model.animation.animator import SHIPPED, Animator, save
+from ganim.model.estimator.annotator import SIZE
+from ganim.model.estimator.network import load_estimator
+from ganim.model.landmarks.dlib_models import descriptors, hog_box
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import NUMBERS, Edit, apply_edits
-from ganim.pipeline.faces import cut_crop
-from ganim.pipeline.images import read_image
+from ganim.pipeline.faces.crop import cut_crop
+from ganim.pipeline.images.decode import read_image
 
 LEVELS = (0.0, 0.33, 0.67, 1.0)
 

@@ -28,13 +28,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from ganim.model import losses
-from ganim.model.critic import Critic
+from ganim.model.config import CriticSettings, GeneratorSettings, TrainSettings
 from ganim.model.data import Faces
-from ganim.model.generator import Generator
-from ganim.model.sampling import Batch
-from ganim.model.settings import CriticSettings, GeneratorSettings, TrainSettings
-from ganim.model.training import Trainer
+from ganim.model.networks.critic import Critic
+from ganim.model.networks.generator import Generator
+from ganim.model.training import losses
+from ganim.model.training.sampler import Batch
+from ganim.model.training.trainer import Trainer
 from ganim.pipeline.action_units import COUNT
 
 STEPS = 5
@@ -110,7 +110,7 @@ class PlainLoop:
         self.critic_adam.step()
         penalty = self._penalty(faces, fakes.detach(), mix)
         self.critic_adam.zero_grad()
-        (weights.penalty * penalty).backward()
+        (weights.gp * penalty).backward()
         self.critic_adam.step()
         if generators_turn:
             self.generator_adam.zero_grad()
@@ -135,7 +135,7 @@ class PlainLoop:
         loss = loss + weights.aus * losses.au_loss(verdict.aus, target)
         for mask in (attention, attention_back):
             loss = loss + weights.attention * losses.attention_loss(mask)
-            loss = loss + weights.smoothness * losses.total_variation(mask)
+            loss = loss + weights.tv * losses.total_variation(mask)
         return loss + weights.cycle * losses.cycle_loss(restored, faces)
 
     def first_losses(self, batch: Batch) -> dict[str, float]:

@@ -21,12 +21,13 @@ import click
 import numpy as np
 import torch
 
-from ganim.model.data import from_model, load_faces, to_model
-from ganim.model.dlib_faces import descriptors, hog_box
-from ganim.model.generator import Generator
-from ganim.model.held_out import HeldOut
-from ganim.model.settings import CriticSettings, GeneratorSettings, LossWeights, TrainSettings
-from ganim.model.training import Trainer
+from ganim.model.config import CriticSettings, GeneratorSettings, LossWeights, TrainSettings
+from ganim.model.data import load_faces
+from ganim.model.landmarks.dlib_models import descriptors, hog_box
+from ganim.model.networks.generator import Generator
+from ganim.model.pixels import from_model, to_model
+from ganim.model.training.trainer import Trainer
+from ganim.model.training.validation import HeldOut
 
 SIZE = 64
 SETTINGS = TrainSettings(
@@ -46,7 +47,7 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "absolute colour": {"colour": "absolute"},
     "transposed": {"upsampling": "transposed"},
     "no attention": {"attention": False},
-    "no attention loss": {"weights": LossWeights(attention=0.0, smoothness=0.0)},
+    "no attention loss": {"weights": LossWeights(attention=0.0, tv=0.0)},
     "not affine": {"affine": False},
     "relative AUs": {"relative": True},
     "perceptual identity": {"weights": LossWeights(perceptual=1.0)},

@@ -9,11 +9,11 @@ import click
 import cv2
 import numpy as np
 
-from ganim.model.animate import SHIPPED, Animator, save
-from ganim.model.pictures import SHOWN_EDITS
+from ganim.model.animation.animator import SHIPPED, Animator, save
+from ganim.model.animation.grids import SHOWN_EDITS
 from ganim.pipeline.action_units import NUMBERS, Edit, apply_edits
-from ganim.pipeline.faces import Box, cut_crop
-from ganim.pipeline.images import read_image
+from ganim.pipeline.faces.crop import Box, cut_crop
+from ganim.pipeline.images.decode import read_image
 
 STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 TILE = 256

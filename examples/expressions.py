@@ -6,9 +6,9 @@ python examples/expressions.py OUT PHOTOGRAPH...
 import sys
 from pathlib import Path
 
-from ganim.model.animate import Animator, save
+from ganim.model.animation.animator import Animator, save
 from ganim.pipeline.action_units import EXPRESSIONS, Edit, apply_edits, expression_edits
-from ganim.pipeline.images import read_image
+from ganim.pipeline.images.decode import read_image
 
 SINGLE = [Edit(number, 0.8) for number in (1, 4, 6, 9, 12, 17, 25, 26)]
 

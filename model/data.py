@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..pipeline import shards
 from ..pipeline.action_units import COLUMNS, positions, to_unit
-from ..pipeline.cutting import decode_crop
 from ..pipeline.errors import WrongUse
+from ..pipeline.faces.crop import decode_crop
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,3 @@ def constant_aus(faces: Faces, aus: Sequence[int]) -> list[str]:
             "them."
         )
     return names
-
-
-def to_model(images: Tensor) -> Tensor:
-    """uint8 pictures in 0-255 to the models' float range of -1 to 1."""
-    return images.float().div(127.5).sub(1.0)
-
-
-def from_model(images: Tensor) -> Tensor:
-    """The models' range of -1 to 1 to 0-255, still as floats."""
-    return images.float().clamp(-1.0, 1.0).add(1.0).mul(127.5)

@@ -1,4 +1,4 @@
-"""Train the network of pipeline/proposals.py on photographs with one main face each.
+"""Train the network of pipeline/faces/proposals.py on photographs with one main face each.
 
     python -m ganim.model.train_proposals --photos photos/ --out proposals.safetensors
 
@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 
-from ..pipeline import faces, shards
-from ..pipeline.images import UnreadableImage, read_image
-from ..pipeline.proposals import LAYERS, STRIDE
+from ..pipeline import shards
+from ..pipeline.faces import detect
+from ..pipeline.faces.proposals import LAYERS, STRIDE
+from ..pipeline.images.decode import UnreadableImage, read_image
 
 WIDTHS = (1, 12, 24, 32, 32, 32, 2)
 SIDE = 128
@@ -53,7 +54,7 @@ def load_photographs(folder: Path, most: int, seed: int) -> list[Photograph]:
         except UnreadableImage:
             continue
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        found = faces.detect_faces(picture)
+        found = detect.detect_faces(picture)
         if found:
             box = found[0].box
             half, quarter = (
@@ -175,7 +176,7 @@ def _answers(placed: list[tuple[float, float, float]]) -> tuple[np.ndarray, np.n
 
 
 def network() -> nn.Sequential:
-    """The network of pipeline/proposals.py, for training."""
+    """The network of pipeline/faces/proposals.py, for training."""
     layers: list[nn.Module] = []
     for index, (kernel, stride) in enumerate(LAYERS):
         padding = (kernel - stride + 1) // 2

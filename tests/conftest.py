@@ -57,7 +57,7 @@ def random_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shards of 24 smooth random crops with random AUs, 16 to train on."""
     from ganim.pipeline import shards
     from ganim.pipeline.action_units import COLUMNS
-    from ganim.pipeline.cutting import encode_jpeg
+    from ganim.pipeline.faces.crop import encode_jpeg
 
     folder = tmp_path_factory.mktemp("random_faces")
     draw = np.random.default_rng(0)

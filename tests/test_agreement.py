@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ganim.model.agreement import agreement, by_folder, consistency, mean_r
+from ganim.model.estimator.agreement import agreement, by_folder, consistency, mean_r
 from ganim.pipeline.action_units import COUNT
 
 

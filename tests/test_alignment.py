@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from ganim.model.alignment import MIRRORED, POINTS, VIEW, UprightView, mean_face
-from ganim.model.augment import Augmentation, augment, compressed, moved, spoil
+from ganim.model.estimator.augment import Augmentation, augment, compressed, moved, spoil
+from ganim.model.landmarks.alignment import MIRRORED, POINTS, VIEW, UprightView, mean_face
 
 
 def some_face(seed: int = 0) -> torch.Tensor:

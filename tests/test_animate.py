@@ -8,9 +8,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from ganim.cli import main
-from ganim.model.animate import Animator
+from ganim.model.animation.animator import Animator
 from ganim.pipeline.action_units import NUMBERS, Edit, apply_edits
-from ganim.pipeline.images import read_image
+from ganim.pipeline.images.decode import read_image
 
 ROOT = Path(__file__).parents[1]
 PORTRAITS = [ROOT / "examples" / name for name in ("astronaut.png", "grace_hopper.jpg")]

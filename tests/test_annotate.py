@@ -15,10 +15,11 @@ import pytest
 
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, COUNT
-from ganim.pipeline.annotate import Crop, Reading, Summary, annotate, batch_size
-from ganim.pipeline.annotate_clip import annotate_clip
+from ganim.pipeline.annotate.annotate import Summary, annotate, batch_size
+from ganim.pipeline.annotate.clip import annotate_clip
+from ganim.pipeline.annotator import Crop, Reading
 from ganim.pipeline.errors import NothingUsable, WrongUse
-from ganim.pipeline.openface_csv import read_csv
+from ganim.pipeline.openface.output import read_csv
 
 BOX = [10, 20, 30, 40]
 VIDEOS = Path(__file__).parents[2] / "shared" / "openface" / "samples" / "videos"

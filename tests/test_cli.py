@@ -17,8 +17,8 @@ from PIL import Image
 from ganim.cli import main
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import NUMBERS
-from ganim.pipeline.openface_csv import read_csv
-from ganim.pipeline.prepare import prepare
+from ganim.pipeline.openface.output import read_csv
+from ganim.pipeline.prepare.prepare import prepare
 
 GANIM = Path(sys.executable).with_name("ganim")
 ALL_AUS = "1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45"

@@ -12,8 +12,8 @@ import av
 import numpy as np
 import pytest
 
-from ganim.pipeline import clips
-from ganim.pipeline.images import UnreadableImage
+from ganim.pipeline.images import video
+from ganim.pipeline.images.decode import UnreadableImage
 
 ONE = 1 << 16
 WIDTH, HEIGHT = 160, 96
@@ -43,7 +43,7 @@ def write_clip(path: str, times: Sequence[float], codec: str) -> None:
 
 
 def seconds(content: bytes, every: float) -> list[float]:
-    return [frame.seconds for frame in clips.frames(io.BytesIO(content), every)]
+    return [frame.seconds for frame in video.frames(io.BytesIO(content), every)]
 
 
 def steady(count: int, rate: float) -> list[float]:
@@ -54,7 +54,7 @@ def steady(count: int, rate: float) -> list[float]:
 
 
 def test_without_an_interval_all_frames_come() -> None:
-    frames = list(clips.frames(io.BytesIO(clip(steady(20, 10)))))
+    frames = list(video.frames(io.BytesIO(clip(steady(20, 10)))))
     assert [frame.index for frame in frames] == list(range(20))
     assert [frame.seconds for frame in frames] == steady(20, 10)
     assert all(frame.picture.shape == (HEIGHT, WIDTH, 3) for frame in frames)
@@ -97,7 +97,7 @@ def test_frames_are_turned_as_players_turn_them(name: str) -> None:
     at = content.index(b"tkhd") + 44
     assert struct.unpack(">9i", content[at : at + 36]) == (ONE, 0, 0, 0, ONE, 0, 0, 0, 1 << 30)
     content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    frame = next(clips.frames(io.BytesIO(bytes(content))))
+    frame = next(video.frames(io.BytesIO(bytes(content))))
     turned = a == 0
     assert frame.picture.shape == ((WIDTH, HEIGHT, 3) if turned else (HEIGHT, WIDTH, 3))
     white = {(y, x) for y in (0, -1) for x in (0, -1) if frame.picture[y, x, 0] > 200}
@@ -113,7 +113,7 @@ def test_of_a_clip_that_was_cut_off_the_frames_before_are_kept(kind: str, share:
     whole = clip(steady(100, 10), kind)
     shown = []
     with pytest.raises(UnreadableImage, match=r"cut off at \d\.\d\d of (9\.9|10\.0)|from \d\.\d"):
-        for frame in clips.frames(io.BytesIO(whole[: int(len(whole) * share)]), 1.0):
+        for frame in video.frames(io.BytesIO(whole[: int(len(whole) * share)]), 1.0):
             shown.append(frame.seconds)
     assert shown == [float(n) for n in range(len(shown))] and 2 <= len(shown) < 10
 
@@ -124,7 +124,7 @@ def test_of_a_damaged_clip_the_frames_before_are_kept() -> None:
     damaged[middle : middle + 300] = bytes(300)
     shown = []
     with pytest.raises(UnreadableImage):
-        for frame in clips.frames(io.BytesIO(bytes(damaged)), 1.0):
+        for frame in video.frames(io.BytesIO(bytes(damaged)), 1.0):
             shown.append(frame.seconds)
     assert shown[:3] == [0.0, 1.0, 2.0] and len(shown) < 8
 
@@ -140,13 +140,13 @@ def test_sound_alone_is_no_clip() -> None:
         container.mux(stream.encode(silence))
         container.mux(stream.encode())
     with pytest.raises(UnreadableImage, match="sound, but no pictures"):
-        next(clips.frames(io.BytesIO(file.getvalue())))
+        next(video.frames(io.BytesIO(file.getvalue())))
 
 
 @pytest.mark.parametrize("content", [b"", b"no clip", bytes(5000), b"\0\0\0\x20ftypisom" * 9])
 def test_what_is_no_clip_says_so(content: bytes) -> None:
     with pytest.raises(UnreadableImage, match="not a clip that can be read"):
-        next(clips.frames(io.BytesIO(content)))
+        next(video.frames(io.BytesIO(content)))
 
 
 def test_a_playlist_that_calls_itself_a_clip_opens_no_other_file(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_playlist_that_calls_itself_a_clip_opens_no_other_file(tmp_path: Path)
     }.items():
         (tmp_path / name).write_text(text)
         with pytest.raises(UnreadableImage):
-            next(clips.frames(tmp_path / name))
+            next(video.frames(tmp_path / name))
 
 
 # ---- real clips

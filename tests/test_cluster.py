@@ -12,10 +12,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 from ganim.cli import main
-from ganim.pipeline import engine, prepare, shards
+from ganim.pipeline import shards
 from ganim.pipeline.errors import WrongUse
+from ganim.pipeline.execution import pool
 from ganim.pipeline.files import address
-from ganim.pipeline.prepare import PrepareSettings
+from ganim.pipeline.prepare import prepare
+from ganim.pipeline.prepare.prepare import PrepareSettings
 
 distributed = pytest.importorskip("distributed")
 
@@ -100,15 +102,15 @@ def test_a_run_with_a_worker_killed_half_way_equals_the_local_one(
 def test_a_task_that_kills_its_worker_costs_no_other_its_result(cluster: Any) -> None:
     harmless = [f"{n}" for n in range(16)]
     tasks = [*harmless[:5], KILL, *harmless[5:]]
-    results = list(engine.run(eval, tasks, scheduler=cluster.scheduler_address))
+    results = list(pool.run(eval, tasks, scheduler=cluster.scheduler_address))
     assert [task for task, _ in results] == tasks
-    assert isinstance(dict(results)[KILL], engine.Crashed)
+    assert isinstance(dict(results)[KILL], pool.Crashed)
     assert [dict(results)[task] for task in harmless] == list(range(16))
 
 
 def test_an_exception_of_the_function_reaches_the_caller(cluster: Any) -> None:
     with pytest.raises(ZeroDivisionError):
-        list(engine.run(eval, ["1", "1 / 0", "2"], scheduler=cluster.scheduler_address))
+        list(pool.run(eval, ["1", "1 / 0", "2"], scheduler=cluster.scheduler_address))
 
 
 def test_the_command_line_runs_on_the_cluster_with_addresses_on_both_sides(
@@ -142,7 +144,7 @@ def test_the_command_line_runs_on_the_cluster_with_addresses_on_both_sides(
 def test_a_set_at_an_address_is_made_anew_with_overwrite(
     album: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "run", lambda f, tasks, *_: ((task, f(task)) for task in tasks))
+    monkeypatch.setattr(pool, "run", lambda f, tasks, *_: ((task, f(task)) for task in tasks))
     out = address("memory://another/shards")
     prepare.prepare(album, out, SETTINGS)
     assert len(shards.shard_paths(out)) > 2
@@ -159,21 +161,21 @@ def test_a_set_at_an_address_is_made_anew_with_overwrite(
 
 
 def test_no_scheduler_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganim.pipeline.cluster._CONNECT_SECONDS", 1)
+    monkeypatch.setattr("ganim.pipeline.execution.dask._CONNECT_SECONDS", 1)
     for scheduler in ("tcp://127.0.0.1:1", "nowhere://127.0.0.1:8786"):
         with pytest.raises(WrongUse, match="No Dask scheduler answers"):
-            list(engine.run(eval, ["1"], scheduler=scheduler))
+            list(pool.run(eval, ["1"], scheduler=scheduler))
     with pytest.raises(WrongUse, match="--workers"):
-        list(engine.run(eval, ["1"], workers=1, scheduler="tcp://127.0.0.1:1"))
+        list(pool.run(eval, ["1"], workers=1, scheduler="tcp://127.0.0.1:1"))
 
 
 def test_a_scheduler_without_workers_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ganim.pipeline.cluster._CONNECT_SECONDS", 1)
+    monkeypatch.setattr("ganim.pipeline.execution.dask._CONNECT_SECONDS", 1)
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=":0", host="127.0.0.1") as empty,
         pytest.raises(WrongUse, match="no workers"),
     ):
-        list(engine.run(eval, ["1"], scheduler=empty.scheduler_address))
+        list(pool.run(eval, ["1"], scheduler=empty.scheduler_address))
 
 
 @pytest.mark.parametrize(

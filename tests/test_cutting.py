@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganim.pipeline.cutting import Cuts, cut_faces, cut_faces_of
-from ganim.pipeline.images import UnreadableImage
-from ganim.pipeline.levels import Levels
+from ganim.pipeline.images.decode import UnreadableImage
+from ganim.pipeline.images.pyramid import Levels
+from ganim.pipeline.prepare.cut import Cuts, cut_faces, cut_faces_of
 
 
 def decoded(jpeg: bytes) -> np.ndarray:

@@ -12,8 +12,8 @@ import torch
 
 from ganim.cli import main
 from ganim.model.checkpoint import load_state
-from ganim.model.metrics import read_metrics
-from ganim.model.training import STATE
+from ganim.model.training.log import read_metrics
+from ganim.model.training.trainer import STATE
 
 SETTINGS = "--size 64 --width 8 --blocks 1 --critic-width 8 --critic-layers 4 --batch 4 "
 SETTINGS += "--critic-steps 2 --epochs 6 --decay-epochs 2 --precision fp32 --device cpu --rate 1e-6"
@@ -97,7 +97,7 @@ def children(pid: int) -> list[int]:
 
 
 def test_a_batch_that_cannot_be_divided_is_refused(random_faces: Path) -> None:
-    from ganim.model.distributed import Workers
+    from ganim.model.training.distributed import Workers
     from ganim.pipeline.errors import WrongUse
 
     assert [Workers(rank, 2).part(6) for rank in (0, 1)] == [slice(0, 3), slice(3, 6)]

@@ -12,8 +12,8 @@ import yaml
 from click.testing import CliRunner
 
 from ganim.cli import main
-from ganim.pipeline.openface import _ARGUMENTS
-from ganim.pipeline.openface_program import IMAGE, IMAGE_PROGRAM
+from ganim.pipeline.openface.annotator import _ARGUMENTS
+from ganim.pipeline.openface.process import IMAGE, IMAGE_PROGRAM
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = ROOT / "docker" / "compose.yaml"

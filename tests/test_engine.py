@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ganim.pipeline import engine
+from ganim.pipeline.execution import pool
 
 KILL = "__import__('os').kill(__import__('os').getpid(), 9)"
 EXIT = "__import__('os')._exit(0)"
@@ -40,7 +40,7 @@ def soon(holds: Callable[[], bool]) -> bool:
 
 def test_every_task_gets_its_result_once() -> None:
     tasks = [f"{index} ** 2" for index in range(50)]
-    results = list(engine.run(eval, tasks, workers=2))
+    results = list(pool.run(eval, tasks, workers=2))
     assert sorted(task for task, _ in results) == sorted(tasks)
     assert all(result == eval(task) for task, result in results)
     assert multiprocessing.active_children() == []
@@ -49,7 +49,7 @@ def test_every_task_gets_its_result_once() -> None:
 def test_results_come_in_the_order_of_the_tasks() -> None:
     tasks = [f"__import__('time').sleep({n % 7} / 500) or {n}" for n in range(40)]
     tasks.insert(9, KILL)
-    assert [task for task, _ in engine.run(eval, tasks, workers=2)] == tasks
+    assert [task for task, _ in pool.run(eval, tasks, workers=2)] == tasks
 
 
 def test_no_worker_runs_far_ahead_of_the_oldest_task() -> None:
@@ -62,23 +62,23 @@ def test_no_worker_runs_far_ahead_of_the_oldest_task() -> None:
             taken += 1
             yield f"{number}"
 
-    results = engine.run(eval, tasks(), workers=2, ahead=8)
+    results = pool.run(eval, tasks(), workers=2, ahead=8)
     assert next(results)[1] == "slow"
     assert taken == 2 * 8 - 1
     results.close()
 
 
 def test_no_tasks_need_no_processes() -> None:
-    assert list(engine.run(eval, [], workers=2)) == []
+    assert list(pool.run(eval, [], workers=2)) == []
 
 
 def test_a_task_that_kills_its_process_costs_no_other_its_result() -> None:
     harmless = [f"{index}" for index in range(24)]
     tasks = [*harmless[:5], KILL, *harmless[5:7], EXIT, *harmless[7:20], "1 and " + KILL]
     tasks += harmless[20:]
-    results = dict(engine.run(eval, tasks, workers=2))
+    results = dict(pool.run(eval, tasks, workers=2))
 
-    crashed = {task for task, result in results.items() if isinstance(result, engine.Crashed)}
+    crashed = {task for task, result in results.items() if isinstance(result, pool.Crashed)}
     assert crashed == {KILL, EXIT, "1 and " + KILL}
     assert {task: results[task] for task in harmless} == {task: eval(task) for task in harmless}
     assert multiprocessing.active_children() == []
@@ -89,14 +89,14 @@ def test_a_worker_killed_from_outside_costs_no_task_its_result(tmp_path: Path) -
     mark = tmp_path / "mark"
     once = f"__import__('pathlib').Path({str(mark)!r}).touch(exist_ok=False) or {KILL}"
     task = f"__import__('pathlib').Path({str(mark)!r}).exists() or {once}"
-    results = dict(engine.run(eval, ["1", task, "2"], workers=1))
+    results = dict(pool.run(eval, ["1", task, "2"], workers=1))
     assert results == {"1": 1, task: True, "2": 2}
 
 
 def test_an_exception_of_the_function_reaches_the_caller() -> None:
     tasks = itertools.chain(["1", "2"], ["1 / 0"], map(str, range(1000)))
     with pytest.raises(ZeroDivisionError):
-        list(engine.run(eval, tasks, workers=2))
+        list(pool.run(eval, tasks, workers=2))
     assert multiprocessing.active_children() == []
 
 
@@ -109,12 +109,12 @@ def test_closing_early_leaves_no_processes_and_takes_few_tasks() -> None:
             taken += 1
             yield f"{number} or __import__('os').getpid()"
 
-    results = engine.run(eval, endless(), workers=2)
+    results = pool.run(eval, endless(), workers=2)
     for _ in range(20):
         next(results)
     results.close()
     assert multiprocessing.active_children() == []
-    assert taken <= 20 + engine.AHEAD * 2, "tasks are taken as workers come free, not all at once"
+    assert taken <= 20 + pool.AHEAD * 2, "tasks are taken as workers come free, not all at once"
 
 
 SCRIPT = """

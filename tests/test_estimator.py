@@ -13,15 +13,18 @@ from click.testing import CliRunner
 
 from ganim.cli import main
 from ganim.model.data import Faces
-from ganim.model.estimator import Estimator
-from ganim.model.estimator_data import Examples, human_codes, load_examples
-from ganim.model.estimator_losses import censored_loss, doubt_loss, presumed_codes
-from ganim.model.export_estimator import export
-from ganim.model.readers import load_reader, read_table
-from ganim.pipeline import faces, images, shards
+from ganim.model.estimator.annotator import load_reader, read_table
+from ganim.model.estimator.data import Examples, human_codes, load_examples
+from ganim.model.estimator.export import export
+from ganim.model.estimator.losses import censored_loss, doubt_loss, presumed_codes
+from ganim.model.estimator.network import Estimator
+from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
 from ganim.pipeline.errors import WrongUse
-from ganim.pipeline.prepare import prepare
+from ganim.pipeline.faces import detect
+from ganim.pipeline.faces.crop import crop_box, cut_crop
+from ganim.pipeline.images import decode
+from ganim.pipeline.prepare.prepare import prepare
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -128,7 +131,7 @@ def test_persons_never_stand_on_both_sides(tmp_path):
     train, test = (side.faces for side in sides)
 
     def persons(faces):
-        numbers = (Path(source) for source in faces.sources if source.startswith("known"))
+        numbers = (Path(source) for source in detect.sources if source.startswith("known"))
         return {int(path.stem) // 2 for path in numbers}
 
     assert persons(train) and persons(test) and not persons(train) & persons(test)
@@ -144,8 +147,8 @@ def test_persons_never_stand_on_both_sides(tmp_path):
 
 
 def test_confidence_falls_on_what_cannot_be_read():
-    photograph = images.read_image(ROOT / "examples" / "astronaut.png")
-    crop = faces.cut_crop(photograph, faces.crop_box(faces.detect_faces(photograph)[0].box))
+    photograph = decode.read_image(ROOT / "examples" / "astronaut.png")
+    crop = cut_crop(photograph, crop_box(detect.detect_faces(photograph)[0].box))
     blurred = cv2.resize(cv2.resize(crop, (8, 8), interpolation=cv2.INTER_AREA), (128, 128))
     covered = crop.copy()
     covered[20:] = 128
@@ -167,7 +170,7 @@ def test_onnx_runtime_reads_as_torch_does_and_needs_no_torch(tmp_path):
     np.save(tmp_path / "crops.npy", crops)
     script = (
         "import sys, numpy as np; sys.modules['torch'] = None\n"
-        "from pathlib import Path; from ganim.model.readers import read_table\n"
+        "from pathlib import Path; from ganim.model.estimator.annotator import read_table\n"
         "folder = Path(sys.argv[1]); crops = np.load(folder / 'crops.npy')\n"
         "for coding in ('openface', 'facs'):\n"
         "    table = read_table(crops, folder / 'estimator.onnx', coding)\n"
@@ -190,6 +193,6 @@ def test_wrong_onnx_files_are_refused(tmp_path):
 
 
 def _jpeg():
-    from ganim.pipeline.cutting import encode_jpeg
+    from ganim.pipeline.faces.crop import encode_jpeg
 
     return encode_jpeg(np.zeros((16, 16, 3), np.uint8))

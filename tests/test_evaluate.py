@@ -14,21 +14,23 @@ from browser import needs_browser, open_page
 from click.testing import CliRunner
 
 from ganim.cli import main
-from ganim.model.animate import Animator, FoundFace
+from ganim.model.animation.animator import Animator, FoundFace
+from ganim.model.animation.crop_animator import Animated, CropAnimator
 from ganim.model.checkpoint import save_weights
-from ganim.model.crop_animator import Animated, CropAnimator
-from ganim.model.dlib_faces import hog_box
-from ganim.model.evaluate import AT_REST, evaluate, measure
-from ganim.model.generator import Generator, for_aus, load_generator
-from ganim.model.inception import inception_score
-from ganim.model.measures import PSNR_MOST
-from ganim.model.sample import Instruments, load_sample
-from ganim.model.settings import GeneratorSettings
-from ganim.pipeline import faces, images, shards
+from ganim.model.config import GeneratorSettings
+from ganim.model.evaluation.evaluate import AT_REST, evaluate, measure
+from ganim.model.evaluation.inception import inception_score
+from ganim.model.evaluation.metrics import PSNR_MOST
+from ganim.model.evaluation.sample import Instruments, load_sample
+from ganim.model.landmarks.dlib_models import hog_box
+from ganim.model.networks.generator import Generator, for_aus, load_generator
+from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, NUMBERS, to_intensity
-from ganim.pipeline.annotate import Reading
-from ganim.pipeline.cutting import decode_crop, encode_jpeg
+from ganim.pipeline.annotator import Reading
 from ganim.pipeline.errors import NothingUsable, WrongUse
+from ganim.pipeline.faces import detect
+from ganim.pipeline.faces.crop import Box, crop_box, cut_crop, decode_crop, encode_jpeg
+from ganim.pipeline.images import decode
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 STAND_IN = Path(__file__).with_name("openface_stand_in.py")
@@ -73,12 +75,12 @@ def crops():
     """Ten crops of the two portraits: shifted, mirrored, brighter or darker."""
     cut, draw = [], np.random.default_rng(0)
     for path in (EXAMPLES / "astronaut.png", EXAMPLES / "grace_hopper.jpg"):
-        picture = images.read_image(path)
-        box = faces.crop_box(faces.detect_faces(picture)[0].box)
+        picture = decode.read_image(path)
+        box = crop_box(detect.detect_faces(picture)[0].box)
         for number in range(COUNT // 2):
             x, y = (int(shift) for shift in draw.integers(-4, 5, 2))
-            moved = faces.Box(box.left + x, box.top + y, box.right + x, box.bottom + y)
-            crop = faces.cut_crop(picture, moved)
+            moved = Box(box.left + x, box.top + y, box.right + x, box.bottom + y)
+            crop = cut_crop(picture, moved)
             light = np.clip(crop * (0.8 + 0.1 * number), 0, 255).astype(np.uint8)
             cut.append(light[:, ::-1] if number % 2 else light)
     return cut
@@ -222,8 +224,8 @@ def test_faces_the_annotator_cannot_read_are_counted_and_left_out(folder, crops)
 def test_crops_are_animated_as_animate_does(crops, weights):
     """Up to rounding: the generator's pictures differ in the batch's size alone."""
     crop, asked = crops[0], np.linspace(0, 1, 17, dtype=np.float32)
-    box = faces.Box(0, 0, 128, 128)
-    face = FoundFace(box, faces.cut_crop(crop, box, 64), np.zeros(17, np.float32))
+    box = Box(0, 0, 128, 128)
+    face = FoundFace(box, cut_crop(crop, box, 64), np.zeros(17, np.float32))
     by_animate = Animator(weights["changing"]).render(crop, face, asked)
     ours = CropAnimator(weights["changing"], CPU).animate(
         np.stack(crops[:3]), np.stack([asked, 1 - asked, asked]), np.zeros((3, 17))

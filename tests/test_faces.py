@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganim.pipeline.faces import (
+from ganim.pipeline.faces.crop import (
     CROP_SIZE,
     MARGIN,
     Box,
     Change,
     crop_box,
     cut_crop,
-    detect_faces,
     paste_change,
 )
-from ganim.pipeline.images import SUFFIXES, read_image
+from ganim.pipeline.faces.detect import detect_faces
+from ganim.pipeline.images.decode import SUFFIXES, read_image
 
 FACE = Box(179, 83, 267, 171)  # of the astronaut at 512 px
 

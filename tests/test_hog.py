@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ganim.model.hog import CHANNELS, ORIENTATIONS, Hog
-from ganim.model.ridge import Moments
+from ganim.model.estimator.hog import CHANNELS, ORIENTATIONS, Hog
+from ganim.model.estimator.ridge import Moments
 
 
 def waves(angle: float) -> torch.Tensor:

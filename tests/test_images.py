@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, features
 
-from ganim.pipeline.images import (
+from ganim.pipeline.images.decode import (
     MAX_PIXELS,
     SUFFIXES,
     TooLarge,

@@ -12,10 +12,11 @@ import pytest
 
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, NUMBERS
-from ganim.pipeline.annotate import Crop, annotate
+from ganim.pipeline.annotate.annotate import annotate
+from ganim.pipeline.annotate.labels import Labels
+from ganim.pipeline.annotator import Crop
 from ganim.pipeline.errors import NothingUsable, WrongUse
-from ganim.pipeline.labels import Labels
-from ganim.pipeline.openface_csv import read_csv
+from ganim.pipeline.openface.output import read_csv
 
 SHARED = Path(__file__).parents[2] / "shared"
 SAMPLES = SHARED / "openface" / "samples"

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from ganim.model import losses
-from ganim.model.critic import Critic
-from ganim.model.settings import CriticSettings, LossWeights
+from ganim.model.config import CriticSettings, LossWeights
+from ganim.model.networks.critic import Critic
+from ganim.model.training import losses
 
 
 def test_adversarial_losses_by_hand():

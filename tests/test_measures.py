@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ganim.model import measures
+from ganim.model.evaluation import metrics
 from ganim.pipeline.action_units import NUMBERS
 
 DRAW = np.random.default_rng(0)
@@ -29,28 +29,28 @@ def test_expression_distance_is_on_openfaces_scale():
     measured = np.zeros((2, 17))
     measured[0] = 0.2
     measured[1, 3] = 0.5
-    assert measures.expression_distance(asked, measured) == pytest.approx([1.0, 2.5 / 17])
+    assert metrics.expression_distance(asked, measured) == pytest.approx([1.0, 2.5 / 17])
 
 
 def test_unreadable_faces_do_not_count():
     asked = DRAW.random((6, 17))
     measured = asked * 0.5 + 0.1
     measured[2] = np.nan
-    assert measures.correlations(asked, measured) == pytest.approx(1.0)
-    assert np.isnan(measures.expression_distance(asked, measured)).tolist() == [
+    assert metrics.correlations(asked, measured) == pytest.approx(1.0)
+    assert np.isnan(metrics.expression_distance(asked, measured)).tolist() == [
         index == 2 for index in range(6)
     ]
-    assert measures.leakage(measured - asked, 12)[0] < 1
+    assert metrics.leakage(measured - asked, 12)[0] < 1
 
 
 def test_an_au_that_never_moves_has_no_correlation():
     asked = DRAW.random((6, 17))
-    r = measures.correlations(asked, np.where(np.arange(17) == 4, 0.3, asked))
+    r = metrics.correlations(asked, np.where(np.arange(17) == 4, 0.3, asked))
     assert np.isnan(r).nonzero()[0].tolist() == [4]
 
 
 def test_every_au_has_one_region():
-    listed = [number for numbers in measures.REGIONS.values() for number in numbers]
+    listed = [number for numbers in metrics.REGIONS.values() for number in numbers]
     assert sorted(listed) == sorted(NUMBERS)
 
 
@@ -59,7 +59,7 @@ def test_leakage_is_of_the_others_and_of_those_elsewhere():
     change[:, NUMBERS.index(12)] = 0.9  # asked for
     change[:, NUMBERS.index(25)] = -0.16  # the same region
     change[:, NUMBERS.index(4)] = 0.08  # another
-    everywhere, elsewhere = measures.leakage(change, 12)
+    everywhere, elsewhere = metrics.leakage(change, 12)
     assert everywhere == pytest.approx((0.16 + 0.08) / 16)
     assert elsewhere == pytest.approx(0.08 / 8)
 
@@ -70,26 +70,26 @@ def test_psnr():
     other = one.copy()
     other[1] += 5
     other[2] += 1
-    expected = [measures.PSNR_MOST, 10 * np.log10(255**2 / 25), 10 * np.log10(255**2)]
-    assert measures.psnr(other, one) == pytest.approx(expected, abs=1e-3)
+    expected = [metrics.PSNR_MOST, 10 * np.log10(255**2 / 25), 10 * np.log10(255**2)]
+    assert metrics.psnr(other, one) == pytest.approx(expected, abs=1e-3)
 
 
 def test_ssim():
     one = pictures(2)
-    assert measures.ssim(one, one) == pytest.approx(1.0)
+    assert metrics.ssim(one, one) == pytest.approx(1.0)
     flat, brighter = np.full((1, 16, 16, 3), 100, np.uint8), np.full((1, 16, 16, 3), 150, np.uint8)
     c1 = 2.55**2
     by_hand = (2 * 100 * 150 + c1) / (100**2 + 150**2 + c1)
-    assert measures.ssim(flat, brighter) == pytest.approx(by_hand, abs=1e-4)
-    worse = measures.ssim(255 - one, one)
+    assert metrics.ssim(flat, brighter) == pytest.approx(by_hand, abs=1e-4)
+    worse = metrics.ssim(255 - one, one)
     assert (worse < 0).all(), "a negative is anticorrelated"
 
 
 def test_frechet_distance_of_equal_sets_is_nothing():
     features = DRAW.normal(size=(40, 8))
-    assert measures.frechet_distance(features, features[::-1]) == pytest.approx(0, abs=1e-9)
+    assert metrics.frechet_distance(features, features[::-1]) == pytest.approx(0, abs=1e-9)
     shifted = features + np.array([3.0, 4.0] + [0.0] * 6)
-    assert measures.frechet_distance(features, shifted) == pytest.approx(25)
+    assert metrics.frechet_distance(features, shifted) == pytest.approx(25)
 
 
 def test_frechet_distance_of_known_covariances():
@@ -97,33 +97,33 @@ def test_frechet_distance_of_known_covariances():
     unit = np.array([[1.0, 0], [-1, 0], [0, 1], [0, -1]]) * np.sqrt(3 / 2)  # covariance 1
     assert np.cov(unit.T) == pytest.approx(np.eye(2))
     a, b = unit * [2.0, 3.0], unit * [1.0, 5.0] + [1.0, 0.0]
-    assert measures.frechet_distance(a, b) == pytest.approx(1 + 1 + 4)
+    assert metrics.frechet_distance(a, b) == pytest.approx(1 + 1 + 4)
 
 
 def test_frechet_distance_works_with_fewer_faces_than_features():
     features = DRAW.normal(size=(5, 30))
-    assert measures.frechet_distance(features, features) == pytest.approx(0, abs=1e-9)
-    assert measures.frechet_distance(features, 2 * features) > 0
+    assert metrics.frechet_distance(features, features) == pytest.approx(0, abs=1e-9)
+    assert metrics.frechet_distance(features, 2 * features) > 0
 
 
 def test_a_wave_stands_at_its_frequency():
     wave = 128 + 100 * np.sin(2 * np.pi * 12 * np.arange(64) / 64)
     picture = np.broadcast_to(wave[None, None, :, None], (1, 64, 64, 3)).astype(np.uint8)
-    assert measures.radial_spectra(picture)[0].argmax() + 1 == 12
+    assert metrics.radial_spectra(picture)[0].argmax() + 1 == 12
 
 
 def test_a_checkerboard_is_farther_than_the_other_half():
     real = pictures(60)
     board = (np.indices((64, 64)).sum(0) % 2 * 6)[None, :, :, None]
-    ((a, b), *_) = measures.halves(60, 1, seed=0)
-    spectra = measures.radial_spectra(real)
-    marked = measures.radial_spectra((real // 8 * 8 + board).astype(np.uint8))
-    near = measures.spectrum_distance(spectra[a], spectra[b])
-    assert measures.spectrum_distance(marked[a], spectra[b]) > 3 * near
-    assert measures.spectrum_distance(spectra, spectra) == 0
+    ((a, b), *_) = metrics.halves(60, 1, seed=0)
+    spectra = metrics.radial_spectra(real)
+    marked = metrics.radial_spectra((real // 8 * 8 + board).astype(np.uint8))
+    near = metrics.spectrum_distance(spectra[a], spectra[b])
+    assert metrics.spectrum_distance(marked[a], spectra[b]) > 3 * near
+    assert metrics.spectrum_distance(spectra, spectra) == 0
 
 
 def test_halves_hold_every_face_once():
-    for a, b in measures.halves(7, 3, seed=1):
+    for a, b in metrics.halves(7, 3, seed=1):
         assert sorted([*a, *b]) == list(range(7)) and len(a) == 3
-    assert any((x[0] != y[0]).any() for x, y in [measures.halves(20, 2, 0)])
+    assert any((x[0] != y[0]).any() for x, y in [metrics.halves(20, 2, 0)])

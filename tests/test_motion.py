@@ -8,18 +8,20 @@ import pytest
 import torch
 from tiny import TINY
 
-from ganim.model.augment import moved
 from ganim.model.checkpoint import load_state
-from ganim.model.data import Faces, from_model, load_faces, to_model
-from ganim.model.generator import Generator, Masks, load_generator, with_motion
-from ganim.model.motion import Motion, warped
-from ganim.model.run import train
-from ganim.model.settings import GeneratorSettings
-from ganim.model.training import STATE, Trainer
+from ganim.model.config import GeneratorSettings
+from ganim.model.data import Faces, load_faces
+from ganim.model.estimator.augment import moved
+from ganim.model.networks.generator import Generator, Masks, load_generator, with_motion
+from ganim.model.networks.motion import Motion, warped
+from ganim.model.pixels import from_model, to_model
+from ganim.model.training.run import train
+from ganim.model.training.trainer import STATE, Trainer
 from ganim.pipeline.action_units import NUMBERS
 from ganim.pipeline.errors import WrongUse
-from ganim.pipeline.faces import crop_box, cut_crop, detect_faces
-from ganim.pipeline.images import read_image
+from ganim.pipeline.faces.crop import crop_box, cut_crop
+from ganim.pipeline.faces.detect import detect_faces
+from ganim.pipeline.images.decode import read_image
 
 CPU = torch.device("cpu")
 BROWS, MOUTH, LEFT_BROW = list(range(17, 27)), list(range(48, 68)), list(range(17, 22))

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from ganim.model.checkpoint import load_weights, save_weights
-from ganim.model.critic import Critic
-from ganim.model.estimator import Estimator
-from ganim.model.generator import Generator, Masks, load_generator
-from ganim.model.settings import CriticSettings, GeneratorSettings
+from ganim.model.config import CriticSettings, GeneratorSettings
+from ganim.model.estimator.network import Estimator
+from ganim.model.networks.critic import Critic
+from ganim.model.networks.generator import Generator, Masks, load_generator
 from ganim.pipeline.errors import WrongUse
 
 SMALL = GeneratorSettings(width=8, blocks=1)

@@ -17,12 +17,15 @@ import cv2
 import numpy as np
 import pytest
 
-from ganim.pipeline import shards, workspace
+from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, NUMBERS
-from ganim.pipeline.annotate import Crop, Reading, annotate, on_cluster
+from ganim.pipeline.annotate.annotate import annotate, on_cluster
+from ganim.pipeline.annotator import Crop, Reading
 from ganim.pipeline.errors import WrongUse
-from ganim.pipeline.openface import OpenFace, find_openface
-from ganim.pipeline.openface_csv import BadCsv, FoundFace, pick_face, read_csv, to_reading
+from ganim.pipeline.faces.crop import crop_box, cut_crop, encode_jpeg
+from ganim.pipeline.openface import workspace
+from ganim.pipeline.openface.annotator import OpenFace, find_openface
+from ganim.pipeline.openface.output import BadCsv, FoundFace, pick_face, read_csv, to_reading
 
 SHARED = Path(__file__).parents[2] / "shared"
 SAMPLES = SHARED / "openface" / "samples"
@@ -771,11 +774,12 @@ def test_openface_itself(tmp_path: Path) -> None:
     photograph = SHARED / "faces" / "wild" / "portrait_obama.jpg"
     if not photograph.exists():
         pytest.skip("../shared/faces is not here")
-    from ganim.pipeline import cutting, faces, images
+    from ganim.pipeline.faces import detect
+    from ganim.pipeline.images import decode
 
-    image = images.read_image(photograph)
-    box = faces.detect_faces(image)[0].box
-    crop = cutting.encode_jpeg(faces.cut_crop(image, faces.crop_box(box)))
+    image = decode.read_image(photograph)
+    box = detect.detect_faces(image)[0].box
+    crop = encode_jpeg(cut_crop(image, crop_box(box)))
     [reading] = annotator.read([Crop("a", "a", crop, (0, 0, 1, 1))])
     [original] = read_csv(SAMPLES / "landmarks" / "portrait_obama.csv")
     assert reading.aus is not None

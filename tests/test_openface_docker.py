@@ -23,10 +23,11 @@ import pytest
 
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import NUMBERS
-from ganim.pipeline.annotate import Crop, annotate
+from ganim.pipeline.annotate.annotate import annotate
+from ganim.pipeline.annotator import Crop
 from ganim.pipeline.errors import WrongUse
-from ganim.pipeline.openface import OpenFace, find_openface
-from ganim.pipeline.openface_csv import read_csv
+from ganim.pipeline.openface.annotator import OpenFace, find_openface
+from ganim.pipeline.openface.output import read_csv
 from ganim.tests import stand_in_image
 from ganim.tests.stand_in_image import IMAGE, docker
 

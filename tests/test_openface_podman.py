@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ganim.pipeline.openface import OpenFace, find_openface
+from ganim.pipeline.openface.annotator import OpenFace, find_openface
 from ganim.tests import stand_in_image
 from ganim.tests.stand_in_image import IMAGE
 from ganim.tests.test_openface_docker import BLUE, GREEN, GREY, RED, crop_of, make_shards, smile

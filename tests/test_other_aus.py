@@ -11,18 +11,18 @@ from PIL import Image
 from tiny import TINY
 
 from ganim.cli import main
-from ganim.model.animate import SHIPPED
+from ganim.model.animation.animator import SHIPPED
+from ganim.model.animation.grids import SHOWN_EDITS, known_edits
 from ganim.model.checkpoint import load_state
+from ganim.model.config import GeneratorSettings
 from ganim.model.data import constant_aus, load_faces
-from ganim.model.generator import Generator, for_aus, load_generator
-from ganim.model.held_out import HeldOut
-from ganim.model.pictures import SHOWN_EDITS, known_edits
-from ganim.model.sampling import Sampler
-from ganim.model.settings import GeneratorSettings
-from ganim.model.training import STATE, Trainer
+from ganim.model.networks.generator import Generator, for_aus, load_generator
+from ganim.model.training.sampler import Sampler
+from ganim.model.training.trainer import STATE, Trainer
+from ganim.model.training.validation import HeldOut
 from ganim.pipeline.action_units import NUMBERS, Edit, parse_numbers, positions
 from ganim.pipeline.errors import WrongUse
-from ganim.pipeline.images import read_image
+from ganim.pipeline.images.decode import read_image
 
 CPU = torch.device("cpu")
 PORTRAIT = Path(__file__).parents[1] / "examples" / "astronaut.png"

@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganim.pipeline import engine, prepare, shards
+from ganim.pipeline import shards
 from ganim.pipeline.errors import NothingUsable, WrongUse
-from ganim.pipeline.faces import crop_box, cut_crop, detect_faces
-from ganim.pipeline.images import read_image
-from ganim.pipeline.prepare import PrepareSettings, Summary
+from ganim.pipeline.execution import pool
+from ganim.pipeline.faces.crop import crop_box, cut_crop
+from ganim.pipeline.faces.detect import detect_faces
+from ganim.pipeline.images.decode import read_image
+from ganim.pipeline.prepare import prepare
+from ganim.pipeline.prepare.prepare import PrepareSettings, Summary
 
 GOOD = (
     "a.jpg",
@@ -144,7 +147,7 @@ def test_rows_stand_on_the_side_their_name_says(prepared: tuple[Path, Summary]) 
 def test_progress_tells_of_every_photograph(
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "run", in_process)
+    monkeypatch.setattr(pool, "run", in_process)
     starts: list[tuple[int, int]] = []
     seen: list[str] = []
     summary = prepare.prepare(
@@ -190,7 +193,7 @@ def test_a_missing_source_is_wrong_use(tmp_path: Path) -> None:
 def test_no_face_at_all_is_told_apart_from_success(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "run", in_process)
+    monkeypatch.setattr(pool, "run", in_process)
     source, out = tmp_path / "source", tmp_path / "out"
     source.mkdir()
     (source / "notes.txt").touch()
@@ -212,9 +215,9 @@ def test_a_photograph_that_crashes_its_process_is_a_row(
     def crash_on_a(function: Any, tasks: Any, *where: Any) -> Iterator[tuple[Any, Any]]:
         for task in tasks:
             crashed = task.path == "a.jpg"
-            yield task, engine.Crashed("it crashed") if crashed else function(task)
+            yield task, pool.Crashed("it crashed") if crashed else function(task)
 
-    monkeypatch.setattr(engine, "run", crash_on_a)
+    monkeypatch.setattr(pool, "run", crash_on_a)
     prepare.prepare(mixed, tmp_path)
     row = rows_of(tmp_path)["a.jpg#"]
     assert (row["status"], row["error"]) == (shards.UNREADABLE, "it crashed")
@@ -239,7 +242,7 @@ def pair(tmp_path: Path, astronaut: np.ndarray) -> Path:
 def prepared_rows(
     source: Path, out: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
 ) -> dict[str, dict[str, Any]]:
-    monkeypatch.setattr(engine, "run", in_process)
+    monkeypatch.setattr(pool, "run", in_process)
     prepare.prepare(source, out, PrepareSettings(**settings))
     return rows_of(out)
 

@@ -13,12 +13,13 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from ganim.cli import main
-from ganim.pipeline import report, shards
+from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, NUMBERS
-from ganim.pipeline.cutting import encode_jpeg
 from ganim.pipeline.errors import WrongUse
-from ganim.pipeline.figures import percent, read_figures
-from ganim.pipeline.hints import hints
+from ganim.pipeline.faces.crop import encode_jpeg
+from ganim.pipeline.report import html
+from ganim.pipeline.report.hints import hints
+from ganim.pipeline.report.statistics import percent, read_figures
 
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
 # Names that a stranger may give to a photograph.
@@ -106,7 +107,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, crop: bytes) -> Path:
 
 @pytest.fixture(scope="module")
 def page(hostile: Path) -> Path:
-    return report.write_report(read_figures(hostile))
+    return html.write_report(read_figures(hostile))
 
 
 def ganim(*words: str | Path) -> Result:
@@ -169,14 +170,14 @@ def test_percent_tells_none_and_all_from_nearly_so(share: float, text: str) -> N
 
 def test_a_histogram_holds_every_value_within_round_edges() -> None:
     values = np.append(np.random.default_rng(0).normal(200, 40, 10_000), [9_000, np.nan])
-    found = report.histogram(values)
+    found = html.histogram(values)
     assert sum(found.counts) == 10_001 and found.open_ended and 12 <= len(found.counts) <= 31
     assert found.width in (5, 10) and found.left % found.width == 0 and found.right < 400
-    same = report.histogram(np.full(5, 0.983))
+    same = html.histogram(np.full(5, 0.983))
     assert sum(same.counts) == 5 and same.left <= 0.983 <= same.right and len(same.counts) > 1
-    assert report.histogram(np.array([3.0, 5.0, 5.0]), finest=1.0).counts == [1, 0, 2]
-    assert sum(report.histogram(np.zeros(3)).counts) == 3
-    assert sum(report.histogram(np.array([-2.0, -1.5, 0.5])).counts) == 3
+    assert html.histogram(np.array([3.0, 5.0, 5.0]), finest=1.0).counts == [1, 0, 2]
+    assert sum(html.histogram(np.zeros(3)).counts) == 3
+    assert sum(html.histogram(np.array([-2.0, -1.5, 0.5])).counts) == 3
 
 
 # ---- the hints
@@ -271,7 +272,7 @@ def test_the_page_is_self_contained_and_without_scripts(page: Path) -> None:
 
 
 def test_the_page_is_the_same_each_time(hostile: Path, page: Path) -> None:
-    assert report.render(read_figures(hostile)) == page.read_text()
+    assert html.render(read_figures(hostile)) == page.read_text()
 
 
 def test_the_strongest_and_the_weakest_are_shown(hostile: Path, page: Path) -> None:
@@ -342,7 +343,7 @@ def test_the_page_fits_a_phone(page: Path, tmp_path: Path) -> None:
 
 
 def test_shards_without_action_units(tmp_path: Path, crop: bytes) -> None:
-    page = report.write_report(
+    page = html.write_report(
         read_figures(write_set(tmp_path, [face(n, crop) for n in range(5)]))
     ).read_text()
     assert page.count("<img") == 10 and "Next: ganim annotate" in page
@@ -351,7 +352,7 @@ def test_shards_without_action_units(tmp_path: Path, crop: bytes) -> None:
 
 def test_one_face_and_constant_action_units(tmp_path: Path, crop: bytes) -> None:
     rows = [face(0, crop) | annotated(0, np.zeros(17))]
-    page = report.write_report(read_figures(write_set(tmp_path, rows))).read_text()
+    page = html.write_report(read_figures(write_set(tmp_path, rows))).read_text()
     assert page.count("one of them is constant") == 17 * 16
     assert ganim("inspect", tmp_path).exit_code == 0
 
@@ -382,7 +383,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     shards.write_manifest(tmp_path, {"size": 128})
     (tmp_path / "report.html").mkdir()
     with pytest.raises(WrongUse, match=r"report\.html cannot be written"):
-        report.write_report(read_figures(tmp_path))
+        html.write_report(read_figures(tmp_path))
 
 
 # ---- the commands

@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganim.pipeline import engine, prepare, shards
+from ganim.pipeline import shards
 from ganim.pipeline.errors import NothingUsable, WrongUse
-from ganim.pipeline.prepare import PrepareSettings
+from ganim.pipeline.execution import pool
+from ganim.pipeline.prepare import prepare
+from ganim.pipeline.prepare.prepare import PrepareSettings
 
 SETTINGS = PrepareSettings(shard_rows=4, test_fraction=0.3, every=0.2)
 STATUSES = {"ok": 31, "unreadable": 4, "duplicate": 5, "no_face": 1}
@@ -84,7 +86,7 @@ def rows_of(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def in_process(function: Any, tasks: Any, *where: Any) -> Iterator[tuple[Any, Any]]:
-    """Stands in for engine.run where the processes are not the point."""
+    """Stands in for pool.run where the processes are not the point."""
     return ((task, function(task)) for task in tasks)
 
 
@@ -175,7 +177,7 @@ def test_a_kill_between_writing_and_renaming_leaves_nothing_behind(
     assert done.returncode == -signal.SIGKILL
     assert list(out.glob(".*.tmp")), "the kill came between writing and renaming"
     (out / ".notes.tmp").touch()  # somebody else's
-    monkeypatch.setattr(engine, "run", in_process)
+    monkeypatch.setattr(pool, "run", in_process)
     prepare.prepare(album, out, SETTINGS)
     (out / ".notes.tmp").unlink()
     assert files(out) == undisturbed
@@ -195,7 +197,7 @@ def test_two_runs_into_one_folder_the_second_is_refused(
             prepare.prepare(album, out, SETTINGS)
         process.kill()
     # The kernel has let go of the lock.
-    monkeypatch.setattr(engine, "run", in_process)
+    monkeypatch.setattr(pool, "run", in_process)
     prepare.prepare(album, out, SETTINGS)
     assert files(out) == undisturbed
 
@@ -219,7 +221,7 @@ def test_a_second_run_finds_nothing_to_do(album: Path, finished: Path) -> None:
 def test_new_files_are_counted_and_added_with_update(
     tmp_path: Path, small_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "run", in_process)
+    monkeypatch.setattr(pool, "run", in_process)
     source, out = tmp_path / "source", tmp_path / "out"
     (source / "b").mkdir(parents=True)
     (source / "b/1.jpg").write_bytes(small_jpeg)
@@ -245,7 +247,7 @@ def test_new_files_are_counted_and_added_with_update(
 def test_an_update_that_was_stopped_goes_on_without_being_named(
     tmp_path: Path, small_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "run", in_process)
+    monkeypatch.setattr(pool, "run", in_process)
     source, out = tmp_path / "source", tmp_path / "out"
     source.mkdir()
     (source / "1.jpg").write_bytes(small_jpeg)
@@ -298,7 +300,7 @@ def test_the_same_source_written_otherwise_is_the_same(
 def test_a_source_whose_own_name_is_not_utf_8(
     tmp_path: Path, small_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "run", in_process)
+    monkeypatch.setattr(pool, "run", in_process)
     source = tmp_path / os.fsdecode(b"album \xff")
     source.mkdir()
     (source / "a.jpg").write_bytes(small_jpeg)
@@ -330,7 +332,7 @@ def test_overwrite_replaces_the_set_and_nothing_else(
     undisturbed: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine, "run", in_process)
+    monkeypatch.setattr(pool, "run", in_process)
     other = replace(SETTINGS, size=64, shard_rows=512)
     (finished / "notes.txt").write_text("mine")
     (finished / "train-00000 (copy).parquet").write_text("mine too")
@@ -360,7 +362,7 @@ def test_the_old_set_stands_until_the_new_one_is_complete(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engine, "run", in_process)
+    monkeypatch.setattr(pool, "run", in_process)
     out = tmp_path / "out"
     prepare.prepare(album, out, replace(SETTINGS, size=64))
     old = files(out)
@@ -396,7 +398,7 @@ def test_the_old_set_stands_until_the_new_one_is_complete(
 def test_a_new_set_without_a_face_does_not_take_the_place_of_a_good_one(
     tmp_path: Path, small_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "run", in_process)
+    monkeypatch.setattr(pool, "run", in_process)
     source, out = tmp_path / "source", tmp_path / "out"
     source.mkdir()
     (source / "1.jpg").write_bytes(small_jpeg)

@@ -19,8 +19,8 @@ from PIL import Image
 
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
-from ganim.pipeline.cutting import encode_jpeg
 from ganim.pipeline.errors import WrongUse
+from ganim.pipeline.faces.crop import encode_jpeg
 
 
 def face_row(index: int, picture: bytes, **more: Any) -> dict[str, Any]:
@@ -303,7 +303,7 @@ def test_a_process_that_has_read_shards_ends_well(tmp_path: Path) -> None:
         shards.write_shard(tmp_path / f"train-{number:05d}.parquet", table)
     script = (
         "import sys; from pathlib import Path; from ganim.pipeline import shards; "
-        "from ganim.model.estimator import load_estimator; load_estimator(); "
+        "from ganim.model.estimator.network import load_estimator; load_estimator(); "
         "list(shards.read_column(Path(sys.argv[1]), 'status'))"
     )
     for _ in range(8):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ganim.pipeline import sources
 from ganim.pipeline.files import address
-from ganim.pipeline.images import TooLarge, UnreadableImage
-from ganim.pipeline.sources import find, name_of, open_source, owner_of, read_photograph
+from ganim.pipeline.images.decode import TooLarge, UnreadableImage
+from ganim.pipeline.prepare import sources
+from ganim.pipeline.prepare.sources import find, name_of, open_source, owner_of, read_photograph
 
 
 @pytest.fixture

@@ -17,18 +17,19 @@ import tiny
 import torch
 from PIL import Image
 
-from ganim.model import losses
-from ganim.model.augment import coarsened, moved
 from ganim.model.checkpoint import load_state
-from ganim.model.data import Faces, load_faces, to_model
-from ganim.model.generator import load_generator
-from ganim.model.metrics import METRICS, read_metrics
-from ganim.model.perceptual import Perceptual
-from ganim.model.run import train
-from ganim.model.sampling import Sampler
-from ganim.model.scribe import BEST, PREVIOUS_STATE, Ears
-from ganim.model.settings import CriticSettings, GeneratorSettings, LossWeights
-from ganim.model.training import STATE, Trainer
+from ganim.model.config import CriticSettings, GeneratorSettings, LossWeights
+from ganim.model.data import Faces, load_faces
+from ganim.model.estimator.augment import coarsened, moved
+from ganim.model.networks.generator import load_generator
+from ganim.model.pixels import to_model
+from ganim.model.training import losses
+from ganim.model.training.log import METRICS, read_metrics
+from ganim.model.training.perceptual import Perceptual
+from ganim.model.training.run import train
+from ganim.model.training.run_folder import BEST, PREVIOUS_STATE, Ears
+from ganim.model.training.sampler import Sampler
+from ganim.model.training.trainer import STATE, Trainer
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
 from ganim.pipeline.errors import NothingUsable, WrongUse

@@ -8,7 +8,7 @@ from browser import needs_browser, open_page
 from click.testing import CliRunner
 
 from ganim.cli import main
-from ganim.model.metrics import METRICS
+from ganim.model.training.log import METRICS
 
 SETTINGS = "--size 64 --width 8 --blocks 1 --critic-width 8 --critic-layers 4 --batch 4 "
 SETTINGS += "--critic-steps 2 --epochs 2 --decay-epochs 0 --device cpu"

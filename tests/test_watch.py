@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganim.model.watch import look, stalled
+from ganim.model.training.diagnostics import look, stalled
 
 GOOD = {
     "critic": -0.4,

@@ -1,6 +1,6 @@
 """The smallest training that has all its parts."""
 
-from ganim.model.settings import CriticSettings, GeneratorSettings, TrainSettings
+from ganim.model.config import CriticSettings, GeneratorSettings, TrainSettings
 
 TINY = TrainSettings(
     size=64,

@@ -1,0 +1,1 @@
+"""A generator applied to photographs and crops."""

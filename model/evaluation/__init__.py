@@ -1,0 +1,1 @@
+"""What a generator does on faces it was not trained on."""

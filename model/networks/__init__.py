@@ -1,0 +1,1 @@
+"""Generator, critic and motion."""

@@ -1,0 +1,1 @@
+"""From annotated faces to a generator."""

@@ -1,0 +1,1 @@
+"""Shards and clips to AUs, through any annotator."""

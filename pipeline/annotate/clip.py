@@ -1,0 +1,100 @@
+"""A clip to a CSV of its AUs, a row a frame, with the columns of OpenFace's FeatureExtraction."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..action_units import COLUMNS
+from ..annotator import Annotator, Crop, Reading
+from ..errors import NothingUsable
+from ..files import write_whole
+from ..images import video
+from ..images.decode import UnreadableImage
+from ..openface.annotator import OpenFace
+from ..openface.output import BadCsv, read_csv
+from ..prepare import cut
+from .annotate import batched
+
+_HEADER = ["frame", "face_id", "timestamp", "confidence", "success", *COLUMNS]
+
+
+@dataclass(frozen=True)
+class ClipSummary:
+    """How a clip was annotated."""
+
+    frames: int
+    with_aus: int
+    problem: str | None = None
+    """Why the clip could not be read to its end, if it could not."""
+
+
+def annotate_clip(
+    clip: Path,
+    out: Path,
+    annotator: Annotator,
+    on_frame: Callable[[str], None] = lambda status: None,
+) -> ClipSummary:
+    """Read the largest face of every frame, and write the CSV `out`.
+
+    Frames count from 1, timestamps are seconds from the clip's start, AUs are 0-5. A frame
+    without a face, or whose face gives no AUs, has success 0, as OpenFace writes it. Raises
+    NothingUsable where the clip cannot be read; where no frame has AUs, with the CSV written.
+    """
+    lines = [", ".join(_HEADER)]
+    problems: list[str] = []
+    for batch in batched(_faces(clip, problems), annotator.batch):
+        crops = [crop for _, crop in batch if crop is not None]
+        readings = iter(annotator.read(crops) if crops else [])
+        for frame, crop in batch:
+            reading = Reading(None, error="no face") if crop is None else next(readings)
+            lines.append(_line(frame, reading))
+            on_frame("ok" if reading.aus is not None else "no_aus")
+    if len(lines) == 1:
+        raise NothingUsable(f"{clip} cannot be read: {'; '.join(problems)}.")
+    summary = _write("\n".join(lines) + "\n", out, clip)
+    return replace(summary, problem="; ".join(problems) or None)
+
+
+def openface_clip(clip: Path, out: Path, openface: OpenFace) -> ClipSummary:
+    """The same by OpenFace itself, whose CSV is kept as it wrote it, after a look at it."""
+    try:
+        next(video.frames(clip))  # what is no clip at all is told by our own reader, in its words
+        return _write(openface.read_clip(clip), out, clip)
+    except (UnreadableImage, BadCsv) as reason:
+        raise NothingUsable(f"{clip} cannot be read: {reason}.") from reason
+
+
+def _write(text: str, out: Path, clip: Path) -> ClipSummary:
+    """Put the CSV of a clip in place, and count what is in it."""
+    write_whole(out, lambda beside: beside.write_text(text))
+    rows = read_csv(out)
+    with_aus = sum(row.success for row in rows)
+    if not with_aus:
+        raise NothingUsable(f"No face was read in the {len(rows)} frames of {clip}; see {out}.")
+    return ClipSummary(len(rows), with_aus)
+
+
+def _faces(clip: Path, problems: list[str]) -> Iterator[tuple[video.Frame, Crop | None]]:
+    """The frames that can be read, each with the crop of its largest face, if there is one."""
+    try:
+        for frame in video.frames(clip):
+            faces = cut.cut_faces_of(frame.picture).faces
+            if not faces:
+                yield frame, None
+                continue
+            left, top, right, bottom = faces[0].box.as_list()
+            key = f"{clip}#{frame.index}"
+            yield frame, Crop(key, str(clip), faces[0].jpeg, (left, top, right, bottom))
+    except UnreadableImage as reason:
+        problems.append(str(reason))
+
+
+def _line(frame: video.Frame, reading: Reading) -> str:
+    confidence = reading.confidence
+    if confidence is None:
+        # An annotator that does not say how sure it is; of no face, one is sure of nothing.
+        confidence = float("nan") if reading.aus is not None else 0.0
+    aus = [0.0] * len(COLUMNS) if reading.aus is None else [float(value) for value in reading.aus]
+    success = int(reading.aus is not None)
+    start = [str(frame.index + 1), "0", f"{frame.seconds:.3f}", f"{confidence:.2f}", str(success)]
+    return ", ".join([*start, *(f"{value:.2f}" for value in aus)])

@@ -1,0 +1,1 @@
+"""Faces found in a picture, the crop around one, and its inverse."""

@@ -1,0 +1,1 @@
+"""Picture files and clips to RGB arrays."""

@@ -1,0 +1,1 @@
+"""OpenFace 2.0, in a container or as a program."""

@@ -1,0 +1,1 @@
+"""A shard set in figures, as tables and as a page."""
