@@ -547,7 +547,7 @@ def train(
             nonlocal done
             shown = " ".join(
                 f"{name} {figures[name]:.3f}"
-                for name in ("critic_aus", "generator_aus", "attention", "cycle")
+                for name in ("critic_aus", "aus", "attention", "cycle")
                 if name in figures
             )
             tracker.advance(int(figures["iteration"]) - done, shown)

@@ -18,7 +18,6 @@ from ganim.model.animation.animator import SHIPPED
 from ganim.model.config import CriticSettings, TrainSettings
 from ganim.model.data import load_faces
 from ganim.model.networks.generator import load_generator
-from ganim.model.training.trainer import Trainer
 from ganim.model.training.validation import HeldOut
 from ganim.pipeline.action_units import in_words, parse_numbers
 
@@ -61,8 +60,8 @@ def main(
         critic=CriticSettings(32, 5),
     )
     trainers = {
-        "fine-tuned": Trainer(settings, faces, CPU, weights),
-        "from nothing": Trainer(settings, faces, CPU),
+        "fine-tuned": start(settings, faces, CPU, weights),
+        "from nothing": start(settings, faces, CPU),
     }
     print(f"{len(faces)} faces of {size} px, batch 8, critics warmed up for {warmup} iterations")
     print(f"AU error ÷ that of copying: {in_words(known)}; {len(held_out.faces)} held-out faces")

@@ -43,12 +43,12 @@ def test_two_processes_train_as_one_with_the_same_global_batch(
     command = ["train", str(random_faces), *SETTINGS.split(), "--run", str(tmp_path / "alone")]
     main(command, standalone_mode=False)
     lines, others = (
-        [line for line in read_metrics(run) if "critic" in line]
+        [line for line in read_metrics(run) if "critic_adversarial" in line]
         for run in (tmp_path / "alone", together)
     )
     assert len(lines) == len(others) == 6
     for line, other in zip(lines, others, strict=True):
-        for name in ("critic", "critic_aus", "penalty", "generator_aus", "attention", "cycle"):
+        for name in ("critic_adversarial", "critic_aus", "gp", "aus", "attention", "tv", "cycle"):
             assert other[name] == pytest.approx(line[name], rel=1e-3, abs=1e-4), name
     speeds = others[-1]["photographs_per_second_by_rank"]
     assert len(speeds) == 2

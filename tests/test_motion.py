@@ -12,11 +12,12 @@ from ganim.model.checkpoint import load_state
 from ganim.model.config import GeneratorSettings
 from ganim.model.data import Faces, load_faces
 from ganim.model.estimator.augment import moved
-from ganim.model.networks.generator import Generator, Masks, load_generator, with_motion
+from ganim.model.networks.generator import Generator, Masks, load_generator
 from ganim.model.networks.motion import Motion, warped
 from ganim.model.pixels import from_model, to_model
+from ganim.model.training.resume import start, with_motion
 from ganim.model.training.run import train
-from ganim.model.training.trainer import STATE, Trainer
+from ganim.model.training.trainer import STATE
 from ganim.pipeline.action_units import NUMBERS
 from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.faces.crop import crop_box, cut_crop
@@ -151,15 +152,15 @@ def test_a_run_without_motion_goes_on_with_it(random_faces, tmp_path):
     state = load_state(tmp_path / "still" / STATE)
     for settings in (MOVING, replace(MOVING, size=96)):
         faces = load_faces(random_faces, "train", settings.size)
-        again = Trainer(settings, faces, CPU, init=tmp_path / "still")
+        again = start(settings, faces, CPU, init=tmp_path / "still")
         assert again.generator.motion.learned and again.averaged_generator.motion.learned
         for name, value in state["generator"].items():
             assert torch.equal(again.generator.state_dict()[name], value)
         assert torch.equal(again.critic.to_realism.weight, state["critic"]["to_realism.weight"])
-        assert again.step()["generator_aus"].isfinite()
+        assert again.step()["aus"].isfinite()
     train(random_faces, tmp_path / "moving", MOVING)
     with pytest.raises(WrongUse, match="motion"):
-        Trainer(STILL, faces, CPU, init=tmp_path / "moving")
+        start(STILL, faces, CPU, init=tmp_path / "moving")
 
 
 def test_motion_is_learned_once_and_stays_as_it_is(random_faces, tmp_path):
@@ -176,8 +177,8 @@ def test_motion_is_learned_once_and_stays_as_it_is(random_faces, tmp_path):
     # Another's is taken over, by weights and by runs, and not learned anew.
     fewer = faces.subset(np.arange(8))
     for init in (weights, tmp_path / "first"):
-        again = Trainer(MOVING, fewer, CPU, init=init)
+        again = start(MOVING, fewer, CPU, init=init)
         assert torch.allclose(
             again.generator.motion.displacements, learned.displacements, atol=1e-3
         )
-        assert again.step()["generator_aus"].isfinite()
+        assert again.step()["aus"].isfinite()

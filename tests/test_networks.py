@@ -96,7 +96,7 @@ def test_generator_answers_to_the_aus_and_alike_in_training_and_use():
 def test_critic_fits_any_size(size, layers):
     verdict = Critic(size, CriticSettings(4, layers))(torch.rand(2, 3, size, size))
     assert verdict.aus.shape == (2, 17)
-    assert verdict.realism.shape[:2] == (2, 1)
+    assert verdict.scores.shape[:2] == (2, 1)
 
 
 def test_a_critic_of_another_size_reads_the_same_of_an_enlarged_face():

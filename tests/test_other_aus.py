@@ -16,7 +16,8 @@ from ganim.model.animation.grids import SHOWN_EDITS, known_edits
 from ganim.model.checkpoint import load_state
 from ganim.model.config import GeneratorSettings
 from ganim.model.data import constant_aus, load_faces
-from ganim.model.networks.generator import Generator, for_aus, load_generator
+from ganim.model.networks.generator import Generator, load_generator
+from ganim.model.training.resume import for_aus, start
 from ganim.model.training.sampler import Sampler
 from ganim.model.training.trainer import STATE, Trainer
 from ganim.model.training.validation import HeldOut
@@ -156,8 +157,8 @@ def test_a_run_starts_from_weights_of_other_aus_but_not_from_their_critic(run, r
     of_two = replace(TINY_FIVE, generator=replace(load_generator(run / "generator.safetensors")[0]
                                              .settings, aus=(4, 6)))  # fmt: skip
     with pytest.raises(WrongUse, match=r"reads AU1, .* --init .*generator.safetensors"):
-        Trainer(of_two, faces, CPU, init=run)
-    one = Trainer(of_two, faces, CPU, init=run / "generator.safetensors")
+        start(of_two, faces, CPU, init=run)
+    one = start(of_two, faces, CPU, init=run / "generator.safetensors")
     theirs = load_state(run / STATE)["average"]["module.embedding.0.weight"]
     mine = one.generator.embedding[0].weight
     assert torch.allclose(mine[:, 0], theirs[:, 1], atol=1e-3) and (mine[:, 1] == 0).all()

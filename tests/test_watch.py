@@ -5,10 +5,10 @@ import pytest
 from ganim.model.training.diagnostics import look, stalled
 
 GOOD = {
-    "critic": -0.4,
-    "penalty": 0.01,
+    "critic_adversarial": -0.4,
+    "gp": 0.01,
     "critic_aus": 0.008,
-    "generator_aus": 0.012,
+    "aus": 0.012,
     "copy_aus": 0.03,
     "attention": 0.5,
 }
@@ -32,9 +32,9 @@ def test_a_good_run_gives_no_cause():
     [
         ({"attention": 0.995}, "attention-one", "--colour residual"),
         ({"attention": 0.005}, "attention-zero", "--lambda-cycle"),
-        ({"critic": -30.0}, "critic-ahead", "--critic-steps 1"),
-        ({"penalty": 4.0}, "critic-slope", "--lambda-gp"),
-        ({"generator_aus": 0.0295}, "copying", "--lambda-aus"),
+        ({"critic_adversarial": -30.0}, "critic-ahead", "--critic-steps 1"),
+        ({"gp": 4.0}, "critic-slope", "--lambda-gp"),
+        ({"aus": 0.0295}, "copying", "--lambda-aus"),
     ],
 )
 def test_each_fault_is_named_with_something_to_try(changes, kind, advice):
@@ -45,8 +45,12 @@ def test_each_fault_is_named_with_something_to_try(changes, kind, advice):
 
 def test_how_far_the_critic_is_ahead_does_not_depend_on_the_size():
     """The same faces, a quarter of the pixels: half the distance."""
-    assert kinds(log(critic=-16.0), 128) == kinds(log(critic=-8.0), 64) == ["critic-ahead"]
-    assert kinds(log(critic=-9.0), 128) == []
+    assert (
+        kinds(log(critic_adversarial=-16.0), 128)
+        == kinds(log(critic_adversarial=-8.0), 64)
+        == ["critic-ahead"]
+    )
+    assert kinds(log(critic_adversarial=-9.0), 128) == []
 
 
 def test_no_obedience_on_held_out_faces_is_told_after_two_epochs():

@@ -5,7 +5,6 @@ photograph, as in the journal paper and the original code.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -115,35 +114,6 @@ class Generator(nn.Module):
         if not self.settings.attention:
             return Masks(torch.zeros_like(colour[:, :1]), colour, faces, flow)
         return Masks(torch.sigmoid(masks[:, :1]), colour, faces, flow)
-
-
-def for_aus(generator: Generator, aus: tuple[int, ...]) -> Generator:
-    """The same generator for other AUs, to be trained on.
-
-    What it knows of an AU is a column of its first layer's weights (of the embedding, or of the
-    first convolution). Those of AUs in both are kept, new ones start at zero: the faces it makes
-    are the same as before with the AUs that it no longer knows at 0, whatever the new ones are.
-    """
-    known = generator.settings.aus
-    other = Generator(replace(generator.settings, aus=aus))
-    # Behind the three colours, where AUs are channels of the input.
-    name, first = ("encoder.0.weight", 3) if other.embedding is None else ("embedding.0.weight", 0)
-    weights = generator.state_dict()
-    before = weights[name]
-    after = before.new_zeros(before.shape[0], first + len(aus), *before.shape[2:])
-    after[:, :first] = before[:, :first]
-    for column, number in enumerate(aus, first):
-        if number in known:
-            after[:, column] = before[:, first + known.index(number)]
-    other.load_state_dict(weights | {name: after})
-    return other
-
-
-def with_motion(generator: Generator) -> Generator:
-    """The same generator, to be trained on moved faces; its `motion` has not learned any yet."""
-    other = Generator(replace(generator.settings, motion=True))
-    other.load_state_dict(other.state_dict() | generator.state_dict())
-    return other
 
 
 def load_generator(path: Path) -> tuple[Generator, int]:

@@ -46,7 +46,7 @@ def look(lines: list[Line], size: int) -> Iterator[Concern]:
 
 
 def _critic(lines: list[Line], size: int) -> Iterator[Concern]:
-    gap, penalty = _recent(lines, "critic"), _recent(lines, "penalty")
+    gap, penalty = _recent(lines, "critic_adversarial"), _recent(lines, "gp")
     # The slope of the critic is held near 1, so a gap between real and generated faces is a
     # distance that they are apart at least, in the direction the critic looks: the root of the
     # sum over all values of a face. As a root mean square it does not depend on the size.
@@ -67,7 +67,7 @@ def _critic(lines: list[Line], size: int) -> Iterator[Concern]:
 
 
 def _copying(lines: list[Line]) -> Iterator[Concern]:
-    obeyed, copied = _recent(lines, "generator_aus"), _recent(lines, "copy_aus")
+    obeyed, copied = _recent(lines, "aus"), _recent(lines, "copy_aus")
     measured = [line for line in lines if "test_aus" in line]
     advice = (
         "Try a higher --lambda-aus, --conditioning adain, or a critic that reads AUs before the "

@@ -11,6 +11,7 @@ from ..config import TrainSettings
 from ..data import constant_aus, load_faces
 from . import validation
 from .distributed import join
+from .resume import start
 from .trainer import Trainer
 
 _MEASURED = 10
@@ -69,7 +70,7 @@ def measure(
         faces = load_faces(shards, "train", settings.size)
         test = load_faces(shards, "test", settings.size, most=validation.MOST)
         constant_aus(faces, settings.generator.aus)
-        trainer = Trainer(settings, faces, device, init, workers)
+        trainer = start(settings, faces, device, init, workers)
         warmup = min(settings.critic_warmup, trainer.iterations)
         alone = _seconds(trainer, 0, _MEASURED) if warmup else 0.0
         # Whole rounds of critic and generator, as many as make ten iterations.

@@ -8,6 +8,14 @@ from ...pipeline.errors import WrongUse
 from ...pipeline.files import write_whole
 
 METRICS = "metrics.jsonl"
+_EARLIER_NAMES = {
+    "critic": "critic_adversarial",
+    "penalty": "gp",
+    "generator": "adversarial",
+    "generator_aus": "aus",
+    "smoothness": "tv",
+}
+"""Metrics by the names that versions up to 0.1 wrote."""
 Line = dict[str, Any]
 
 
@@ -55,8 +63,13 @@ def read_metrics(run: Path) -> list[Line]:
         except ValueError:
             continue  # cut short when the run was killed, or the disk was full
         if isinstance(line, dict) and {"iteration", "epoch"} <= line.keys():
-            lines.append(line)
+            lines.append(current_names(line))
     return lines
+
+
+def current_names(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The same metrics, with those that an earlier version wrote under the names of this one."""
+    return {_EARLIER_NAMES.get(name, name): value for name, value in metrics.items()}
 
 
 def _tensorboard(run: Path, iteration: int) -> Any:

@@ -49,7 +49,7 @@ PANELS = (
         "AU error, by the critic",
         "The same while training, as the critic reads the AUs.",
         [
-            Curve("generator_aus", "generated"),
+            Curve("aus", "generated"),
             Curve("critic_aus", "real faces"),
             Curve("copy_aus", "photographs", True),
         ],
@@ -57,9 +57,9 @@ PANELS = (
     Panel(
         "Critic: generated minus real",
         "Its mean scores. Far below 0 it tells the two apart; coming nearer to 0 is good.",
-        [Curve("critic", "")],
+        [Curve("critic_adversarial", "")],
     ),
-    Panel("Gradient penalty", "Near 0 when the critic's slope is 1.", [Curve("penalty", "")]),
+    Panel("Gradient penalty", "Near 0 when the critic's slope is 1.", [Curve("gp", "")]),
     Panel(
         "Attention",
         "Mean of the mask: at 1 the photograph is kept, at 0 all is painted anew.",

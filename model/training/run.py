@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from ...pipeline.errors import NothingUsable, WrongUse
-from ..checkpoint import load_state
 from ..config import TrainSettings
 from ..data import constant_aus, load_faces
 from . import validation
 from .distributed import join
 from .log import Line
-from .run_folder import BEST, PREVIOUS_STATE, Ears, Scribe
-from .trainer import STATE, WEIGHTS, Trainer
+from .resume import resume, start
+from .run_folder import BEST, Ears, Scribe
+from .trainer import WEIGHTS, Trainer
 
 _LOG_EVERY = 50
 _LOOK_EVERY = 10
@@ -54,13 +54,13 @@ def train(
                 "or leave out --patience."
             )
         constant = constant_aus(faces, settings.generator.aus)
-        trainer = Trainer(settings, faces, device, init, workers)
+        trainer = start(settings, faces, device, init, workers)
         if not workers.first:
             ears = Ears()
         for name in constant:
             ears.on_word(f"{name} is the same in every face: the generator cannot learn it.")
         try:
-            _resume(trainer, run, ears)
+            resume(trainer, run, ears.on_word)
             ears.on_start(trainer.iterations, trainer.iteration)
             scribe = Scribe(trainer, test, run, tensorboard, ears) if workers.first else None
             _run(trainer, scribe, patience)
@@ -151,36 +151,6 @@ def _means(trainer: Trainer, iterations: int, seconds: float) -> Line:
     return line | {
         name: sum(figures[name] for figures in everyones) / workers.count for name in everyones[0]
     }
-
-
-def _resume(trainer: Trainer, run: Path, ears: Ears) -> None:
-    """Go on from the last state that can be read, if there is one."""
-    damage: WrongUse | None = None
-    for path in (run / STATE, run / PREVIOUS_STATE):
-        if not path.exists():
-            continue
-        try:
-            state = load_state(path)
-        except WrongUse as error:
-            damage = error
-            continue
-        trainer.resume(state)
-        if damage is not None:
-            ears.on_word(
-                f"{run / STATE} is damaged: going on from the state before it, of iteration "
-                f"{trainer.iteration}."
-            )
-            if trainer.workers.first:  # or the next save would put it in the good one's place
-                (run / STATE).unlink(missing_ok=True)
-        break
-    else:
-        if damage is not None:
-            raise damage
-    if len(set(trainer.workers.gather(trainer.iteration))) > 1:
-        raise WrongUse(
-            f"The processes do not find the same state in {run}: it must be a folder that all of "
-            "them share."
-        )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from ..animation.grids import save_grid, save_sweep
 from ..checkpoint import save_state
 from ..data import Faces
 from . import diagnostics
+from .export import save_generator
 from .log import Line, Metrics
 from .report import write_page
 from .trainer import STATE, WEIGHTS, Trainer
@@ -107,7 +108,7 @@ class Scribe:
         line = {"test_aus": error, "test_aus_copy": self._held_out.copy_error}
         self._metrics.append(self._where() | line)
         if error < min(before, default=float("inf")):
-            self._trainer.save_generator(self._run / BEST)
+            save_generator(self._trainer, self._run / BEST)
 
     def _draw(self) -> None:
         trainer, settings = self._trainer, self._trainer.settings
@@ -131,6 +132,6 @@ class Scribe:
 
     def _save(self) -> None:
         """The weights first: a run whose state says it is finished has them."""
-        self._trainer.save_generator(self._run / WEIGHTS)
-        save_state(self._run / STATE, self._trainer.state(), self._run / PREVIOUS_STATE)
+        save_generator(self._trainer, self._run / WEIGHTS)
+        save_state(self._run / STATE, self._trainer.state_dict(), self._run / PREVIOUS_STATE)
         self.saved, self._saved_at = self._trainer.iteration, time.monotonic()
