@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ganim.model.estimator.augment import Augmentation, augment, compressed, moved, spoil
-from ganim.model.landmarks.alignment import MIRRORED, POINTS, VIEW, UprightView, mean_face
+from ganim.model.estimator.augment import Augmentation, augment, compressed, corrupt
+from ganim.model.landmarks.alignment import VIEW, UprightView, mean_face
+from ganim.model.landmarks.points import MIRRORED, POINTS
+from ganim.model.warp import moved
 
 
 def some_face(seed: int = 0) -> torch.Tensor:
@@ -112,11 +114,11 @@ def test_augmentation_repeats_with_its_generator():
     assert first.min() >= 0 and first.max() <= 1
 
 
-def test_spoilt_crops_are_crops_that_differ_from_what_they_were():
+def test_corrupted_crops_differ_from_the_originals():
     crops = torch.rand(16, 3, 64, 64)
-    spoilt = spoil(crops, torch.Generator().manual_seed(0))
-    assert spoilt.shape == crops.shape
-    assert ((spoilt - crops).abs().mean((1, 2, 3)) > 0.1).all()
+    corrupted = corrupt(crops, torch.Generator().manual_seed(0))
+    assert corrupted.shape == crops.shape
+    assert ((corrupted - crops).abs().mean((1, 2, 3)) > 0.1).all()
 
 
 def test_jpeg_loses_more_at_a_lower_quality():

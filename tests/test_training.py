@@ -20,7 +20,6 @@ from PIL import Image
 from ganim.model.checkpoint import load_state
 from ganim.model.config import CriticSettings, GeneratorSettings, LossWeights
 from ganim.model.data import Faces, load_faces
-from ganim.model.estimator.augment import coarsened, moved
 from ganim.model.networks.generator import load_generator
 from ganim.model.pixels import to_model
 from ganim.model.training import losses
@@ -30,6 +29,8 @@ from ganim.model.training.run import train
 from ganim.model.training.run_folder import BEST, PREVIOUS_STATE, Ears
 from ganim.model.training.sampler import Sampler
 from ganim.model.training.trainer import STATE, Trainer
+from ganim.model.training.views import coarsened
+from ganim.model.warp import moved
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
 from ganim.pipeline.errors import NothingUsable, WrongUse

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 
 from ...pipeline.action_units import COUNT
 from ..checkpoint import build, fill, load_weights
-from ..landmarks.alignment import POINTS, VIEW, Aligner, UprightView, fitted, unit
+from ..landmarks.alignment import VIEW, Aligner, UprightView, fitted, unit
+from ..landmarks.points import POINTS
 from ..pixels import to_model
-from .annotator import CODINGS, SHIPPED, Coding
 from .hog import CELL, CHANNELS, Hog
+from .reader import CODINGS, SHIPPED, Coding
 
 FEATURES = CHANNELS * (VIEW // CELL - 2) ** 2 + POINTS * 2
 """Numbers that are read linearly."""

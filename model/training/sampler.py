@@ -30,10 +30,10 @@ class Views(NamedTuple):
     """How each face, real or generated, is shown to the critic."""
 
     turn: Tensor
-    """(n, 2, 2), and `shift` (n, 2): for `augment.moved`."""
+    """(n, 2, 2), and `shift` (n, 2): for `warp.moved`."""
     shift: Tensor
     coarse: Tensor
-    """(n,) bool: for `augment.coarsened`."""
+    """(n,) bool: for `views.coarsened`."""
 
 
 class Batch(NamedTuple):

@@ -14,13 +14,14 @@ from ..checkpoint import load_state, save_weights
 from ..config import GeneratorSettings, TrainSettings
 from ..data import Faces
 from ..ema import averaged
-from ..estimator.augment import coarsened, moved
 from ..networks.critic import Critic
 from ..networks.generator import Generator, Masks, for_aus, load_generator, with_motion
+from ..warp import moved
 from . import losses
 from .distributed import Workers
 from .perceptual import Perceptual
 from .sampler import Batch, Sampler
+from .views import coarsened
 
 STATE = "state.pt"
 WEIGHTS = "generator.safetensors"
