@@ -19,7 +19,7 @@ from ganim.model.config import CriticSettings, TrainSettings
 from ganim.model.data import load_faces
 from ganim.model.networks.generator import load_generator
 from ganim.model.training.trainer import Trainer
-from ganim.model.training.validation import HeldOut
+from ganim.model.training.validation import Validation
 from ganim.pipeline.action_units import in_words, parse_numbers
 
 CPU = torch.device("cpu")
@@ -47,7 +47,7 @@ def main(
     start, size = load_generator(weights)
     known = parse_numbers(aus)
     faces = load_faces(shards, "train", size, most=most)
-    held_out = HeldOut(load_faces(shards, "test", size, most=count), CPU, known)
+    held_out = Validation(load_faces(shards, "test", size, most=count), CPU, known)
     settings = TrainSettings(
         size=size,
         batch=8,

@@ -19,7 +19,7 @@ from ganim.model.data import constant_aus, load_faces
 from ganim.model.networks.generator import Generator, for_aus, load_generator
 from ganim.model.training.sampler import Sampler
 from ganim.model.training.trainer import STATE, Trainer
-from ganim.model.training.validation import HeldOut
+from ganim.model.training.validation import Validation
 from ganim.pipeline.action_units import NUMBERS, Edit, parse_numbers, positions
 from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.images.decode import read_image
@@ -108,8 +108,8 @@ def test_single_aus_are_drawn_from_those_it_knows(random_faces):
 
 def test_held_out_faces_are_judged_by_these_aus(random_faces):
     faces = load_faces(random_faces, "test", 64)
-    all_17, five = HeldOut(faces, CPU), HeldOut(faces, CPU, FIVE)
-    others = HeldOut(faces, CPU, [number for number in NUMBERS if number not in FIVE])
+    all_17, five = Validation(faces, CPU), Validation(faces, CPU, FIVE)
+    others = Validation(faces, CPU, [number for number in NUMBERS if number not in FIVE])
     generator = Generator(TINY_FIVE.generator)
     for error in (lambda of: of.copy_error, lambda of: of.error(generator)):
         parts = (5 * error(five) + 12 * error(others)) / 17

@@ -26,7 +26,7 @@ from ganim.model.training import losses
 from ganim.model.training.log import METRICS, read_metrics
 from ganim.model.training.perceptual import Perceptual
 from ganim.model.training.run import train
-from ganim.model.training.run_folder import BEST, PREVIOUS_STATE, Ears
+from ganim.model.training.run_folder import BEST, PREVIOUS_STATE, Callbacks
 from ganim.model.training.sampler import Sampler
 from ganim.model.training.trainer import STATE, Trainer
 from ganim.model.training.views import coarsened
@@ -232,9 +232,9 @@ def test_a_damaged_state_gives_way_to_the_one_before(folder, tmp_path):
     train(folder, run, TINY)
     end = load_state(run / STATE)
     (run / STATE).write_bytes(b"damaged")
-    train(folder, run, TINY, ears=Ears(on_word=words.append))
+    train(folder, run, TINY, callbacks=Callbacks(on_message=words.append))
     assert words == [
-        f"{run / STATE} is damaged: going on from the state before it, of iteration 12."
+        f"{run / STATE} is damaged: resuming from the state before it, of iteration 12."
     ]
     again = load_state(run / STATE)
     assert again["iteration"] == 16 and same(end["generator"], again["generator"])
@@ -248,7 +248,7 @@ def test_a_damaged_state_gives_way_to_the_one_before(folder, tmp_path):
 def test_a_full_disk_loses_nothing(folder, tmp_path):
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        train(folder, run, TINY, ears=stopping_at(8))
+        train(folder, run, TINY, callbacks=stopping_at(8))
     before = (run / STATE).read_bytes()
     with file_size_limited(len(before) // 2), pytest.raises(WrongUse, match="make room"):
         train(folder, run, TINY)
@@ -261,13 +261,13 @@ def test_a_full_disk_loses_nothing(folder, tmp_path):
 
 
 def stopping_at(iteration):
-    """Ears that send SIGTERM when they hear of an iteration."""
+    """Callbacks that send SIGTERM at an iteration."""
 
     def listen(figures):
         if figures["iteration"] == iteration:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    return Ears(on_step=listen)
+    return Callbacks(on_step=listen)
 
 
 @contextmanager
@@ -353,7 +353,7 @@ def test_an_au_that_never_changes_is_told_of(folder, tmp_path):
         folder,
         tmp_path / "run",
         replace(TINY, epochs=1, decay_epochs=0),
-        ears=Ears(on_word=words.append),
+        callbacks=Callbacks(on_message=words.append),
     )
     assert words == ["AU45 is the same in every face: the generator cannot learn it."]
 

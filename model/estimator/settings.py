@@ -17,8 +17,8 @@ READING = Augmentation(
 )
 """Augmentation in the second and third stage. It is weaker than that for landmarks: the aligned
 view removes most of the translation, scale and rotation, and degrading more crops lowers the
-accuracy on clear ones. Crops are not mirrored, because OpenFace's models weigh left and right differently, and
-its AUs of a mirrored face differ from those of the face."""
+accuracy on clear ones. Crops are not mirrored, because OpenFace's models weigh left and right
+differently, and its AUs of a mirrored face differ from those of the face."""
 
 
 @dataclass(frozen=True)
