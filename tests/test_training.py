@@ -241,7 +241,7 @@ def test_a_damaged_state_gives_way_to_the_one_before(folder, tmp_path):
 
     for name in (STATE, PREVIOUS_STATE):
         (run / name).write_bytes(b"damaged")
-    with pytest.raises(WrongUse, match="begin anew"):
+    with pytest.raises(WrongUse, match="to start again"):
         train(folder, run, TINY)
 
 
@@ -334,7 +334,7 @@ def with_rows(folder, change):
         (lambda rows: [row | dict.fromkeys(COLUMNS) for row in rows], "ganim annotate"),
         (lambda rows: [row | {"AU45_r": None} for row in rows], "has AU45_r, and"),
         (lambda rows: [row | dict.fromkeys(COLUMNS, 1.0) for row in rows], "All 16 faces have"),
-        (lambda rows: rows[:1], "one face alone"),
+        (lambda rows: rows[:1], "only one face"),
         (lambda rows: rows[:3], "--batch 3"),
     ],
     ids=["no AUs", "an AU null", "constant", "one face", "few faces"],

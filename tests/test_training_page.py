@@ -28,6 +28,7 @@ def run(random_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @needs_browser
+@pytest.mark.slow
 def test_the_page_shows_metrics_plots_pictures_settings_and_warnings(run: Path) -> None:
     page = open_page(run / "report.html")
     assert "2.0</b>of 2 epochs, 8 of 8 iterations" in page
@@ -39,6 +40,7 @@ def test_the_page_shows_metrics_plots_pictures_settings_and_warnings(run: Path) 
     assert "&lt;b&gt;Something" in page and "&lt;script&gt;alert(1)" in page
 
 
+@pytest.mark.slow
 def test_the_page_has_no_scripts_and_no_external_resources(run: Path) -> None:
     page = (run / "report.html").read_text()
     assert "default-src 'none'" in page

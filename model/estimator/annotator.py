@@ -6,16 +6,18 @@ The runtime is imported when weights are loaded, so that an .onnx file needs no 
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from ...pipeline.action_units import COLUMNS, to_intensity
 from ...pipeline.annotator import Crop, Reading
 from ...pipeline.faces.crop import decode_crop
 from ..landmarks.points import SIZE
 from .reader import SHIPPED, Coding, Reader
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _BATCH = 64
 
@@ -37,7 +39,7 @@ def load_reader(path: Path = SHIPPED) -> Reader:
 
 def read_table(
     crops: np.ndarray, path: Path = SHIPPED, coding: Coding = "openface"
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Read the AUs of crops (n, 128, 128, 3), uint8 RGB.
 
     Args:
@@ -46,6 +48,8 @@ def read_table(
 
     Returns one row per crop, with the columns `AU01_r` … `AU45_r` (0-5) and `au_confidence` (0-1).
     """
+    import pandas as pd  # slow to import, and `ganim animate` does not need it
+
     reader = load_reader(path)
     parts = [
         reader.read_pixels(crops[start : start + _BATCH], coding)

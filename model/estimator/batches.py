@@ -77,7 +77,10 @@ def batches(
 def one_cycle(
     parameters: Iterable[nn.Parameter], lr: float, weight_decay: float, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW and its schedule over `steps`: linear to `lr` over a tenth, then a cosine to zero."""
+    """AdamW, and its learning rate schedule over `steps`.
+
+    The rate rises to `lr` in the first tenth of the steps, and then falls to nearly zero.
+    """
     optimizer = torch.optim.AdamW(parameters, lr, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps, pct_start=0.1)
     return optimizer, schedule
