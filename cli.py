@@ -521,8 +521,8 @@ def train(
     """
     from .model.animation import animator
     from .model.training import run as training_run
-    from .model.training.distributed import speaks
-    from .model.training.run_folder import Ears
+    from .model.training.distributed import is_first_process
+    from .model.training.run_folder import Callbacks
     from .model.training.trainer import WEIGHTS
 
     start = None if init is None else animator.SHIPPED if init == "shipped" else Path(init)
@@ -532,11 +532,11 @@ def train(
         from .model.training.dry_run import measure
 
         plan = measure(shards, settings, chosen, start)
-        if speaks():
+        if is_first_process():
             _say(plan.in_words())
         return
     tracker, done = Tracker("train", "iterations"), 0
-    with tracker if speaks() else nullcontext():
+    with tracker if is_first_process() else nullcontext():
 
         def on_start(total: int, before: int) -> None:
             nonlocal done
@@ -553,11 +553,11 @@ def train(
             tracker.advance(int(figures["iteration"]) - done, shown)
             done = int(figures["iteration"])
 
-        ears = Ears(on_start, on_step, lambda text: _say(f"Warning: {text}", err=True))
+        callbacks = Callbacks(on_start, on_step, lambda text: _say(f"Warning: {text}", err=True))
         weights = training_run.train(
-            shards, folder, settings, chosen, start, patience, tensorboard, ears
+            shards, folder, settings, chosen, start, patience, tensorboard, callbacks
         )
-    if not speaks():
+    if not is_first_process():
         return
     if weights.name != WEIGHTS:
         _say(f"Of all epochs {weights} has the lowest AU error on test faces.")

@@ -27,7 +27,7 @@ from ganim.model.landmarks.dlib_models import descriptors, hog_box
 from ganim.model.networks.generator import Generator
 from ganim.model.pixels import from_model, to_model
 from ganim.model.training.trainer import Trainer
-from ganim.model.training.validation import HeldOut
+from ganim.model.training.validation import Validation
 
 SIZE = 64
 SETTINGS = TrainSettings(
@@ -68,7 +68,7 @@ def main(
     shards: Path, iterations: int, warmup: int, count: int, most: int, only: tuple[str, ...]
 ) -> None:
     faces = load_faces(shards, "train", SIZE, most=most)
-    held_out = HeldOut(load_faces(shards, "test", SIZE, most=count), torch.device("cpu"))
+    held_out = Validation(load_faces(shards, "test", SIZE, most=count), torch.device("cpu"))
     box = hog_box(shards, SIZE)
     epochs = -(-max(iterations, warmup) * SETTINGS.batch // len(faces))
     settings = replace(SETTINGS, epochs=epochs)
@@ -98,10 +98,10 @@ def main(
 
 
 @torch.inference_mode()
-def look(generator: Generator, held_out: HeldOut, box: list[int]) -> tuple[float, float]:
+def look(generator: Generator, held_out: Validation, box: list[int]) -> tuple[float, float]:
     """Mean distance of descriptors before and after, and mean attention."""
     images = to_model(held_out.faces.images)
-    masks = generator(images, held_out.asked, held_out.faces.aus)
+    masks = generator(images, held_out.targets, held_out.faces.aus)
     before, after = (
         descriptors(from_model(pictures).round().byte(), box)
         for pictures in (images, masks.blend())

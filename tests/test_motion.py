@@ -11,13 +11,13 @@ from tiny import TINY
 from ganim.model.checkpoint import load_state
 from ganim.model.config import GeneratorSettings
 from ganim.model.data import Faces, load_faces
-from ganim.model.estimator.augment import moved
 from ganim.model.networks.generator import Generator, Masks, load_generator
-from ganim.model.networks.motion import Motion, warped
+from ganim.model.networks.motion import Motion
 from ganim.model.pixels import from_model, to_model
 from ganim.model.training.resume import start, with_motion
 from ganim.model.training.run import train
 from ganim.model.training.trainer import STATE
+from ganim.model.warp import moved, warped
 from ganim.pipeline.action_units import NUMBERS
 from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.faces.crop import crop_box, cut_crop

@@ -9,11 +9,12 @@ import torch
 from tiny import TINY, smooth_faces
 
 from ganim.model.config import CriticSettings, GeneratorSettings, LossWeights, TrainSettings
-from ganim.model.estimator.augment import coarsened, moved
 from ganim.model.training.distributed import Workers
 from ganim.model.training.perceptual import Perceptual
 from ganim.model.training.sampler import Batch
 from ganim.model.training.trainer import Trainer
+from ganim.model.training.views import coarsened
+from ganim.model.warp import moved
 from ganim.pipeline.action_units import positions
 
 CPU = torch.device("cpu")

@@ -20,7 +20,6 @@ from PIL import Image
 from ganim.model.checkpoint import load_state
 from ganim.model.config import CriticSettings, GeneratorSettings, LossWeights
 from ganim.model.data import Faces, load_faces
-from ganim.model.estimator.augment import coarsened, moved
 from ganim.model.networks.generator import load_generator
 from ganim.model.pixels import to_model
 from ganim.model.training import losses
@@ -29,9 +28,11 @@ from ganim.model.training.log import METRICS, read_metrics
 from ganim.model.training.perceptual import Perceptual
 from ganim.model.training.resume import resume_from_state, start
 from ganim.model.training.run import train
-from ganim.model.training.run_folder import BEST, PREVIOUS_STATE, Ears
+from ganim.model.training.run_folder import BEST, PREVIOUS_STATE, Callbacks
 from ganim.model.training.sampler import Sampler
 from ganim.model.training.trainer import STATE, Trainer
+from ganim.model.training.views import coarsened
+from ganim.model.warp import moved
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
 from ganim.pipeline.errors import NothingUsable, WrongUse
@@ -230,23 +231,23 @@ def test_a_damaged_state_gives_way_to_the_one_before(folder, tmp_path):
     train(folder, run, TINY)
     end = load_state(run / STATE)
     (run / STATE).write_bytes(b"damaged")
-    train(folder, run, TINY, ears=Ears(on_word=words.append))
+    train(folder, run, TINY, callbacks=Callbacks(on_message=words.append))
     assert words == [
-        f"{run / STATE} is damaged: going on from the state before it, of iteration 12."
+        f"{run / STATE} is damaged: resuming from the state before it, of iteration 12."
     ]
     again = load_state(run / STATE)
     assert again["iteration"] == 16 and same(end["generator"], again["generator"])
 
     for name in (STATE, PREVIOUS_STATE):
         (run / name).write_bytes(b"damaged")
-    with pytest.raises(WrongUse, match="begin anew"):
+    with pytest.raises(WrongUse, match="to start again"):
         train(folder, run, TINY)
 
 
 def test_a_full_disk_loses_nothing(folder, tmp_path):
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        train(folder, run, TINY, ears=stopping_at(8))
+        train(folder, run, TINY, callbacks=stopping_at(8))
     before = (run / STATE).read_bytes()
     with file_size_limited(len(before) // 2), pytest.raises(WrongUse, match="make room"):
         train(folder, run, TINY)
@@ -259,13 +260,13 @@ def test_a_full_disk_loses_nothing(folder, tmp_path):
 
 
 def stopping_at(iteration):
-    """Ears that send SIGTERM when they hear of an iteration."""
+    """Callbacks that send SIGTERM at an iteration."""
 
     def listen(figures):
         if figures["iteration"] == iteration:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    return Ears(on_step=listen)
+    return Callbacks(on_step=listen)
 
 
 @contextmanager
@@ -332,7 +333,7 @@ def with_rows(folder, change):
         (lambda rows: [row | dict.fromkeys(COLUMNS) for row in rows], "ganim annotate"),
         (lambda rows: [row | {"AU45_r": None} for row in rows], "has AU45_r, and"),
         (lambda rows: [row | dict.fromkeys(COLUMNS, 1.0) for row in rows], "All 16 faces have"),
-        (lambda rows: rows[:1], "one face alone"),
+        (lambda rows: rows[:1], "only one face"),
         (lambda rows: rows[:3], "--batch 3"),
     ],
     ids=["no AUs", "an AU null", "constant", "one face", "few faces"],
@@ -351,7 +352,7 @@ def test_an_au_that_never_changes_is_told_of(folder, tmp_path):
         folder,
         tmp_path / "run",
         replace(TINY, epochs=1, decay_epochs=0),
-        ears=Ears(on_word=words.append),
+        callbacks=Callbacks(on_message=words.append),
     )
     assert words == ["AU45 is the same in every face: the generator cannot learn it."]
 

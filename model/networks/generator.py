@@ -18,7 +18,8 @@ from ...pipeline.faces.crop import Change
 from ..checkpoint import build, fill, load_weights
 from ..config import GeneratorSettings
 from ..pixels import from_model
-from .motion import Motion, warped
+from ..warp import warped
+from .motion import Motion
 
 _STYLE = 64  # numbers in the embedding of the AUs, for AdaIN
 

@@ -110,11 +110,3 @@ def _spread(points: Tensor, vectors: Tensor, height: int, width: int) -> Tensor:
     ridge = _EASE * torch.eye(points.shape[1], device=points.device)
     pulls = torch.linalg.solve((scale * apart).exp() + ridge, vectors)
     return torch.einsum("nyp,nxp,npc->ncyx", near_y, near_x, pulls)
-
-
-def warped(faces: Tensor, flow: Tensor) -> Tensor:
-    """Faces (n, 3, h, w) with each pixel fetched from where its flow points; edges repeat."""
-    still = torch.eye(2, 3, device=faces.device).expand(len(faces), 2, 3)
-    grid = F.affine_grid(still, list(faces.shape), align_corners=False)
-    grid = grid + flow.permute(0, 2, 3, 1)
-    return F.grid_sample(faces, grid, padding_mode="border", align_corners=False)

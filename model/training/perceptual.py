@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..estimator.annotator import SIZE
 from ..estimator.network import load_estimator
+from ..landmarks.points import SIZE
 
 _STAGES = 4
 """How many convolutions of the estimator's aligner are used, from the first on. Features of later

@@ -14,8 +14,9 @@ from torch import Tensor
 from ...pipeline.action_units import positions
 from ..config import TrainSettings
 from ..data import Faces
-from ..estimator.augment import coarsened, moved
 from ..pixels import to_model
+from ..warp import moved
+from .views import coarsened
 
 _SEED_STRIDE = 1_000_003
 """Difference between the first seeds of two trainings whose seeds differ by one."""
@@ -33,11 +34,11 @@ class CriticAugmentation(NamedTuple):
     """How each face, real or generated, is changed before the critic sees it."""
 
     matrix: Tensor
-    """(n, 2, 2): rotation and scale, for `augment.moved`."""
+    """(n, 2, 2): rotation and scale, for `warp.moved`."""
     shift: Tensor
-    """(n, 2), in half sides, for `augment.moved`."""
+    """(n, 2), in half sides, for `warp.moved`."""
     coarse: Tensor
-    """(n,) bool: faces that are made grey and coarse, by `augment.coarsened`."""
+    """(n,) bool: faces that are made grey and coarse, by `views.coarsened`."""
 
 
 class Batch(NamedTuple):

@@ -1,8 +1,8 @@
-"""What the watch says of logs as they are seen when a training goes wrong, and of a good one."""
+"""Diagnostics of metrics logs: each known failure is recognised, a good log gives none."""
 
 import pytest
 
-from ganim.model.training.diagnostics import look, stalled
+from ganim.model.training.diagnostics import diagnose, stalled
 
 GOOD = {
     "critic_adversarial": -0.4,
@@ -14,16 +14,17 @@ GOOD = {
 }
 
 
-def log(**changes):
+def entries(**changes):
+    """A log of 20 entries with constant metrics."""
     return [{"iteration": n, "epoch": n / 100, **GOOD, **changes} for n in range(50, 1050, 50)]
 
 
-def kinds(lines, size=128):
-    return [concern.kind for concern in look(lines, size)]
+def kinds(log, size=128):
+    return [diagnostic.kind for diagnostic in diagnose(log, size)]
 
 
-def test_a_good_run_gives_no_cause():
-    assert kinds(log()) == []
+def test_a_good_log_has_no_diagnostics():
+    assert kinds(entries()) == []
     assert kinds([]) == []
 
 
@@ -37,23 +38,23 @@ def test_a_good_run_gives_no_cause():
         ({"aus": 0.0295}, "copying", "--lambda-aus"),
     ],
 )
-def test_each_fault_is_named_with_something_to_try(changes, kind, advice):
-    (concern,) = look(log(**changes), 128)
-    assert concern.kind == kind and advice in concern.text
-    assert kinds(log(**changes)[:9]) == [], "a moment is no reason to speak"
+def test_each_failure_is_recognised_with_advice(changes, kind, advice):
+    (diagnostic,) = diagnose(entries(**changes), 128)
+    assert diagnostic.kind == kind and advice in diagnostic.text
+    assert kinds(entries(**changes)[:9]) == [], "nine entries are too few for a rule"
 
 
-def test_how_far_the_critic_is_ahead_does_not_depend_on_the_size():
-    """The same faces, a quarter of the pixels: half the distance."""
+def test_the_rule_on_the_critic_does_not_depend_on_the_size():
+    """With a quarter of the pixels, the L2 distance of the same faces is half."""
     assert (
-        kinds(log(critic_adversarial=-16.0), 128)
-        == kinds(log(critic_adversarial=-8.0), 64)
+        kinds(entries(critic_adversarial=-16.0), 128)
+        == kinds(entries(critic_adversarial=-8.0), 64)
         == ["critic-ahead"]
     )
-    assert kinds(log(critic_adversarial=-9.0), 128) == []
+    assert kinds(entries(critic_adversarial=-9.0), 128) == []
 
 
-def test_no_obedience_on_held_out_faces_is_told_after_two_epochs():
+def test_copying_on_held_out_faces_is_recognised_after_two_epochs():
     def epoch(number, error):
         return {"iteration": number, "epoch": number, "test_aus": error, "test_aus_copy": 0.03}
 
@@ -62,12 +63,12 @@ def test_no_obedience_on_held_out_faces_is_told_after_two_epochs():
     assert kinds([epoch(1, 0.031), epoch(2, 0.03), epoch(3, 0.02)]) == []
 
 
-def test_a_run_has_stalled_when_no_error_of_late_is_below_the_best_before():
+def test_a_training_has_stalled_when_no_recent_error_is_below_the_best_before():
     def errors(*values):
         return [{"test_aus": value} for value in values]
 
     assert not stalled(errors(3, 2), 2)
     assert not stalled(errors(3, 4, 2), 2)
     assert stalled(errors(3, 4, 5), 2)
-    assert stalled(errors(3, 4, 3), 2), "as low is not lower"
+    assert stalled(errors(3, 4, 3), 2), "an equal error is no decrease"
     assert not stalled(errors(3, 4, 5), 3)
