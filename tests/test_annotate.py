@@ -17,7 +17,7 @@ from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, COUNT
 from ganim.pipeline.annotate.annotate import Summary, annotate, batch_size
 from ganim.pipeline.annotate.clip import annotate_clip
-from ganim.pipeline.annotator import Crop, Reading
+from ganim.pipeline.annotator import Annotator, Crop, Reading
 from ganim.pipeline.errors import NothingUsable, WrongUse
 from ganim.pipeline.openface.output import read_csv
 
@@ -32,7 +32,7 @@ def aus_of(key: str) -> np.ndarray:
 
 
 @dataclass
-class Fake:
+class Fake(Annotator):
     """Reads AUs off the key; of a key with `bad` in it, it cannot."""
 
     name: str = "fake 1.0"

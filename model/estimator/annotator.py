@@ -4,14 +4,16 @@ Runtime. Nothing here imports torch, so that an .onnx file serves machines witho
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
-import pandas as pd
 
 from ...pipeline.action_units import COLUMNS, to_intensity
-from ...pipeline.annotator import Crop, Reading
+from ...pipeline.annotator import Annotator, Crop, Reading
 from ...pipeline.faces.crop import decode_crop
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SIZE = 128
 """Side of the crops the estimator reads, px."""
@@ -50,9 +52,11 @@ def load_reader(path: Path = SHIPPED) -> Reader:
 
 def read_table(
     crops: np.ndarray, path: Path = SHIPPED, coding: Coding = "openface"
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Crops (n, 128, 128, 3) uint8 RGB to a table, a row each: `AU01_r` … `AU45_r` (0-5), and
     `au_confidence` (0-1)."""
+    import pandas as pd  # slow to import, and `ganim animate` does not need it
+
     reader = load_reader(path)
     parts = [
         reader.read_pixels(crops[start : start + _BATCH], coding)
@@ -64,7 +68,7 @@ def read_table(
     return table.assign(au_confidence=np.concatenate(confidences))
 
 
-class EstimatorAnnotator:
+class EstimatorAnnotator(Annotator):
     """The estimator as an annotator for `pipeline.annotate`."""
 
     batch = _BATCH

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..estimator.annotator import SIZE
+from ...pipeline.faces import CROP_SIZE as SIZE
 
 POINTS = 68
 """Landmarks in the order of the iBUG 300-W scheme, which dlib and OpenFace share."""

@@ -62,7 +62,7 @@ def _critic(lines: list[Line], size: int) -> Iterator[Concern]:
         yield Concern(
             "critic-slope",
             f"The critic's slope is not held at 1 (gradient penalty {penalty:.2f}), so its verdict "
-            "means little. Try a higher --lambda-gp, or a lower --rate.",
+            "means little. Try a higher --lambda-gp, or a lower --lr.",
         )
 
 

@@ -117,7 +117,7 @@ def _diverged(trainer: Trainer, scribe: Scribe | None) -> str:
     if scribe is None:
         return text
     scribe.write_page()
-    advice = f"a --rate lower than {trainer.settings.rate:g}"
+    advice = f"a --lr lower than {trainer.settings.lr:g}"
     if trainer.bf16:
         advice += ", or --precision fp32"
     if not scribe.saved:

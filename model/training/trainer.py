@@ -67,7 +67,7 @@ class Trainer:
         self.average = averaged(self.generator, settings.ema, warm=init is None)
         self.generator_adam, self.critic_adam = (
             # Fused: one pass over the weights, a tenth of the time on a CPU.
-            torch.optim.Adam(_trained(network), settings.rate, (0.5, 0.999), fused=True)
+            torch.optim.Adam(_trained(network), settings.lr, (0.5, 0.999), fused=True)
             for network in (self.generator, self.critic)
         )
         if init is not None and init.is_dir():
@@ -194,7 +194,7 @@ class Trainer:
     def _set_rates(self) -> None:
         left = self.iterations - self.iteration
         decay = self.settings.decay_epochs * self.iterations_per_epoch
-        rate = self.settings.rate * min(1.0, left / decay if decay else 1.0)
+        rate = self.settings.lr * min(1.0, left / decay if decay else 1.0)
         for adam in (self.generator_adam, self.critic_adam):
             for group in adam.param_groups:
                 group["lr"] = rate
