@@ -10,15 +10,14 @@ import click
 from ..pipeline.errors import WrongUse
 from ..pipeline.files import address
 from ..pipeline.openface.output import MIN_CONFIDENCE
-from .console import REPORT, Tracker, failures, report_after, say, stopped_by_signals
-from .options import (
-    FILE,
+from .annotator_options import (
     annotator_option,
-    given,
     openface_options,
     refuse_unused_options,
     unused_options,
 )
+from .console import REPORT, Tracker, failures, report_after, say, stopped_by_signals
+from .options import FILE, given
 
 if TYPE_CHECKING:
     from ..pipeline.annotator import Annotator

@@ -5,16 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .annotator_options import openface_options, refuse_unused_options
 from .console import Tracker, say
-from .options import (
-    EXISTING_FILE,
-    FILE,
-    FOLDER,
-    device_option,
-    openface_options,
-    refuse_unused_options,
-    torch_device,
-)
+from .options import EXISTING_FILE, FILE, FOLDER, device_option, torch_device
 
 if TYPE_CHECKING:
     from ..pipeline.annotator import Annotator

@@ -9,8 +9,6 @@ import click
 from click.core import ParameterSource
 
 from ..pipeline.errors import WrongUse
-from ..pipeline.openface.containers import RUNTIMES
-from ..pipeline.openface.process import IMAGE, IMAGE_PROGRAM
 from ..pipeline.settings import Declaration, Settings, declarations
 
 if TYPE_CHECKING:
@@ -97,69 +95,6 @@ def given(context: click.Context) -> dict[str, Any]:
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
 
-
-class AnnotatorOption(click.Option):
-    """An option that only some annotators use. See `unused_options`."""
-
-    def __init__(self, *names: Any, annotators: Sequence[str], **options: Any) -> None:
-        super().__init__(*names, **options)
-        self.annotators = annotators
-
-
-def annotator_option(annotators: Sequence[str], *names: str, **options: Any) -> Decorator:
-    """A `click.option` that is for these annotators alone."""
-    return click.option(*names, cls=AnnotatorOption, annotators=annotators, **options)
-
-
-def unused_options(context: click.Context, annotator: str) -> str:
-    """The options that the user gave and that this annotator does not use, with the annotators
-    that do: `--pull (for openface)`. Empty if there are none."""
-    asked = given(context)
-    return ", ".join(
-        f"{option.opts[0]} (for {' and '.join(option.annotators)})"
-        for option in context.command.params
-        if isinstance(option, AnnotatorOption)
-        and option.name in asked
-        and annotator not in option.annotators
-    )
-
-
-def refuse_unused_options(context: click.Context, annotator: str) -> None:
-    """Raise WrongUse for options that the user gave and that this annotator does not use."""
-    if unused := unused_options(context, annotator):
-        raise WrongUse(
-            f"--annotator {annotator} does not use {unused}. Leave it out, or choose an annotator "
-            "that uses it."
-        )
-
-
-openface_options = combined(
-    [
-        annotator_option(
-            ["openface"],
-            "--runtime",
-            type=click.Choice(RUNTIMES),
-            show_default="the one that has the image",
-            help="Container runtime.",
-        ),
-        annotator_option(
-            ["openface"], "--image", default=IMAGE, help="Container image of OpenFace."
-        ),
-        annotator_option(
-            ["openface"],
-            "--image-program",
-            default=IMAGE_PROGRAM,
-            help="Path of FaceLandmarkImg in the image.",
-        ),
-        annotator_option(
-            ["openface"],
-            "--program",
-            type=FILE,
-            help="A FaceLandmarkImg on this machine, which runs without a container.",
-        ),
-    ]
-)
-"""Which OpenFace runs: arguments of `find_openface`."""
 
 device_option = click.option(
     "--device", show_default="cuda if there is a GPU, otherwise cpu", help="Such as cpu or cuda:1."

@@ -9,7 +9,6 @@ import sys
 import textwrap
 import threading
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
