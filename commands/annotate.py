@@ -102,8 +102,7 @@ def annotate(
     aus_openface.pkl. Run the same command again to continue after a stop. Of a clip, the AUs of
     the largest face of every frame are written to a CSV with OpenFace's columns.
     """
-    # auto uses OpenFace if it can: what the estimator does not use is decided when it is chosen.
-    refuse_unused_options(context, "openface" if kind == "auto" else kind)
+    refuse_unused_options(context)
     if overwrite and redo_below is not None:
         raise WrongUse("--overwrite reads every face again, --redo-below some: name one of them.")
     if scheduler is not None and openface["workers"] is not None:

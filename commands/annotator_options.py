@@ -39,11 +39,16 @@ def unused_options(context: click.Context, annotator: str) -> str:
     )
 
 
-def refuse_unused_options(context: click.Context, annotator: str) -> None:
-    """Raise WrongUse for options that the user gave and that have no effect with this annotator."""
-    if unused := unused_options(context, annotator):
+def refuse_unused_options(context: click.Context) -> None:
+    """Raise WrongUse for options that have no effect with the annotator that the user chose.
+
+    `auto` takes the options of `openface`, which it uses if it can. The options that the estimator
+    does not use are refused when it is used instead.
+    """
+    chosen = context.params["kind"]
+    if unused := unused_options(context, "openface" if chosen == "auto" else chosen):
         raise WrongUse(
-            f"--annotator {annotator} does not use {unused}. Leave out what it does not use, or "
+            f"--annotator {chosen} does not use {unused}. Leave out what it does not use, or "
             "choose another annotator."
         )
     asked = given(context)

@@ -64,7 +64,7 @@ def evaluate(
     a table, and writes a page of pictures and a JSON file. docs/evaluation.md explains each
     figure.
     """
-    refuse_unused_options(context, kind)
+    refuse_unused_options(context)
     from ..model.animation.animator import SHIPPED
     from ..model.evaluation import evaluate as work
     from ..model.evaluation import report, table
