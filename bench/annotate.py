@@ -42,7 +42,7 @@ def measure(folder: Path, crops: int, workers: int) -> float:
     make_shards(folder, crops)
     began = time.perf_counter()
     openface = find_openface(image=IMAGE, workers=workers)
-    summary = annotate(folder, openface, workers=workers, run=openface.run)
+    summary = annotate(folder, openface)
     seconds = time.perf_counter() - began
     assert summary.annotated == crops
     least = crops * EACH / workers

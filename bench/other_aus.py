@@ -54,7 +54,7 @@ def main(
         decay_epochs=0,
         critic_steps=1,
         critic_warmup=warmup,
-        rate=2e-4,
+        lr=2e-4,
         ema=0.99,
         generator=replace(start.settings, aus=known),
         critic=CriticSettings(32, 5),

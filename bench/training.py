@@ -92,7 +92,7 @@ class PlainLoop:
         self.critic = Critic(settings.size, settings.critic)
         self.critic.load_state_dict(trainer.critic.state_dict())
         self.generator_adam, self.critic_adam = (
-            torch.optim.Adam(network.parameters(), settings.rate, (0.5, 0.999))
+            torch.optim.Adam(network.parameters(), settings.lr, (0.5, 0.999))
             for network in (self.generator, self.critic)
         )
 

@@ -35,7 +35,7 @@ SETTINGS = TrainSettings(
     batch=8,
     decay_epochs=0,
     critic_steps=1,
-    rate=2e-4,
+    lr=2e-4,
     ema=0.99,
     critic=CriticSettings(24, 5),
 )

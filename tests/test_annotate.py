@@ -17,7 +17,7 @@ from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, COUNT
 from ganim.pipeline.annotate.annotate import Summary, annotate, batch_size
 from ganim.pipeline.annotate.clip import annotate_clip
-from ganim.pipeline.annotator import Crop, Reading
+from ganim.pipeline.annotator import Annotator, Crop, Reading
 from ganim.pipeline.errors import NothingUsable, WrongUse
 from ganim.pipeline.openface.output import read_csv
 
@@ -32,7 +32,7 @@ def aus_of(key: str) -> np.ndarray:
 
 
 @dataclass
-class Fake:
+class Fake(Annotator):
     """Reads AUs off the key; of a key with `bad` in it, it cannot."""
 
     name: str = "fake 1.0"
@@ -398,7 +398,7 @@ def test_what_is_no_clip_says_so(tmp_path: Path) -> None:
 KILLED = """
 import runpy, sys
 from pathlib import Path
-from ganim.pipeline.annotate import annotate
+from ganim.pipeline.annotate.annotate import annotate
 
 Fake = runpy.run_path(sys.argv[1])["Fake"]
 annotate(Path(sys.argv[2]), Fake(kill_at_batch=int(sys.argv[3])))

@@ -263,7 +263,7 @@ def test_the_penalty_is_computed_in_full_precision() -> None:
 
 def test_adam_is_the_papers() -> None:
     """Two updates of both networks, worked out from their gradients."""
-    settings = replace(SETTINGS, weights=ALL_WEIGHTS, rate=1e-3)
+    settings = replace(SETTINGS, weights=ALL_WEIGHTS, lr=1e-3)
     trainer = Trainer(settings, FACES, CPU)
     for network, optimiser in (
         (trainer.generator, trainer.generator_adam),
@@ -294,7 +294,7 @@ def test_adam_is_the_papers() -> None:
 
 def test_the_default_rate_is_the_papers() -> None:
     defaults = TrainSettings()
-    assert (defaults.rate, defaults.batch, defaults.epochs, defaults.decay_epochs) == (
+    assert (defaults.lr, defaults.batch, defaults.epochs, defaults.decay_epochs) == (
         1e-4,
         25,
         30,
@@ -318,12 +318,12 @@ def test_the_rate_of_both_networks_falls_linearly_over_the_last_epochs() -> None
             for adam in (trainer.generator_adam, trainer.critic_adam)
         )
         assert of_generator == of_critic
-        rates.append(of_critic / SETTINGS.rate)
+        rates.append(of_critic / SETTINGS.lr)
     assert rates == pytest.approx([1.0] * 8 + [each / 8 for each in (8, 7, 6, 5, 4, 3, 2, 1)])
     constant = Trainer(replace(SETTINGS, decay_epochs=0), FACES, CPU)
     constant.iteration = 15
     constant.step()
-    assert constant.critic_adam.param_groups[0]["lr"] == SETTINGS.rate
+    assert constant.critic_adam.param_groups[0]["lr"] == SETTINGS.lr
 
 
 def snapshot(network: torch.nn.Module) -> torch.Tensor:
@@ -363,7 +363,7 @@ def test_warmup_trains_the_critic_on_aus_alone() -> None:
 
 
 def test_the_average_follows_the_generator() -> None:
-    settings = replace(SETTINGS, ema=0.3, rate=1e-2)
+    settings = replace(SETTINGS, ema=0.3, lr=1e-2)
     trainer = Trainer(settings, FACES, CPU)
     mean = snapshot(trainer.averaged_generator)
     assert torch.equal(mean, snapshot(trainer.generator)), "it starts there"
@@ -375,7 +375,7 @@ def test_the_average_follows_the_generator() -> None:
 
 
 def test_the_average_of_trained_weights_leaves_them_slowly() -> None:
-    trainer = Trainer(replace(SETTINGS, ema=0.9, rate=1e-2), FACES, CPU, warm_average=False)
+    trainer = Trainer(replace(SETTINGS, ema=0.9, lr=1e-2), FACES, CPU, warm_average=False)
     start = snapshot(trainer.generator)
     trainer.step()
     expected = 0.9 * start + 0.1 * snapshot(trainer.generator)
@@ -401,7 +401,7 @@ class Silenced(Workers):
 
 def test_the_mean_of_the_parts_gradients_is_the_gradient_of_the_batch() -> None:
     settings = replace(
-        SETTINGS, batch=4, weights=ALL_WEIGHTS, single_au=0.5, critic_jitter=0.1, rate=1e-30
+        SETTINGS, batch=4, weights=ALL_WEIGHTS, single_au=0.5, critic_jitter=0.1, lr=1e-30
     )
     whole = Trainer(settings, FACES, CPU)
     parts = [Trainer(settings, FACES, CPU, Alone(rank, 2)) for rank in (0, 1)]

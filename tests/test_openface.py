@@ -9,7 +9,6 @@ import sys
 import textwrap
 import threading
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pytest
 
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, NUMBERS
-from ganim.pipeline.annotate.annotate import annotate, on_cluster
+from ganim.pipeline.annotate.annotate import annotate
 from ganim.pipeline.annotator import Crop, Reading
 from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.faces.crop import crop_box, cut_crop, encode_jpeg
@@ -454,11 +453,10 @@ def test_a_cluster_reads_the_batches(program: Path, runs: Path, tmp_path: Path) 
     openface.batch = 4
     options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
     with distributed.LocalCluster(**options) as cluster:
-        run = partial(on_cluster, cluster.scheduler_address)
-        summary = annotate(folder, openface, workers=3, run=run)
+        summary = annotate(folder, openface, scheduler=cluster.scheduler_address)
     assert (summary.annotated, summary.read) == (12, 12)
-    # Three batches, and one probe though three annotators were sent.
-    assert sorted(runs.read_text().split()[1::2]) == ["1", "4", "4", "4"]
+    # Twelve batches, and one probe though twelve annotators were sent.
+    assert runs.read_text().split()[1::2] == ["1"] * 13
     written = shards.read_shard(folder / "train-00000.parquet").to_pylist()
     for row, colour in zip(written, greys(12), strict=True):
         assert row["AU12_r"] == pytest.approx(colour[0] / 51, abs=0.04)

@@ -195,7 +195,7 @@ def test_containers_are_shut_in_and_several_at_once(host: str, tmp_path: Path) -
 
     looking = threading.Thread(target=look)
     looking.start()
-    summary = annotate(folder, openface, workers=2, run=openface.run)
+    summary = annotate(folder, openface)
     looking.join()
     assert (summary.annotated, len(seen)) == (30, 2)
     for container in seen:
@@ -264,7 +264,7 @@ def test_ours_stopped_goes_on_and_leaves_nothing(
         assert list((tmp_path / "tmp").iterdir()) == []
     done = ganim(folder)
     assert done.returncode == 0, done.stderr
-    assert "24 faces have AUs" in done.stdout and "looked at none" in done.stdout
+    assert "24 faces have AUs" in done.stdout and "OpenFace read no crop" in done.stdout
     assert [row["AU12_r"] for row in rows_of(folder).values()] == [
         smile(colour) for colour in colours.values()
     ]
@@ -330,7 +330,7 @@ def test_a_daemon_that_goes_down_meanwhile(
     ending = threading.Thread(target=end)
     ending.start()
     with pytest.raises(WrongUse, match=r"fails to start: .*(docker|daemon)") as raised:
-        annotate(folder, openface, run=openface.run)
+        annotate(folder, openface)
     ending.join()
     assert "\n" not in str(raised.value)
     answered = [row["AU12_r"] for row in rows_of(folder).values() if row["annotator"]]

@@ -163,13 +163,13 @@ def test_learning_rate_falls_to_zero_over_the_last_epochs(folder):
     while one.iteration < one.iterations:
         one.step()
         rates.append(one.critic_adam.param_groups[0]["lr"])
-    assert rates[:9] == [TINY.rate] * 9
+    assert rates[:9] == [TINY.lr] * 9
     assert rates[8:] == sorted(rates[8:], reverse=True)
-    assert rates[-1] == pytest.approx(TINY.rate / 8)
+    assert rates[-1] == pytest.approx(TINY.lr / 8)
 
 
 def test_critic_learns_the_aus_of_few_faces(folder):
-    one = trainer(folder, replace(TINY, epochs=40, rate=1e-3))
+    one = trainer(folder, replace(TINY, epochs=40, lr=1e-3))
     errors = [one.step()["critic_aus"].item() for _ in range(one.iterations)]
     assert np.mean(errors[-8:]) < 0.5 * np.mean(errors[:8])
 
@@ -291,7 +291,7 @@ def test_losses_that_are_no_numbers_stop_a_run_and_leave_its_last_state(
 
     monkeypatch.setattr(losses, "au_loss", poisoned)
     with pytest.raises(
-        NothingUsable, match=r"\(NaN\) at iteration 13\. .*iteration 12, .*--rate lower"
+        NothingUsable, match=r"\(NaN\) at iteration 13\. .*iteration 12, .*--lr lower"
     ):
         train(folder, run, TINY)
     state = load_state(run / STATE)
@@ -302,7 +302,7 @@ def test_losses_that_are_no_numbers_stop_a_run_and_leave_its_last_state(
 
 def test_early_stop_keeps_the_best_epoch(folder, tmp_path):
     """With a rate of nearly nothing the first epoch stays the best."""
-    settings = replace(TINY, rate=1e-30, epochs=9)
+    settings = replace(TINY, lr=1e-30, epochs=9)
     weights = train(folder, tmp_path / "run", settings, patience=2)
     assert weights.name == BEST
     assert load_state(tmp_path / "run" / STATE)["iteration"] == 3 * 4
@@ -430,15 +430,15 @@ def test_run_folder_holds_what_a_person_wants(folder, tmp_path):
 
 def test_other_settings_are_refused_by_name(folder, tmp_path):
     train(folder, tmp_path / "run", TINY)
-    with pytest.raises(WrongUse, match="rate"):
-        train(folder, tmp_path / "run", replace(TINY, rate=1e-3))
+    with pytest.raises(WrongUse, match="lr="):
+        train(folder, tmp_path / "run", replace(TINY, lr=1e-3))
 
 
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (replace(TINY, size=60), "64 px or more"),
-        (replace(TINY, size=66), "multiples of 4"),
+        (replace(TINY, size=60), "at least 64"),
+        (replace(TINY, size=66), "multiple of 4"),
         (replace(TINY, batch=17), "--batch 16"),
         (replace(TINY, decay_epochs=5), "--decay-epochs"),
         (replace(TINY, critic=CriticSettings(8, 7)), "at most 6"),
@@ -465,7 +465,7 @@ def test_init_starts_from_weights_and_leaves_them_slowly(folder, tmp_path):
 def test_a_run_goes_on_from_another_with_its_critic(folder, tmp_path):
     train(folder, tmp_path / "first", TINY)
     faces = load_faces(folder, "train", 64)
-    other = replace(TINY, rate=1e-3, epochs=2, decay_epochs=0)
+    other = replace(TINY, lr=1e-3, epochs=2, decay_epochs=0)
     second = start(other, faces, CPU, init=tmp_path / "first")
     state = load_state(tmp_path / "first" / STATE)
     assert second.iteration == 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...pipeline.action_units import COLUMNS, to_intensity
-from ...pipeline.annotator import Crop, Reading
+from ...pipeline.annotator import Annotator, Crop, Reading
 from ...pipeline.faces.crop import decode_crop
 from ..landmarks.points import SIZE
 from .reader import SHIPPED, Coding, Reader
@@ -61,7 +61,7 @@ def read_table(
     return table.assign(au_confidence=np.concatenate(confidences))
 
 
-class EstimatorAnnotator:
+class EstimatorAnnotator(Annotator):
     """The estimator as an annotator for `pipeline.annotate`.
 
     Args:

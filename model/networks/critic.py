@@ -31,7 +31,7 @@ class Critic(nn.Module):
     def __init__(self, size: int, settings: CriticSettings | None = None, aus: int = COUNT) -> None:
         super().__init__()
         self.settings = settings = settings or CriticSettings()
-        settings.validate(size)
+        settings.check_size(size)
         layers: list[nn.Module] = []
         inputs, outputs = 3, settings.width
         for _ in range(settings.layers):

@@ -5,16 +5,20 @@ is painted, as in warp-guided GANs (Geng et al. 2018, Warp-guided GANs for singl
 animation); there a driving video says where the landmarks go, here the AUs do.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...pipeline.action_units import NUMBERS, positions
-from ..data import Faces
 from ..estimator.network import load_estimator
 from ..estimator.ridge import Moments
 from ..landmarks.alignment import MIRRORED, POINTS, Aligner, UprightView, fitted
 from ..pixels import to_model
+
+if TYPE_CHECKING:  # data.py imports pyarrow
+    from ..data import Faces
 
 # How much of the way a face is moved. Who someone is shows in the shape of the face, too: from 0.7
 # to all of it the shipped generator's r rises from 0.787 to 0.794, and the distance of the
@@ -73,7 +77,7 @@ class Motion(nn.Module):
             return F.interpolate(flow, scale_factor=_COARSE, mode="bilinear", align_corners=False)
 
     @torch.no_grad()
-    def learn(self, faces: Faces) -> None:
+    def learn(self, faces: "Faces") -> None:
         """Take the shipped estimator's aligner, and learn the displacements by ridge regression
         on annotated faces, each also seen in the mirror: no AU moves a face to one side."""
         estimator = load_estimator()

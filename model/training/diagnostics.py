@@ -70,7 +70,7 @@ def _critic(entries: list[Entry], size: int) -> Iterator[Diagnostic]:
             "critic-slope",
             f"The norm of the critic's gradient is not near 1 (gradient penalty {penalty:.2f}), so "
             "its scores are no estimate of the Wasserstein distance. Try a higher --lambda-gp, or "
-            "a lower --rate.",
+            "a lower --lr.",
         )
 
 

@@ -144,7 +144,7 @@ def _divergence(trainer: Trainer, run_folder: RunFolder | None) -> str:
     if run_folder is None:
         return text
     run_folder.write_page()
-    advice = f"a --rate lower than {trainer.settings.rate:g}"
+    advice = f"a --lr lower than {trainer.settings.lr:g}"
     if trainer.bf16:
         advice += ", or --precision fp32"
     if not run_folder.saved_iteration:

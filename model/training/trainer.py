@@ -69,7 +69,7 @@ class Trainer:
             # Fused: one pass over the weights, a tenth of the time on a CPU.
             torch.optim.Adam(
                 [each for each in network.parameters() if each.requires_grad],
-                settings.rate,
+                settings.lr,
                 _BETAS,
                 fused=True,
             )
@@ -173,10 +173,10 @@ class Trainer:
         """Constant, then falling linearly towards 0 over the last `decay_epochs` epochs."""
         left = self.iterations - self.iteration
         decay = self.settings.decay_epochs * self.iterations_per_epoch
-        rate = self.settings.rate * min(1.0, left / decay if decay else 1.0)
+        lr = self.settings.lr * min(1.0, left / decay if decay else 1.0)
         for optimiser in (self.generator_adam, self.critic_adam):
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = lr
 
     @property
     def averaged_generator(self) -> Generator:

@@ -18,6 +18,8 @@ from ..execution import pool
 from ..files import locked
 from .redo import Redo, begin
 
+CLUSTER_WORKERS = 16
+"""Batches are sized for so many workers of a cluster, whose number can change."""
 _AHEAD = 8
 """Batches each worker of a cluster may be ahead of the oldest unanswered one."""
 
@@ -55,13 +57,7 @@ Read = Callable[[list[Face]], list[Reading]]
 Answers = Generator[tuple[list[Face], list[Reading]], None, None]
 
 
-def in_turn(read: Read, batches: Iterable[list[Face]]) -> Answers:
-    """Read one batch after the other, here."""
-    for batch in batches:
-        yield batch, read(batch)
-
-
-def on_cluster(scheduler: str, read: Read, batches: Iterable[list[Face]]) -> Answers:
+def _on_cluster(scheduler: str, read: Read, batches: Iterable[list[Face]]) -> Answers:
     """Read batches by the workers of a Dask cluster, whose scheduler is at that address."""
     for batch, readings in pool.run(read, batches, scheduler=scheduler, ahead=_AHEAD):
         if isinstance(readings, pool.Crashed):
@@ -77,8 +73,7 @@ def annotate(
     annotator: Annotator,
     overwrite: bool = False,
     redo_below: float | None = None,
-    workers: int = 1,
-    run: Callable[[Read, Iterable[list[Face]]], Answers] = in_turn,
+    scheduler: str | None = None,
     on_start: Callable[[int, int], None] = lambda total, skipped: None,
     on_face: Callable[[str], None] = lambda status: None,
 ) -> Summary:
@@ -88,13 +83,13 @@ def annotate(
     the answers there are; so a second call goes on where the first was stopped. `overwrite` does
     every face again, `redo_below` those with less confidence (0-1) and those without AUs.
 
-    `run(read, batches)` decides where batches are read: it yields each with its readings, in any
-    order. `workers` is how many it reads at once. Raises WrongUse where there are no shards, or
-    where faces were annotated by another annotator.
+    Batches are read as the annotator runs them on this machine, or by the Dask cluster whose
+    `scheduler` is at that address. Raises WrongUse where there are no shards, or where faces were
+    annotated by another annotator.
     """
     shards.shard_paths(folder)
     with locked(folder):
-        return _annotate(folder, annotator, overwrite, redo_below, workers, run, on_start, on_face)
+        return _annotate(folder, annotator, overwrite, redo_below, scheduler, on_start, on_face)
 
 
 def _annotate(
@@ -102,8 +97,7 @@ def _annotate(
     annotator: Annotator,
     overwrite: bool,
     redo_below: float | None,
-    workers: int,
-    run: Callable[[Read, Iterable[list[Face]]], Answers],
+    scheduler: str | None,
     on_start: Callable[[int, int], None],
     on_face: Callable[[str], None],
 ) -> Summary:
@@ -118,8 +112,15 @@ def _annotate(
     left = sum(len(todo) for todo in todo_of.values())
     on_start(total, total - left)
     being_read = _ShardsBeingRead(todo_of, annotator.name, redo)
+    if scheduler is not None:
+        annotator, workers = annotator.for_cluster(), CLUSTER_WORKERS
+    else:
+        workers = annotator.workers
     batches = batched(being_read.faces(), batch_size(left, annotator.batch, workers))
-    answers = run(partial(read_faces, annotator), batches)
+    read = partial(read_faces, annotator)
+    answers = (
+        annotator.run(read, batches) if scheduler is None else _on_cluster(scheduler, read, batches)
+    )
     with contextlib.closing(being_read), contextlib.closing(answers):
         for batch, readings in answers:
             for face, reading in zip(batch, readings, strict=True):

@@ -10,7 +10,6 @@ from ..errors import NothingUsable
 from ..files import write_whole
 from ..images import video
 from ..images.decode import UnreadableImage
-from ..openface.annotator import OpenFace
 from ..openface.output import BadCsv, read_csv
 from ..prepare import cut
 from .annotate import batched
@@ -37,11 +36,29 @@ def annotate_clip(
     """Read the largest face of every frame, and write the CSV `out`.
 
     Frames count from 1, timestamps are seconds from the clip's start, AUs are 0-5. A frame
-    without a face, or whose face gives no AUs, has success 0, as OpenFace writes it. Raises
+    without a face, or whose face gives no AUs, has success 0, as OpenFace writes it. The CSV of an
+    annotator that reads clips itself is kept as it is, and `on_frame` is not called. Raises
     NothingUsable where the clip cannot be read; where no frame has AUs, with the CSV written.
     """
-    lines = [", ".join(_HEADER)]
     problems: list[str] = []
+    try:
+        if next(video.frames(clip), None) is None:
+            raise UnreadableImage("it has no frames")
+        text = annotator.read_clip(clip)
+    except (UnreadableImage, BadCsv) as reason:
+        raise NothingUsable(f"{clip} cannot be read: {reason}.") from reason
+    if text is None:
+        text = _read_frames(clip, annotator, problems, on_frame)
+    summary = _write(text, out, clip)
+    return replace(summary, problem="; ".join(problems) or None)
+
+
+def _read_frames(
+    clip: Path, annotator: Annotator, problems: list[str], on_frame: Callable[[str], None]
+) -> str:
+    """The CSV from the crops of the frames. Adds to `problems` why the clip was not read to its
+    end, if it was not."""
+    lines = [", ".join(_HEADER)]
     for batch in batched(_faces(clip, problems), annotator.batch):
         crops = [crop for _, crop in batch if crop is not None]
         readings = iter(annotator.read(crops) if crops else [])
@@ -49,19 +66,7 @@ def annotate_clip(
             reading = Reading(None, error="no face") if crop is None else next(readings)
             lines.append(_line(frame, reading))
             on_frame("ok" if reading.aus is not None else "no_aus")
-    if len(lines) == 1:
-        raise NothingUsable(f"{clip} cannot be read: {'; '.join(problems)}.")
-    summary = _write("\n".join(lines) + "\n", out, clip)
-    return replace(summary, problem="; ".join(problems) or None)
-
-
-def openface_clip(clip: Path, out: Path, openface: OpenFace) -> ClipSummary:
-    """The same by OpenFace itself, whose CSV is kept as it wrote it, after a look at it."""
-    try:
-        next(video.frames(clip))  # what is no clip at all is told by our own reader, in its words
-        return _write(openface.read_clip(clip), out, clip)
-    except (UnreadableImage, BadCsv) as reason:
-        raise NothingUsable(f"{clip} cannot be read: {reason}.") from reason
+    return "\n".join(lines) + "\n"
 
 
 def _write(text: str, out: Path, clip: Path) -> ClipSummary:

@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ..action_units import COLUMNS, COUNT
-from ..annotator import Crop, Reading
+from ..annotator import Annotator, Crop, Reading
 from ..errors import WrongUse
 from ..openface.output import MIN_CONFIDENCE, BadCsv, FoundFace, pick_face, read_csv, to_reading
 
@@ -30,7 +30,7 @@ class _NoLabel(Exception):
     """There is no label to use; the message is the reason, fit for a row of the shards."""
 
 
-class Labels:
+class Labels(Annotator):
     """The annotator that looks AUs up. `Labels.load` makes one."""
 
     batch = 4096

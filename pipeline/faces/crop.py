@@ -15,12 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ..images.pyramid import resize
-
-MARGIN = 0.15
-
-
-CROP_SIZE = 128
-
+from . import CROP_SIZE, MARGIN
 
 # The outermost part of a crop over which a change fades to nothing when it is put back.
 _FEATHER = 0.08

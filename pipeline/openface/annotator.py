@@ -11,19 +11,16 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ..action_units import NUMBERS
-from ..annotator import Crop, Reading
+from ..annotator import Annotator, Batch, Crop, Reading, Result
 from ..errors import WrongUse
 from . import workspace
 from .crops import MOST_BYTES, divide_by_room, reading_of, write_pictures
 from .output import MIN_CONFIDENCE, BadCsv, read_csv
 from .process import Failure, Program, Stopped, find_program
 from .slots import Slot
-
-Batch = TypeVar("Batch")
-Result = TypeVar("Result")
 
 _ARGUMENTS = ["-fdir", "{in}", "-aus", "-2Dfp", "-out_dir", "{out}"]
 # To start costs 0.4 s for the models and about 0.5 s for a container, a crop 25 ms.
@@ -49,7 +46,7 @@ class _Run:
     failure: Failure | None
 
 
-class OpenFace:
+class OpenFace(Annotator):
     """The annotator that runs OpenFace. `find_openface` makes one."""
 
     def __init__(
@@ -63,6 +60,7 @@ class OpenFace:
         workers: runs at once. silence: seconds without a new answer after which a run hangs.
         """
         self.program = program
+        self.name = f"openface {program.label}"
         self.min_confidence = min_confidence
         self.workers = workers
         self.silence = silence
@@ -79,9 +77,18 @@ class OpenFace:
     def __reduce__(self) -> tuple[Any, ...]:
         return _here, (self.program, self.min_confidence, self.workers, self.silence)
 
-    @property
-    def name(self) -> str:
-        return f"openface {self.program.label}"
+    def for_cluster(self) -> "OpenFace":
+        """The same with one run at a time, and with batches as large as here."""
+        single = OpenFace(self.program, self.min_confidence, 1, self.silence)
+        single.batch = self.batch
+        return single
+
+    def summary(self, seconds: float) -> str:
+        """The share of the time in which OpenFace read no crop; empty if it was not run here."""
+        if not self.seconds_reading:
+            return ""
+        idle = max(0.0, 1 - self.seconds_reading / (seconds * self.workers))
+        return f"OpenFace read no crop in {idle:.1%} of the time"
 
     def run(
         self, read: Callable[[Batch], Result], batches: Iterable[Batch]

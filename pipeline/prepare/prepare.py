@@ -10,38 +10,12 @@ from ..errors import NothingUsable, WrongUse
 from ..execution import pool
 from ..files import is_local, locked
 from . import rows, sources
+from .settings import FaceSettings, PrepareSettings
 
 NEW_SET = ".overwrite"
 """Folder below the shards' where --overwrite makes the new set, until it takes their place."""
 
 _DECODED = (shards.OK, shards.NO_FACE, shards.TOO_SMALL, shards.NO_AUS)
-
-
-@dataclass(frozen=True)
-class PrepareSettings(rows.FaceSettings):
-    """What decides the content of the shards. A shard set holds one setting only."""
-
-    test_fraction: float = 0.1
-    """Share of the photographs and clips set apart for testing, by a hash of their path."""
-    shard_rows: int = 512
-    """Rows in a full shard: what a kill can cost at most, for each split."""
-
-    def validate(self) -> None:
-        """Raise WrongUse for a value outside its range."""
-        if self.size < 64:
-            raise WrongUse(f"--size {self.size} is too small: crops are at least 64 px.")
-        if not 0 <= self.margin <= 1:
-            raise WrongUse(f"--margin {self.margin:g} is outside 0 to 1.")
-        if self.faces not in rows.FACES:
-            raise WrongUse(f"--faces {self.faces} is neither of {' and '.join(rows.FACES)}.")
-        if self.min_face < 0:
-            raise WrongUse(f"--min-face {self.min_face} is below 0.")
-        if not 0.01 <= self.every < float("inf"):
-            raise WrongUse(f"--every {self.every:g} is too often: at least 0.01 seconds.")
-        if not 0 <= self.test_fraction < 1:
-            raise WrongUse(f"--test-fraction {self.test_fraction:g} is outside 0 to below 1.")
-        if self.shard_rows < 1:
-            raise WrongUse(f"shard_rows {self.shard_rows} is below 1.")
 
 
 @dataclass(frozen=True)
@@ -188,8 +162,8 @@ class _Run:
         return [path for path in paths if sources.name_of(path) not in self._finished]
 
     def tasks(self, paths: list[str]) -> Iterator[rows.Task]:
-        names = (field.name for field in fields(rows.FaceSettings))
-        settings = rows.FaceSettings(**{name: getattr(self._settings, name) for name in names})
+        names = (field.name for field in fields(FaceSettings))
+        settings = FaceSettings(**{name: getattr(self._settings, name) for name in names})
         for path in paths:
             yield rows.Task(self._source, path, sources.name_of(path), settings)
 

@@ -3,31 +3,14 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 from .. import shards
-from ..faces.crop import CROP_SIZE, MARGIN
 from ..images import decode, video
 from . import cut, sources
+from .settings import FaceSettings
 
 Row = dict[str, Any]
-FACES = ("largest", "all")
-
-
-@dataclass(frozen=True)
-class FaceSettings:
-    """What decides the faces that a photograph gives."""
-
-    size: int = CROP_SIZE
-    """Side of the square crops, in pixels."""
-    margin: float = MARGIN
-    """Margin around the HOG box on each side, as a share of the box."""
-    faces: Literal["largest", "all"] = "largest"
-    """Which faces of a photograph get a row."""
-    min_face: int = 0
-    """Faces whose HOG box is narrower, in pixels of the photograph, are left out."""
-    every: float = 1.0
-    """Of a clip, one frame in so many seconds."""
 
 
 @dataclass(frozen=True)
