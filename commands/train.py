@@ -57,7 +57,7 @@ def train(
     command again to continue after a stop. torchrun starts it on several GPUs or machines.
     """
     from ..model.animation.animator import SHIPPED
-    from ..model.training.distributed import speaks
+    from ..model.training.distributed import is_first_process
     from ..model.training.trainer import WEIGHTS
 
     start = None if init is None else SHIPPED if init == "shipped" else Path(init)
@@ -67,17 +67,17 @@ def train(
         from ..model.training.dry_run import measure
 
         plan = measure(shards, asked, chosen, start)
-        if speaks():
+        if is_first_process():
             say(plan.in_words())
         return
     from ..model.training import run as work
 
     tracker = Tracker("train", "iterations")
-    with tracker if speaks() else nullcontext():
+    with tracker if is_first_process() else nullcontext():
         weights = work.train(
             shards, folder, asked, chosen, start, patience, tensorboard, _callbacks(tracker)
         )
-    if not speaks():
+    if not is_first_process():
         return
     if weights.name != WEIGHTS:
         say(f"Of all epochs, {weights} has the lowest AU error on test faces.")
