@@ -668,17 +668,18 @@ def animate(
         raise WrongUse(f"Say what to change: --au 12=1.0, or --expression happiness. {usage()}")
     output = output or Path(f"{photograph.stem}-animated.png")
 
-    from .model.animation import animator as animation
+    from .model.animation import output as output_file
+    from .model.animation.animator import SHIPPED, Animator
     from .pipeline.images.decode import UnreadableImage, read_image
 
-    animation.check_format(output)
+    output_file.check_format(output)
     try:
         picture = read_image(photograph)
     except UnreadableImage as reason:
         raise NothingUsable(f"{photograph} cannot be read: {reason}.") from reason
-    animator = animation.Animator(weights or animation.SHIPPED)
+    animator = Animator(weights or SHIPPED)
     count = frames if output.suffix.lower() == ".gif" else 1
-    animation.save(output, animator.frames(picture, edits, count))
+    output_file.save(output, animator.frames(picture, edits, count))
     _say(f"Wrote {output}")
 
 
@@ -739,7 +740,7 @@ def evaluate(
     table.print_evaluation(evaluation)
     report.write_page(out, evaluation)
     evaluation.write_json(out.with_suffix(".json"))
-    _say(f"Look at {out}; the figures are in {out.with_suffix('.json')}")
+    _say(f"Wrote {out} and {out.with_suffix('.json')}")
 
 
 if __name__ == "__main__":
