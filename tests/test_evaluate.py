@@ -203,6 +203,7 @@ def test_leakage_is_measured_by_region(sample):
     assert other_region["leakage_other_regions"] == pytest.approx(0.5 / 8, abs=0.01)
 
 
+@pytest.mark.slow
 def test_faces_that_the_annotator_cannot_read_are_counted_and_left_out(folder):
     class Refusing(BlockReader):
         def __init__(self, refused):
@@ -245,6 +246,7 @@ def test_a_batch_of_crops_is_rendered_like_a_single_photograph(crops, weights):
 # ---- the command
 
 
+@pytest.mark.slow
 def test_the_command_compares_and_writes_a_page_and_json(folder, weights, tmp_path):
     out = tmp_path / "pages" / "here.html"
     done = ganim("evaluate", folder, "--weights", weights["changing"], "--out", out,
@@ -264,7 +266,10 @@ def test_the_command_compares_and_writes_a_page_and_json(folder, weights, tmp_pa
     page = out.read_text()
     text = re.sub('base64,[^"]*', "", page)  # the encoding of a picture may contain any word
     assert len(page) < 3_000_000 and "FID" not in text and "Inception" not in text
-    assert not re.search(r'(src|href)="(?!data:)', page), "no external files"
+    assert not re.search(r'(src|href)="(?!data:|#)', page), "no external files"
+    curves = re.findall(r'id="spectrum-(\d)">\s*<path d="([^"]+)"', page)
+    assert [number for number, _ in curves] == ["0", "1", "2"], "photographs and both generators"
+    assert all(path.count("L") > 60 for _, path in curves), "a point for nearly each frequency"
     words = ("--faces", 6, "--device", "cpu", "--out", tmp_path / "b.html")
     again = ganim("evaluate", folder, "--weights", weights["changing"], *words)
     assert again.exit_code == 0
@@ -322,13 +327,12 @@ def test_the_page_opens_in_a_browser(folder, weights, tmp_path):
     ganim("evaluate", folder, "--weights", weights["changing"], "--out", out, "--faces", 3)
     dom = open_page(out)
     assert dom.count("<img") > 4 * 14 and dom.count("<svg") == 1
-    curves = re.findall(r'id="spectrum-(\d)">\s*<path d="([^"]+)"', dom)
-    assert [number for number, _ in curves] == ["0", "1"]
-    assert all(path.count("L") > 60 for _, path in curves), "a point for each frequency"
+    assert "cycles per picture" in dom
     for text in ("Identity distance (ACD)", "not met", "AU45", "Highest identity distance"):
         assert text in dom
 
 
+@pytest.mark.slow
 def test_openface_as_the_annotator(crops, weights, tmp_path):
     """The stand-in for OpenFace reads AU12 from the grey level of the centre."""
     greys = np.linspace(0.3, 0.7, 4)

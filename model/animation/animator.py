@@ -80,7 +80,10 @@ class Animator:
 
     @torch.inference_mode()
     def render_batch(
-        self, pictures: Sequence[np.ndarray], faces: Sequence[Face], target_aus: np.ndarray
+        self,
+        pictures: Sequence[np.ndarray] | np.ndarray,
+        faces: Sequence[Face],
+        target_aus: np.ndarray,
     ) -> Rendered:
         """Render one face of each picture with other AUs.
 
