@@ -342,11 +342,13 @@ def test_openface_as_the_annotator(crops, weights, tmp_path):
     aus = np.zeros((4, 17))
     aus[:, NUMBERS.index(12)] = greys
     write_shards(tmp_path / "grey", "test", pictures, aus)
+    # Two AUs, because the program is started again for each.
+    two = weights_for_aus((4, 12), tmp_path / "two.safetensors", weights["copying"])
     out, program = tmp_path / "page.html", tmp_path / "FaceLandmarkImg"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} {STAND_IN} "$@"\n')
     program.chmod(0o755)
     done = ganim("evaluate", tmp_path / "grey", "--annotator", "openface", "--program", program,
-                 "--weights", weights["copying"], "--out", out)  # fmt: skip
+                 "--weights", two, "--out", out)  # fmt: skip
     assert done.exit_code == 0, done.output
     record = json.loads(out.with_suffix(".json").read_text())
     assert record["annotator"].startswith("openface")

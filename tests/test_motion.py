@@ -44,7 +44,7 @@ def portraits() -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def raised_brows(portraits: torch.Tensor) -> Motion:
-    """A motion in which AU1 raises the brows by a tenth of the view, and no other AU has an effect."""
+    """A motion in which only AU1 has an effect: it raises the brows by a tenth of the view."""
     motion = Motion()
     motion.learn(_faces(portraits, torch.rand(2, 17)))  # for the aligner
     motion.displacements.zero_()
@@ -121,9 +121,7 @@ def test_each_output_pixel_shows_the_pixel_at_its_offset():
     flow[:, 1] = -4 / 16  # two up
     output = warped(face, flow)
     assert torch.allclose(output[:, :, 2:, :-1], face[:, :, :-2, 1:], atol=1e-5)
-    assert torch.allclose(output[:, :, 2:, -1], face[:, :, :-2, -1], atol=1e-5), (
-        "border pixels repeat"
-    )
+    assert torch.allclose(output[:, :, 2:, -1], face[:, :, :-2, -1], atol=1e-5), "border repeats"
     kept = Masks(torch.ones(1, 1, 16, 16), torch.zeros_like(face), output, flow).blend()
     assert torch.equal(kept, output)
 

@@ -94,9 +94,9 @@ def test_generator_is_the_same_in_training_and_evaluation_mode():
 
 @pytest.mark.parametrize(("size", "layers"), [(64, 6), (64, 4), (96, 5), (128, 6), (80, 4)])
 def test_critic_fits_any_size(size, layers):
-    output = Critic(size, CriticSettings(4, layers))(torch.rand(2, 3, size, size))
-    assert output.aus.shape == (2, 17)
-    assert output.realism.shape[:2] == (2, 1)
+    verdict = Critic(size, CriticSettings(4, layers))(torch.rand(2, 3, size, size))
+    assert verdict.aus.shape == (2, 17)
+    assert verdict.realism.shape[:2] == (2, 1)
 
 
 def test_a_critic_of_another_size_reads_the_same_of_an_enlarged_face():
