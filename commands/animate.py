@@ -44,15 +44,16 @@ def animate(
         raise WrongUse(f"Say what to change: --au 12=1.0, or --expression happiness. {usage()}")
     output = output or Path(f"{photograph.stem}-animated.png")
 
-    from ..model.animation import animator as animation
+    from ..model.animation.animator import SHIPPED, Animator
+    from ..model.animation.output import check_format, save
     from ..pipeline.images.decode import UnreadableImage, read_image
 
-    animation.check_format(output)
+    check_format(output)
     try:
         picture = read_image(photograph)
     except UnreadableImage as reason:
         raise NothingUsable(f"{photograph} cannot be read: {reason}.") from reason
-    animator = animation.Animator(weights or animation.SHIPPED)
+    animator = Animator(weights or SHIPPED)
     count = frames if output.suffix.lower() == ".gif" else 1
-    animation.save(output, animator.frames(picture, edits, count))
+    save(output, animator.frames(picture, edits, count))
     say(f"Wrote {output}")

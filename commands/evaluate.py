@@ -88,4 +88,4 @@ def evaluate(
     table.print_evaluation(evaluation)
     report.write_page(out, evaluation)
     evaluation.write_json(out.with_suffix(".json"))
-    say(f"Look at {out}; the figures are in {out.with_suffix('.json')}")
+    say(f"Wrote {out} and {out.with_suffix('.json')}")

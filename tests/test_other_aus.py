@@ -148,7 +148,7 @@ def test_trained_weights_know_their_aus_and_animate(run, tmp_path):
     says(ganim(*animate, "--au", "12=1"), 0, "Wrote")
     assert not np.array_equal(read_image(out), read_image(PORTRAIT))
     out.unlink()
-    sentence = "do not know AU6: they know AU1, AU4, AU12, AU25 and AU45 alone."
+    sentence = "do not know AU6: they know only AU1, AU4, AU12, AU25 and AU45."
     says(ganim(*animate, "--au", "12=1", "--au", "6=0.5"), 2, sentence)
     says(ganim(*animate, "--expression", "happiness"), 2, sentence)
     assert not out.exists()

@@ -1,7 +1,7 @@
-"""The generator: a face and target AUs to an attention mask, a colour mask and a new face.
+"""The generator: from a face and target AUs to an attention mask, a colour mask and a new face.
 
-Pumarola et al., GANimation (ECCV 2018; IJCV 2019), section 4.1. Attention 1 keeps the
-photograph, as in the journal paper and the original code.
+Pumarola et al., GANimation (ECCV 2018; IJCV 2019), section 4.1. An attention of 1 keeps the input,
+as in the journal paper and the original code.
 """
 
 from collections.abc import Callable
@@ -21,41 +21,49 @@ from ..pixels import from_model
 from ..warp import warped
 from .motion import Motion
 
-_STYLE = 64  # numbers in the embedding of the AUs, for AdaIN
+_STYLE = 64  # dimensions of the embedding of the AUs for AdaIN
 
 
 class Masks(NamedTuple):
-    """What the generator regresses, and the face that it is for."""
+    """The output of the generator for n faces."""
 
     attention: Tensor
-    """(n, 1, h, w), 0-1: how much of the input is kept."""
+    """(n, 1, h, w) in 0-1: the share of `face` in the new face."""
     colour: Tensor
-    """(n, 3, h, w), -1..1: what stands where it is not."""
+    """(n, 3, h, w) in -1..1: the colour mask, which has the remaining share."""
     face: Tensor
-    """(n, 3, h, w), -1..1: the input, moved by the flow."""
+    """(n, 3, h, w) in -1..1: the input; with `motion`, the input warped by `flow`."""
     flow: Tensor | None = None
-    """(n, 2, h, w), of a generator with `motion`: where each pixel of it was fetched from."""
+    """(n, 2, h, w): the offset (right, down) from each pixel of `face` to the pixel of the input
+    that it shows, in half sides; None without `motion`."""
 
     def blend(self) -> Tensor:
-        """I_out = A*I + (1-A)*C, equation 1 of the paper in the journal's orientation."""
+        """The new face (n, 3, h, w) in -1..1.
+
+        Equation 1 of the paper with the attention of the journal paper: A * I + (1 - A) * C.
+        """
         return self.attention * self.face + (1 - self.attention) * self.colour
 
     def changes(self) -> list[Change]:
-        """What was done to each face, to be done to it at another resolution."""
-        painted = from_model(self.blend()) - from_model(self.face)
-        differences = painted.permute(0, 2, 3, 1).cpu().numpy()
+        """The change of each face, which `paste_change` can apply at another resolution."""
+        difference = from_model(self.blend()) - from_model(self.face)
+        differences = difference.permute(0, 2, 3, 1).cpu().numpy()
         if self.flow is None:
             return [Change(difference) for difference in differences]
         flows = self.flow.permute(0, 2, 3, 1).cpu().numpy()
-        return [Change(*both) for both in zip(differences, flows, strict=True)]
+        return [Change(*pair) for pair in zip(differences, flows, strict=True)]
 
 
 class Generator(nn.Module):
-    """Faces (n, 3, h, w) in -1..1, target AUs (n, 17) and the faces' own, in 0-1, to Masks.
+    """The generator network.
 
-    h and w: multiples of 4. Of the 17 AUs it looks at those of its settings. The own AUs matter to
-    a generator with `relative` or `motion` alone; another may be called without. Instance
-    normalisation has no running statistics, so that training and use agree.
+    Its call takes faces (n, 3, h, w) in -1..1, where h and w are multiples of 4, target AUs (n, 17)
+    and the faces' own AUs (n, 17) in 0-1, and returns Masks. Only the AUs in `settings.aus` have an
+    effect. The own AUs are needed by a generator with `relative` or `motion`, which raises
+    ValueError without them; other generators ignore them.
+
+    Instance normalisation has no running statistics, so that the network computes the same in
+    training and in evaluation mode.
     """
 
     def __init__(self, settings: GeneratorSettings | None = None) -> None:
@@ -76,12 +84,12 @@ class Generator(nn.Module):
         self.bottleneck = nn.ModuleList(_Residual(width * 4, norm) for _ in range(settings.blocks))
         self.decoder = nn.ModuleList(
             [
-                _Enlarge(width * 4, width * 2, settings.upsampling, norm),
-                _Enlarge(width * 2, width, settings.upsampling, norm),
+                _Upsample(width * 4, width * 2, settings.upsampling, norm),
+                _Upsample(width * 2, width, settings.upsampling, norm),
             ]
         )
-        # Both masks by one convolution: the same maths as two, at half the cost on a CPU, which
-        # computes one or three channels as slowly as sixteen.
+        # One convolution for both masks is equivalent to two and takes half the time on a CPU,
+        # where one or three channels are as slow as sixteen.
         self.to_masks = nn.Conv2d(width, settings.attention + 3, 7, 1, 3, bias=False)
         if settings.colour == "residual":
             nn.init.zeros_(self.to_masks.weight)
@@ -91,7 +99,7 @@ class Generator(nn.Module):
         flow = None
         if self.settings.relative or self.motion is not None:
             if own_aus is None:
-                raise ValueError("this generator must be told the faces' own AUs")
+                raise ValueError("a generator with `relative` or `motion` needs the own AUs")
             change = aus - own_aus
             if self.motion is not None:
                 flow = self.motion(faces, change[:, self._known], self._known)
@@ -118,7 +126,12 @@ class Generator(nn.Module):
 
 
 def load_generator(path: Path) -> tuple[Generator, int]:
-    """A generator in evaluation mode and the size it was trained at; WrongUse for other files."""
+    """Load a generator from a weights file.
+
+    Returns the generator in evaluation mode and the side of the faces in pixels on which it was
+    trained. Raises WrongUse if the file is missing, or does not contain the weights of a generator
+    of this version.
+    """
     tensors, settings = load_weights(path, kind="generator")
     generator = build(lambda: Generator(GeneratorSettings(**settings["generator"])), path)
     fill(generator, tensors, path)
@@ -126,6 +139,7 @@ def load_generator(path: Path) -> tuple[Generator, int]:
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int, affine: bool) -> list[nn.Module]:
+    """A convolution with instance normalisation and ReLU."""
     padding = (kernel - 1) // 2
     return [
         nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False),
@@ -135,7 +149,8 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int, affine: bool) -> 
 
 
 class _Norm(nn.Module):
-    """Instance normalisation; scale and shift are learned, or come from a style (AdaIN)."""
+    """Instance normalisation with learned scale and shift, or with those that a linear layer
+    computes from a style (AdaIN; Huang & Belongie 2017, equation 8)."""
 
     def __init__(self, channels: int, style: int | None, affine: bool) -> None:
         super().__init__()
@@ -151,7 +166,7 @@ class _Norm(nn.Module):
 
 
 class _Residual(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
+    """A residual block of two 3x3 convolutions."""
 
     def __init__(self, width: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
@@ -165,8 +180,9 @@ class _Residual(nn.Module):
         return x + self.norm2(self.conv2(y), style)
 
 
-class _Enlarge(nn.Module):
-    """Twice the resolution, by a transposed convolution or by enlarging and convolving."""
+class _Upsample(nn.Module):
+    """Doubles the resolution by a transposed convolution, or by nearest-neighbour upsampling and a
+    convolution (Odena et al. 2016)."""
 
     def __init__(
         self, inputs: int, outputs: int, upsampling: str, norm: Callable[[int], nn.Module]
