@@ -195,7 +195,7 @@ def test_heic_without_its_reader_says_what_to_install(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 sys.modules["pillow_heif"] = None  # as where it is not installed
-from ganim.pipeline.images import UnreadableImage, read_image
+from ganim.pipeline.images.decode import UnreadableImage, read_image
 try:
     read_image(Path(sys.argv[1]))
 except UnreadableImage as reason:
@@ -431,7 +431,7 @@ def test_just_too_large_is_refused_before_memory_is_taken(tmp_path: Path) -> Non
     script = """
 import resource, sys
 from pathlib import Path
-from ganim.pipeline.images import TooLarge, read_image
+from ganim.pipeline.images.decode import TooLarge, read_image
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
 try:
@@ -465,7 +465,7 @@ def test_no_picture_makes_pillow_load_all_its_decoders(tmp_path: Path) -> None:
     script = """
 import sys
 from pathlib import Path
-from ganim.pipeline.images import UnreadableImage, read_image
+from ganim.pipeline.images.decode import UnreadableImage, read_image
 for name in sys.argv[2:]:
     try:
         read_image(Path(sys.argv[1], name))

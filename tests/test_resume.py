@@ -95,7 +95,7 @@ def in_process(function: Any, tasks: Any, *where: Any) -> Iterator[tuple[Any, An
 RUN = """
 import sys
 from pathlib import Path
-from ganim.pipeline import prepare
+from ganim.pipeline.prepare import prepare
 
 if __name__ == "__main__":
     source, out, workers, overwrite = sys.argv[1:]
