@@ -59,14 +59,14 @@ def test_bombs_are_refused_before_memory_is_taken(folder: hostile.Folder) -> Non
     script = """
 import resource, sys
 from pathlib import Path
+from ganim.pipeline.faces.extract import extract_faces
 from ganim.pipeline.images.decode import TooLarge
-from ganim.pipeline.prepare.cut import cut_faces
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-cut_faces(Path(sys.argv[1]))
+extract_faces(Path(sys.argv[1]))
 for path in sys.argv[2:]:
     before = peak()
     try:
-        cut_faces(Path(path))
+        extract_faces(Path(path))
     except TooLarge:
         print(round(peak() - before), path)
 """

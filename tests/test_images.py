@@ -236,7 +236,7 @@ def test_a_preview_is_upright_and_shrunk(
     expected = Image.fromarray(upright).resize((128, 100), Image.Resampling.BOX)
     if mode == "L":
         expected = expected.convert("L").convert("RGB")
-    assert_near(preview.picture, np.asarray(expected), mean=3)
+    assert_near(preview.pixels, np.asarray(expected), mean=3)
 
 
 @pytest.mark.parametrize(("longest", "halvings"), [(None, 0), (513, 0), (257, 0), (256, 1), (1, 3)])
@@ -246,7 +246,7 @@ def test_a_preview_keeps_the_side_it_was_asked_for(
     Image.fromarray(astronaut).save(tmp_path / "a.jpg")
     preview = read_preview(tmp_path / "a.jpg", longest)
     assert preview.halvings == halvings
-    assert preview.picture.shape == (512 >> halvings, 512 >> halvings, 3)
+    assert preview.pixels.shape == (512 >> halvings, 512 >> halvings, 3)
 
 
 def test_what_is_no_jpeg_is_decoded_whole(small: np.ndarray, tmp_path: Path) -> None:
@@ -390,15 +390,15 @@ def test_a_program_named_jpg_is_not_run(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
-    assert reason(tmp_path / "absent.jpg") == "the file is not there"
+    assert reason(tmp_path / "absent.jpg") == "the file does not exist"
     (tmp_path / "to-nothing.jpg").symlink_to("absent.jpg")
-    assert reason(tmp_path / "to-nothing.jpg") == "the file is not there"
+    assert reason(tmp_path / "to-nothing.jpg") == "the file does not exist"
     (tmp_path / "to-itself.jpg").symlink_to("to-itself.jpg")
     assert "cannot be read" in reason(tmp_path / "to-itself.jpg")
     (tmp_path / "folder.jpg").mkdir()
     assert "cannot be read" in reason(tmp_path / "folder.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
-    assert reason(tmp_path / "pipe.jpg") == "it is no regular file"
+    assert reason(tmp_path / "pipe.jpg") == "not a regular file"
 
 
 # ---- what is too large

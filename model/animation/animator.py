@@ -12,7 +12,8 @@ from torch import Tensor
 from ...pipeline.action_units import Edit, apply_edits, in_words
 from ...pipeline.errors import NothingUsable, WrongUse
 from ...pipeline.faces import detect
-from ...pipeline.faces.crop import Box, crop_box, cut_crop, paste_change
+from ...pipeline.faces.crop import Box, crop_box, cut_crop
+from ...pipeline.faces.paste import paste_change
 from ...pipeline.files import write_whole
 from ..checkpoint import WEIGHTS
 from ..estimator import annotator

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ...pipeline.faces.crop import CROP_SIZE, Box, cut_crop, paste_change
+from ...pipeline.faces.crop import CROP_SIZE, Box, cut_crop
+from ...pipeline.faces.paste import paste_change
 from ..networks.generator import load_generator
 from ..pixels import to_model
 

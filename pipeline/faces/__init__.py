@@ -1,1 +1,1 @@
-"""Faces found in a picture, the crop around one, and its inverse."""
+"""Detects faces in an image, crops them, and pastes changes of a crop back."""
