@@ -162,26 +162,26 @@ def inspect(shards: Path) -> None:
     the faces, and their action units, are good.
     """
     from .pipeline.report.html import write_report
-    from .pipeline.report.statistics import read_figures
-    from .pipeline.report.tables import print_figures
+    from .pipeline.report.statistics import read_statistics
+    from .pipeline.report.tables import print_statistics
 
-    figures = read_figures(shards)
-    print_figures(figures)
-    _say(f"Look at {write_report(figures)}")
+    statistics = read_statistics(shards)
+    print_statistics(statistics)
+    _say(f"Look at {write_report(statistics)}")
 
 
 @contextmanager
 def _report_after(shards: Path) -> Iterator[None]:
     """Write the report of the shards when the work on them has ended, usable or not."""
     from .pipeline.report.html import write_report
-    from .pipeline.report.statistics import read_figures
+    from .pipeline.report.statistics import read_statistics
 
     try:
         yield
     except NothingUsable:
-        write_report(read_figures(shards))
+        write_report(read_statistics(shards))
         raise
-    write_report(read_figures(shards))
+    write_report(read_statistics(shards))
 
 
 def _openface_options(command: Callable[..., None]) -> Callable[..., None]:
