@@ -49,14 +49,14 @@ def report_after(shards: Path) -> Iterator[None]:
     """Write report.html of the shards when the work on them has ended, also if no face was
     usable."""
     from ..pipeline.report.html import write_report
-    from ..pipeline.report.statistics import read_figures
+    from ..pipeline.report.statistics import read_statistics
 
     try:
         yield
     except NothingUsable:
-        write_report(read_figures(shards))
+        write_report(read_statistics(shards))
         raise
-    write_report(read_figures(shards))
+    write_report(read_statistics(shards))
 
 
 @contextmanager

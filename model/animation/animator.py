@@ -12,7 +12,8 @@ import torch
 from ...pipeline.action_units import Edit, apply_edits, in_words
 from ...pipeline.errors import NothingUsable, WrongUse
 from ...pipeline.faces import detect
-from ...pipeline.faces.crop import CROP_SIZE, Box, crop_box, cut_crop, paste_change
+from ...pipeline.faces.crop import CROP_SIZE, Box, crop_box, cut_crop
+from ...pipeline.faces.paste import paste_change
 from ..checkpoint import WEIGHTS
 from ..estimator.network import load_estimator
 from ..networks.generator import load_generator

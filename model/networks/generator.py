@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...pipeline.action_units import positions
-from ...pipeline.faces.crop import Change
+from ...pipeline.faces.paste import Change
 from ..checkpoint import build, fill, load_weights
 from ..config import GeneratorSettings
 from ..pixels import from_model

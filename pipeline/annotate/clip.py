@@ -7,11 +7,11 @@ from pathlib import Path
 from ..action_units import COLUMNS
 from ..annotator import Annotator, Crop, Reading
 from ..errors import NothingUsable
+from ..faces.extract import extract_faces_from_image
 from ..files import write_whole
 from ..images import video
 from ..images.decode import UnreadableImage
 from ..openface.output import BadCsv, read_csv
-from ..prepare import cut
 from .annotate import batched
 
 _HEADER = ["frame", "face_id", "timestamp", "confidence", "success", *COLUMNS]
@@ -83,7 +83,7 @@ def _faces(clip: Path, problems: list[str]) -> Iterator[tuple[video.Frame, Crop 
     """The frames that can be read, each with the crop of its largest face, if there is one."""
     try:
         for frame in video.frames(clip):
-            faces = cut.cut_faces_of(frame.picture).faces
+            faces = extract_faces_from_image(frame.pixels).faces
             if not faces:
                 yield frame, None
                 continue

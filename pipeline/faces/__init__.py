@@ -1,6 +1,6 @@
-"""Faces found in a picture, the crop around one, and its inverse."""
+"""Detects faces in an image, crops them, and pastes changes of a crop back."""
 
 CROP_SIZE = 128
-"""Side of a crop, in pixels."""
+"""Default side of a crop in pixels."""
 MARGIN = 0.15
-"""Margin on each side of the HOG box, as a fraction of its side; crop.py says why."""
+"""Default margin on each side of the HOG box, as a fraction of the box; crop.py says why."""
