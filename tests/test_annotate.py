@@ -398,7 +398,7 @@ def test_what_is_no_clip_says_so(tmp_path: Path) -> None:
 KILLED = """
 import runpy, sys
 from pathlib import Path
-from ganim.pipeline.annotate import annotate
+from ganim.pipeline.annotate.annotate import annotate
 
 Fake = runpy.run_path(sys.argv[1])["Fake"]
 annotate(Path(sys.argv[2]), Fake(kill_at_batch=int(sys.argv[3])))

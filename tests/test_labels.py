@@ -222,10 +222,9 @@ def test_the_shared_labels() -> None:
     table = pd.read_parquet(path)
     readings = labels.read([crop_of(photo) for photo in table["photo"][::100]])
     expected = table[list(COLUMNS)].to_numpy()[::100]
-    np.testing.assert_array_equal(
-        np.stack([r.aus for r in readings if r.aus is not None]), expected
-    )
-    assert len(readings) == 190
+    assert len(readings) == len(expected) >= 190
+    aus = [reading.aus for reading in readings if reading.aus is not None]
+    np.testing.assert_array_equal(np.stack(aus), expected)
 
 
 # GANimation's pickle

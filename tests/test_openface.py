@@ -343,8 +343,8 @@ def test_ctrl_c_leaves_nothing_running(
 KILLED = """
 import os, sys, threading, time
 from pathlib import Path
-from ganim.pipeline.annotate import Crop
-from ganim.pipeline.openface import find_openface
+from ganim.pipeline.annotator import Crop
+from ganim.pipeline.openface.annotator import find_openface
 
 def kill():
     while len(Path(os.environ["STAND_IN_LOG"]).read_text().splitlines()) < 2:
