@@ -1,4 +1,4 @@
-"""A clip to a CSV of its AUs, a row a frame, with the columns of OpenFace's FeatureExtraction."""
+"""Annotate a clip: write a CSV with one row per frame, as OpenFace's FeatureExtraction does."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,19 +13,19 @@ from ..images.decode import UnreadableImage
 from ..openface.annotator import OpenFace
 from ..openface.output import BadCsv, read_csv
 from ..prepare import cut
-from .annotate import batched
+from .batches import batched
 
 _HEADER = ["frame", "face_id", "timestamp", "confidence", "success", *COLUMNS]
 
 
 @dataclass(frozen=True)
 class ClipSummary:
-    """How a clip was annotated."""
+    """The counts of frames after a clip was annotated."""
 
     frames: int
     with_aus: int
     problem: str | None = None
-    """Why the clip could not be read to its end, if it could not."""
+    """Why the clip was not read to its end; None if it was."""
 
 
 def annotate_clip(
@@ -34,15 +34,18 @@ def annotate_clip(
     annotator: Annotator,
     on_frame: Callable[[str], None] = lambda status: None,
 ) -> ClipSummary:
-    """Read the largest face of every frame, and write the CSV `out`.
+    """Read the AUs of the largest face in every frame of a clip, and write the CSV `out`.
 
-    Frames count from 1, timestamps are seconds from the clip's start, AUs are 0-5. A frame
-    without a face, or whose face gives no AUs, has success 0, as OpenFace writes it. Raises
-    NothingUsable where the clip cannot be read; where no frame has AUs, with the CSV written.
+    Frames are counted from 1, timestamps are in seconds from the start of the clip, AUs are 0-5.
+    A frame without a face, or whose face has no AUs, has zeros and success 0, as in OpenFace's
+    CSVs. Raises NothingUsable if the clip cannot be read, or, after the CSV is written, if no
+    frame has AUs.
+
+    on_frame: called with the status of each frame, `ok` or `no_aus`.
     """
     lines = [", ".join(_HEADER)]
     problems: list[str] = []
-    for batch in batched(_faces(clip, problems), annotator.batch):
+    for batch in batched(_largest_faces(clip, problems), annotator.batch):
         crops = [crop for _, crop in batch if crop is not None]
         readings = iter(annotator.read(crops) if crops else [])
         for frame, crop in batch:
@@ -56,16 +59,19 @@ def annotate_clip(
 
 
 def openface_clip(clip: Path, out: Path, openface: OpenFace) -> ClipSummary:
-    """The same by OpenFace itself, whose CSV is kept as it wrote it, after a look at it."""
+    """Annotate a clip by OpenFace's FeatureExtraction, whose CSV is checked and kept unchanged.
+
+    Raises NothingUsable as `annotate_clip` does.
+    """
     try:
-        next(video.frames(clip))  # what is no clip at all is told by our own reader, in its words
+        next(video.frames(clip))  # for our reader's error message if the file is not a clip
         return _write(openface.read_clip(clip), out, clip)
     except (UnreadableImage, BadCsv) as reason:
         raise NothingUsable(f"{clip} cannot be read: {reason}.") from reason
 
 
 def _write(text: str, out: Path, clip: Path) -> ClipSummary:
-    """Put the CSV of a clip in place, and count what is in it."""
+    """Write the CSV of a clip, and count its frames."""
     write_whole(out, lambda beside: beside.write_text(text))
     rows = read_csv(out)
     with_aus = sum(row.success for row in rows)
@@ -74,8 +80,11 @@ def _write(text: str, out: Path, clip: Path) -> ClipSummary:
     return ClipSummary(len(rows), with_aus)
 
 
-def _faces(clip: Path, problems: list[str]) -> Iterator[tuple[video.Frame, Crop | None]]:
-    """The frames that can be read, each with the crop of its largest face, if there is one."""
+def _largest_faces(clip: Path, problems: list[str]) -> Iterator[tuple[video.Frame, Crop | None]]:
+    """The readable frames, each with the crop of its largest face, or None if it has no face.
+
+    If the clip breaks off, the reason is appended to `problems`.
+    """
     try:
         for frame in video.frames(clip):
             faces = cut.cut_faces_of(frame.picture).faces
@@ -90,9 +99,10 @@ def _faces(clip: Path, problems: list[str]) -> Iterator[tuple[video.Frame, Crop 
 
 
 def _line(frame: video.Frame, reading: Reading) -> str:
+    """The row of a frame in the CSV."""
     confidence = reading.confidence
     if confidence is None:
-        # An annotator that does not say how sure it is; of no face, one is sure of nothing.
+        # nan if the annotator gives no confidence; 0 without AUs, as in OpenFace's CSVs.
         confidence = float("nan") if reading.aus is not None else 0.0
     aus = [0.0] * len(COLUMNS) if reading.aus is None else [float(value) for value in reading.aus]
     success = int(reading.aus is not None)
