@@ -66,7 +66,7 @@ def test_csvs_are_found_by_the_whole_path(tmp_path: Path) -> None:
         2,
         3,
         1,
-        "the label photo may belong to another photograph",
+        "the label photo may belong to another photograph of that name",
         NONE,
     ]
 
