@@ -71,8 +71,8 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise WrongUse(
-                f"Another ganim is writing into {folder}. Wait until it has ended, or stop it, then "
-                "run the same command again."
+                f"Another ganim is writing into {folder}. Wait until it has ended, or stop it, "
+                "then run the same command again."
             ) from error
         except OSError:
             pass

@@ -3,11 +3,16 @@
 import io
 import os
 import signal
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
+
+if TYPE_CHECKING:
+    from ganim.pipeline.openface.annotator import OpenFace
 
 # The networks of the tests are tiny: threads cost them more than they give. Set before torch is
 # imported, and for the processes that the tests start.
@@ -74,3 +79,27 @@ def random_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows.append(row | {name: float(draw.uniform(0, 5)) for name in COLUMNS})
         shards.write_shard(folder / f"{split}-00000.parquet", shards.rows_to_table(rows))
     return folder
+
+
+@pytest.fixture
+def openface_program(tmp_path: Path) -> Path:
+    """The stand-in for OpenFace as a program FaceLandmarkImg."""
+    from openface_helpers import STAND_IN, write_program
+
+    script = f'#!/bin/sh\nexec {sys.executable} {STAND_IN} "$@"\n'
+    return write_program(tmp_path / "FaceLandmarkImg", script)
+
+
+@pytest.fixture
+def openface(openface_program: Path) -> "OpenFace":
+    """The annotator with the stand-in for OpenFace."""
+    from ganim.pipeline.openface.annotator import find_openface
+
+    return find_openface(program=openface_program)
+
+
+@pytest.fixture
+def openface_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file with one line per process of the stand-in: process id and number of pictures."""
+    monkeypatch.setenv("STAND_IN_LOG", str(tmp_path / "log.txt"))
+    return tmp_path / "log.txt"

@@ -1,24 +1,27 @@
 #!/usr/bin/env python3
-"""A stand-in for OpenFace's programs, for tests. It is not OpenFace and finds no faces.
+"""A stand-in for OpenFace's programs, for tests. It is not OpenFace and detects no faces.
 
-Called by the name of FaceLandmarkImg or of FeatureExtraction, it takes that program's flags and
-writes the same files in the same form. What it says of a picture, or of a clip's frame, it decides
-by the colour of the middle, since the annotator renames the files:
+Called by the name FaceLandmarkImg or FeatureExtraction, it accepts that program's options and
+writes the same files in the same format. What it reads from a picture, or from a clip's frame,
+depends on the colour of the middle, since the annotator renames the files:
 
-    black    no face: only `_of_details.txt`
-    grey     a face in the middle; AU12 is 5 times the grey level, AU01 to AU45 otherwise 0.01 on
-    red      two faces, first one in the upper left corner with all AUs 4, then ours as for grey
+    black    no face: only `_of_details.txt` is written
+    grey     a face in the middle; AU12 is 5 times the grey level (0-1), others 0.00, 0.01, …
+    red      two faces: one in the upper left corner with all AUs 4, then one as for grey
     yellow   a face in the middle, with a confidence of 0.3
     cyan     a face in the upper left corner only
-    green    cannot be opened: ends the run with exit status 1, before it writes anything of it
-    magenta  crashes by a signal, with the details file written
-    blue     hangs, with the details file written
+    green    an unreadable picture: the process ends with exit status 1 and writes nothing about it
+    magenta  the process crashes by a signal after it has written the details file
+    blue     the process hangs after it has written the details file
 
-STAND_IN_FAILS=models in the environment: the landmark models are missing, as after an incomplete
-installation. STAND_IN_FAILS=faces: the models of the AUs are, so that it crashes at any face.
-STAND_IN_FAILS=mount: it sees no pictures and ends well. STAND_IN_FAILS=smile: it sees no smile.
-STAND_IN_LOG names a file that gets a line a run: the process id and the number of pictures.
-STAND_IN_PACE=START,EACH: it takes so many seconds to start, and for each picture.
+Environment variables:
+
+    STAND_IN_FAILS=models  the landmark models are missing, as after an incomplete installation
+    STAND_IN_FAILS=faces   the models of the AUs are missing, so that it crashes on every face
+    STAND_IN_FAILS=mount   it finds no pictures, and ends with exit status 0
+    STAND_IN_FAILS=smile   it reads AU12 as 0
+    STAND_IN_LOG=FILE      appends a line per process: its id and its number of pictures
+    STAND_IN_PACE=A,B      takes A seconds to start and B seconds per picture
 """
 
 import argparse
@@ -47,7 +50,7 @@ COLOURS = {
 def main() -> int:
     if Path(sys.argv[0]).name == "FeatureExtraction":
         return feature_extraction()
-    began = time.monotonic()
+    started = time.monotonic()
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("-f", action="append", default=[], type=Path)
     parser.add_argument("-fdir", type=Path)
@@ -63,7 +66,7 @@ def main() -> int:
             for path in options.fdir.iterdir()
             if path.suffix in (".jpg", ".jpeg", ".png", ".bmp")
         ]
-        # In no order that anyone could rely on.
+        # In an order that no test can rely on.
         pictures = sorted(found, key=lambda path: hashlib.md5(path.name.encode()).digest())
     fails = os.environ.get("STAND_IN_FAILS")
     if "STAND_IN_LOG" in os.environ:
@@ -78,15 +81,15 @@ def main() -> int:
     options.out_dir.mkdir(parents=True, exist_ok=True)
     start, each = (float(part) for part in os.environ.get("STAND_IN_PACE", "0,0").split(","))
     for number, path in enumerate(pictures):
-        # What it does itself in the meantime counts.
-        time.sleep(max(0.0, began + start + number * each - time.monotonic()))
-        answer(path, options, fails)
-    time.sleep(max(0.0, began + start + len(pictures) * each - time.monotonic()))
+        # Less the time that the stand-in itself takes.
+        time.sleep(max(0.0, started + start + number * each - time.monotonic()))
+        read_picture(path, options, fails)
+    time.sleep(max(0.0, started + start + len(pictures) * each - time.monotonic()))
     return 0
 
 
 def feature_extraction() -> int:
-    """A clip: one CSV with a row a frame."""
+    """Read a clip: write one CSV with a row per frame."""
     import av
 
     parser = argparse.ArgumentParser(allow_abbrev=False)
@@ -103,10 +106,10 @@ def feature_extraction() -> int:
             for number, frame in enumerate(container.decode(video=0)):
                 picture = frame.to_image()
                 middle = picture.getpixel((picture.width // 2, picture.height // 2))
-                seen = max(middle) >= 30
-                start = f"{number + 1},  0,  {frame.time:.3f},  {0.98 * seen:.2f},  {seen:d}"
-                aus = [0.01 * index * seen for index in range(len(AUS))]
-                aus[AUS.index(12)] = middle[0] / 255 * 5 * seen
+                success = max(middle) >= 30
+                start = f"{number + 1},  0,  {frame.time:.3f},  {0.98 * success:.2f},  {success:d}"
+                aus = [0.01 * index * success for index in range(len(AUS))]
+                aus[AUS.index(12)] = middle[0] / 255 * 5 * success
                 values = [f"{value:.2f}" for value in aus] + ["0.00"] * len(PRESENCES)
                 rows.append(", ".join([start, *values]))
     except av.FFmpegError:
@@ -117,7 +120,7 @@ def feature_extraction() -> int:
     return 0
 
 
-def answer(path: Path, options: argparse.Namespace, fails: str | None) -> None:
+def read_picture(path: Path, options: argparse.Namespace, fails: str | None) -> None:
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
     width, height = picture.size
@@ -134,7 +137,7 @@ def answer(path: Path, options: argparse.Namespace, fails: str | None) -> None:
     about = f"Input:{path}\nInput full path:{path}\nCamera parameters:500,500,{width / 2:g},"
     details.write_text(f"{about}{height / 2:g}\n")
     if kind == "magenta" or (fails == "faces" and kind != "black"):
-        ctypes.string_at(0)  # a container's first process ignores the signal if it is only sent
+        ctypes.string_at(0)  # process 1 of a container ignores a signal that is sent
     if kind == "blue":
         time.sleep(600)
     if kind == "black":

@@ -1,8 +1,8 @@
-"""A Docker daemon of our own, and an image with the stand-in for OpenFace, for tests and benches.
+"""A Docker daemon, and an image with the stand-in for OpenFace, for tests and benchmarks.
 
-No registry is asked: the image is this machine's Python, Pillow and PyAV with the stand-in in the
-place of OpenFace's programs. The daemon has its own folder, socket and containers, and touches
-neither the network nor another daemon.
+The image is made without a registry, from this machine's Python, Pillow and PyAV, with the
+stand-in in place of OpenFace's programs. The daemon has its own folder, socket and containers, and
+uses neither the network nor another daemon.
 """
 
 import contextlib
@@ -23,26 +23,26 @@ IMAGE = "ganim/openface-stand-in:1"
 PROGRAMS = "/home/openface-build/build/bin"
 STAND_IN = Path(__file__).with_name("openface_stand_in.py")
 
-# By the beginning of their names: what the stand-in needs nothing of.
+# Prefixes of names that the stand-in does not need.
 _LEFT_OUT = ("site-packages", "test", "idlelib", "tkinter", "ensurepip", "config-")
 
 _IMPORTED = re.compile(r"(_imaging|_core|_ctypes|zlib|_hashlib|_posix\w+)\..*so")
 
 
 def missing() -> str | None:
-    """Why no daemon can be started here, or None."""
+    """Why no daemon can be started on this machine; None if one can."""
     if os.geteuid() != 0:
         return "NO DOCKER TESTS: a daemon of their own needs root"
     absent = [name for name in ("dockerd", "docker") if shutil.which(name) is None]
     if absent:
-        return f"NO DOCKER TESTS: {absent[0]} is not here (apt-get install docker.io)"
+        return f"NO DOCKER TESTS: {absent[0]} is not installed (apt-get install docker.io)"
     return None
 
 
 @contextlib.contextmanager
 def daemon() -> Iterator[str]:
-    """A daemon; what DOCKER_HOST must be to reach it. Gone, with all it holds, at the end."""
-    # Not pytest's folder: a socket's path may have 107 characters.
+    """Start a daemon and yield its DOCKER_HOST; at the end, stop it and delete its data."""
+    # Not pytest's folder, because the path of a socket may have at most 107 characters.
     folder = Path(tempfile.mkdtemp(prefix="dockerd-", dir="/tmp"))
     command = ["dockerd", "--host", f"unix://{folder}/sock", "--data-root", f"{folder}/data"]
     command += ["--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
@@ -63,34 +63,33 @@ def daemon() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def docker(host: str, *words: str, given: bytes | None = None) -> str | None:
-    """What docker says, or None if it fails."""
+def docker(host: str, *arguments: str) -> str | None:
+    """The output of a docker command; None if it fails."""
     environment = os.environ | {"DOCKER_HOST": host}
-    done = subprocess.run(
-        ["docker", *words], input=given, capture_output=True, env=environment, check=False
-    )
+    command = ["docker", *arguments]
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
     return done.stdout.decode() if done.returncode == 0 else None
 
 
 def make_image(runtime: str, host: str | None = None) -> None:
-    """Import the image. It has an entry point that is not the program, as OpenFace's has."""
+    """Import the image. As in OpenFace's image, the entry point is not FaceLandmarkImg."""
     changes = ['ENTRYPOINT ["/no/such/program"]', "ENV PYTHONPATH=/stand-in"]
     changes += ["ENV PYTHONDONTWRITEBYTECODE=1"]
     options = [part for change in changes for part in ("--change", change)]
     environment = os.environ | ({} if host is None else {"DOCKER_HOST": host})
     command = [runtime, "import", *options, "-", IMAGE]
-    subprocess.run(command, input=_root(), capture_output=True, env=environment, check=True)
+    subprocess.run(command, input=_root_archive(), capture_output=True, env=environment, check=True)
 
 
 def make_variant(host: str, image: str, environment: str) -> None:
-    """The same image with one more variable, such as STAND_IN_PACE=0.4,0.025."""
+    """Make an image with one more environment variable, such as STAND_IN_PACE=0.4,0.025."""
     container = (docker(host, "create", IMAGE) or "").strip()
     docker(host, "commit", "--change", f"ENV {environment}", container, image)
     docker(host, "rm", container)
 
 
-def _root() -> bytes:
-    """A tar of the image's root."""
+def _root_archive() -> bytes:
+    """The image's root folder as a tar archive."""
     stdlib, site = (Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib"))
     python = Path(sys.executable).resolve()
     packages = [site / name for name in ("PIL", "pillow.libs", "av", "av.libs")]
@@ -120,7 +119,7 @@ def _root() -> bytes:
 
 
 def _libraries(binaries: list[Path]) -> set[Path]:
-    """The shared libraries of the system that some programs and libraries load."""
+    """The system's shared libraries that programs and libraries load."""
     listing = subprocess.run(["ldd", *binaries], capture_output=True, text=True, check=False).stdout
     found = {Path(path) for path in re.findall(r"^\s+(?:\S+ => )?(/\S+) \(0x", listing, re.M)}
     return {path for path in found if "site-packages" not in path.parts}

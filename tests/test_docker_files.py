@@ -1,4 +1,4 @@
-"""docker/: what the compose file and the Dockerfile say fits what ganim and OpenFace take."""
+"""docker/: the compose file and the Dockerfile agree with ganim and OpenFace."""
 
 import json
 import re
@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from ganim.cli import main
-from ganim.pipeline.openface.annotator import _ARGUMENTS
+from ganim.pipeline.openface.batch import ARGUMENTS
 from ganim.pipeline.openface.process import IMAGE, IMAGE_PROGRAM
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +26,7 @@ def test_the_services_are_the_four_steps_and_openface() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_is_shut_in(name: str) -> None:
+def test_a_service_is_sandboxed(name: str) -> None:
     service = SERVICES[name]
     assert service["network_mode"] == "none" and service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -36,25 +36,25 @@ def test_a_service_is_shut_in(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["prepare", "annotate", "train", "animate"])
-def test_ganim_takes_the_words_of_a_service(name: str) -> None:
+def test_ganim_accepts_the_command_of_a_service(name: str) -> None:
     service = SERVICES[name]
     words = [*service.get("entrypoint", [])[1:], *service["command"], "--help"]
-    result = CliRunner().invoke(main, words)  # click refuses unknown options before it helps
+    result = CliRunner().invoke(main, words)  # --help comes last, so click first checks the options
     assert result.exit_code == 0 and words[0] == name, result.output
 
 
-def test_openface_is_run_as_ganim_runs_it() -> None:
+def test_openface_is_run_as_by_ganim_annotate() -> None:
     service = SERVICES["openface"]
     assert service["image"] == f"${{OPENFACE_IMAGE:-{IMAGE}}}"
     assert service["entrypoint"] == [IMAGE_PROGRAM]
-    assert service["command"] == [word.format(**FOLDERS) for word in _ARGUMENTS]
+    assert service["command"] == [word.format(**FOLDERS) for word in ARGUMENTS]
     assert [mount.split(":")[1:] for mount in service["volumes"]] == [["/input", "ro"], ["/output"]]
 
 
 FOLDERS = {"in": "/input", "out": "/output"}
 
 
-def test_the_dockerfile_copies_what_is_there_and_all_that_is_needed() -> None:
+def test_the_dockerfile_copies_the_whole_package() -> None:
     copied = [
         word for line in re.findall(r"^COPY (.+) \S+$", DOCKERFILE, re.M) for word in line.split()
     ]
@@ -69,6 +69,6 @@ def test_the_dockerfile_copies_what_is_there_and_all_that_is_needed() -> None:
 def test_compose_accepts_the_file() -> None:
     version = ["docker", "compose", "version"]
     if shutil.which("docker") is None or subprocess.call(version, stderr=subprocess.DEVNULL) != 0:
-        pytest.skip("docker compose is not here")
+        pytest.skip("docker compose is not installed")
     command = ["docker", "compose", "-f", str(COMPOSE), "config", "--quiet"]
     assert subprocess.call(command) == 0

@@ -1,6 +1,6 @@
-"""OpenFace's containers by a real podman, with an image of the stand-in, in a storage of its own.
+"""OpenFace's containers in a real podman, with an image of the stand-in.
 
-Where there is no podman these are skipped, and `.ci/run` says so.
+The tests use a storage of their own. They are skipped without podman; `.ci/run` prints that.
 """
 
 import os
@@ -8,30 +8,32 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from openface_helpers import BLUE, GREEN, GREY, RED, au12_of, crops_of, wait_until, write_shards
 
+from ganim.pipeline.action_units import NUMBERS
 from ganim.pipeline.openface.annotator import OpenFace, find_openface
 from ganim.tests import stand_in_image
 from ganim.tests.stand_in_image import IMAGE
-from ganim.tests.test_openface_docker import BLUE, GREEN, GREY, RED, crop_of, make_shards, smile
 
 GANIM = Path(sys.executable).with_name("ganim")
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def storage() -> Iterator[Path]:
     if os.geteuid() != 0 or shutil.which("podman") is None:
         pytest.skip("NO PODMAN TESTS: they need root and podman (apt-get install podman)")
-    # Not pytest's folder: what podman mounts there would be in its way.
+    # Not pytest's folder, as pytest cannot delete what podman mounts.
     folder = Path(tempfile.mkdtemp(prefix="podman-", dir="/tmp"))
     (folder / "storage.conf").write_text(
         f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/data"\nrunroot = "{folder}/run"\n'
     )
-    # Virtual machines may allow less than podman asks for by itself, and crun wants cgroups v2.
+    # Virtual machines may allow less than podman's default limits, and crun needs cgroups v2.
     (folder / "containers.conf").write_text(
         '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n[engine]\n'
         f'cgroup_manager = "cgroupfs"\nevents_logger = "none"\n'
@@ -58,7 +60,7 @@ def podman(*words: str) -> str:
 
 @pytest.fixture
 def temporary(storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where workspaces are made. After each test nothing of ours may be left behind."""
+    """The folder of workspaces. Checks that a test leaves no container and no folder."""
     set_environment(monkeypatch, storage)
     folder = tmp_path / "tmp"
     folder.mkdir()
@@ -69,32 +71,32 @@ def temporary(storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert list(folder.iterdir()) == []
 
 
-def test_podman_reads_and_a_bad_crop_costs_only_itself(temporary: Path) -> None:
+def test_a_crop_that_fails_costs_no_other_crop(temporary: Path) -> None:
     openface = find_openface(runtime="podman", image=IMAGE)
     assert "ganim/openface-stand-in@sha256:" in openface.name
-    grey, bad, red = openface.read([crop_of(GREY), crop_of(GREEN), crop_of(RED)])
-    assert grey.aus is not None and grey.aus[8] == smile(GREY)
+    grey, bad, red = openface.read(crops_of(GREY, GREEN, RED))
+    assert grey.aus is not None and grey.aus[NUMBERS.index(12)] == au12_of(GREY)
     assert red.aus is not None
     assert bad.aus is None and "OpenFace fails on this crop" in str(bad.error)
 
 
-def test_a_container_of_podman_that_hangs_is_ended(temporary: Path) -> None:
+def test_a_container_that_hangs_is_killed(temporary: Path) -> None:
     program = find_openface(runtime="podman", image=IMAGE).program
-    grey, hung = OpenFace(program, silence=3.0).read([crop_of(GREY), crop_of(BLUE)])
+    grey, hung = OpenFace(program, idle_timeout=3.0).read(crops_of(GREY, BLUE))
     assert grey.aus is not None and "it wrote nothing for 3 s" in str(hung.error)
 
 
-def test_the_containers_of_a_killed_run_are_swept(temporary: Path, tmp_path: Path) -> None:
-    folder = make_shards(tmp_path / "shards", {"a.jpg": GREY, "b.jpg": BLUE})
+def test_the_containers_of_a_killed_command_are_removed(temporary: Path, tmp_path: Path) -> None:
+    folder = write_shards(tmp_path / "shards", {"a.jpg": GREY, "b.jpg": BLUE})
     command = [GANIM, "annotate", folder, "--runtime", "podman", "--image", IMAGE]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(600):  # until the first crop is read, and the second hangs
-        if any(
+    # Until the first crop is read, and the second one hangs.
+    wait_until(
+        lambda: any(
             (folder / "in/00001.bmp").exists() and (folder / "out/00000.csv").exists()
             for folder in temporary.glob("ganim-openface-*")
-        ):
-            break
-        time.sleep(0.05)
+        )
+    )
     process.kill()
     process.wait()
     [container] = podman("ps", "--quiet").split()

@@ -1,1 +1,1 @@
-"""Shards and clips to AUs, through any annotator."""
+"""Annotation of shards and clips, by any annotator."""

@@ -1,4 +1,4 @@
-"""A clip to a CSV of its AUs, a row a frame, with the columns of OpenFace's FeatureExtraction."""
+"""Annotate a clip: write a CSV with one row per frame, as OpenFace's FeatureExtraction does."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,19 +12,19 @@ from ..files import write_whole
 from ..images import video
 from ..images.decode import UnreadableImage
 from ..openface.output import BadCsv, read_csv
-from .annotate import batched
+from .batches import batched
 
 _HEADER = ["frame", "face_id", "timestamp", "confidence", "success", *COLUMNS]
 
 
 @dataclass(frozen=True)
 class ClipSummary:
-    """How a clip was annotated."""
+    """The counts of frames after a clip was annotated."""
 
     frames: int
     with_aus: int
     problem: str | None = None
-    """Why the clip could not be read to its end, if it could not."""
+    """Why the clip was not read to its end; None if it was."""
 
 
 def annotate_clip(
@@ -33,12 +33,15 @@ def annotate_clip(
     annotator: Annotator,
     on_frame: Callable[[str], None] = lambda status: None,
 ) -> ClipSummary:
-    """Read the largest face of every frame, and write the CSV `out`.
+    """Read the AUs of the largest face in every frame of a clip, and write the CSV `out`.
 
-    Frames count from 1, timestamps are seconds from the clip's start, AUs are 0-5. A frame
-    without a face, or whose face gives no AUs, has success 0, as OpenFace writes it. The CSV of an
-    annotator that reads clips itself is kept as it is, and `on_frame` is not called. Raises
-    NothingUsable where the clip cannot be read; where no frame has AUs, with the CSV written.
+    Frames are counted from 1, timestamps are in seconds from the start of the clip, AUs are 0-5.
+    A frame without a face, or whose face has no AUs, has zeros and success 0, as in OpenFace's
+    CSVs. The CSV of an annotator that reads clips itself is kept unchanged, and `on_frame` is not
+    called. Raises NothingUsable if the clip cannot be read, or, after the CSV is written, if no
+    frame has AUs.
+
+    on_frame: called with the status of each frame, `ok` or `no_aus`.
     """
     problems: list[str] = []
     try:
@@ -59,7 +62,7 @@ def _read_frames(
     """The CSV from the crops of the frames. Adds to `problems` why the clip was not read to its
     end, if it was not."""
     lines = [", ".join(_HEADER)]
-    for batch in batched(_faces(clip, problems), annotator.batch):
+    for batch in batched(_largest_faces(clip, problems), annotator.batch):
         crops = [crop for _, crop in batch if crop is not None]
         readings = iter(annotator.read(crops) if crops else [])
         for frame, crop in batch:
@@ -70,7 +73,7 @@ def _read_frames(
 
 
 def _write(text: str, out: Path, clip: Path) -> ClipSummary:
-    """Put the CSV of a clip in place, and count what is in it."""
+    """Write the CSV of a clip, and count its frames."""
     write_whole(out, lambda beside: beside.write_text(text))
     rows = read_csv(out)
     with_aus = sum(row.success for row in rows)
@@ -79,8 +82,11 @@ def _write(text: str, out: Path, clip: Path) -> ClipSummary:
     return ClipSummary(len(rows), with_aus)
 
 
-def _faces(clip: Path, problems: list[str]) -> Iterator[tuple[video.Frame, Crop | None]]:
-    """The frames that can be read, each with the crop of its largest face, if there is one."""
+def _largest_faces(clip: Path, problems: list[str]) -> Iterator[tuple[video.Frame, Crop | None]]:
+    """The readable frames, each with the crop of its largest face, or None if it has no face.
+
+    If the clip breaks off, the reason is appended to `problems`.
+    """
     try:
         for frame in video.frames(clip):
             faces = extract_faces_from_image(frame.pixels).faces
@@ -95,9 +101,10 @@ def _faces(clip: Path, problems: list[str]) -> Iterator[tuple[video.Frame, Crop 
 
 
 def _line(frame: video.Frame, reading: Reading) -> str:
+    """The row of a frame in the CSV."""
     confidence = reading.confidence
     if confidence is None:
-        # An annotator that does not say how sure it is; of no face, one is sure of nothing.
+        # nan if the annotator gives no confidence; 0 without AUs, as in OpenFace's CSVs.
         confidence = float("nan") if reading.aus is not None else 0.0
     aus = [0.0] * len(COLUMNS) if reading.aus is None else [float(value) for value in reading.aus]
     success = int(reading.aus is not None)

@@ -1,1 +1,1 @@
-"""OpenFace 2.0, in a container or as a program."""
+"""OpenFace 2.0, run in a container or as a local program."""

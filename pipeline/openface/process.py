@@ -1,4 +1,4 @@
-"""One run of a program of OpenFace, on this machine or in a container: watched, and ended."""
+"""A process of one of OpenFace's programs, local or in a container: start, supervise, kill."""
 
 import contextlib
 import os
@@ -14,27 +14,27 @@ from pathlib import Path
 
 from ..errors import WrongUse
 from . import workspace
-from .containers import NOT_STARTED, Image, find_image, telling_line
+from .containers import NOT_STARTED, ContainerImage, error_line, find_image
 
 IMAGE = "algebr/openface:latest"
 IMAGE_PROGRAM = "/home/openface-build/build/bin/FaceLandmarkImg"
 
-_LOOK_EVERY_SECONDS = 0.5
-# Killed or terminated, as a local process and as a container report it.
-_SUDDEN = (-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
+_POLL_SECONDS = 0.5
+# By SIGKILL or SIGTERM, as the exit status of a local process and of a container.
+_KILLED = (-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
 
 
 class Stopped(Exception):
-    """The run was ended because the whole work is."""
+    """The process was killed, or not started, because the caller asked to stop."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run did not reach its end."""
+    """Why a process did not finish its input."""
 
     reason: str
-    sudden: bool = False
-    """It hung, or was killed from outside: the pictures may not be to blame."""
+    transient: bool = False
+    """Whether it timed out or was killed from outside, so that the input may not be the cause."""
 
 
 @dataclass(frozen=True)
@@ -42,37 +42,38 @@ class Program:
     """FaceLandmarkImg or FeatureExtraction. `find_program` makes one."""
 
     label: str
-    """What it is, for the rows and for messages."""
+    """Path or image, for the rows of the shards and for messages."""
     path: str
-    """On this machine, or inside the image."""
-    image: Image | None = None
+    """The path on this machine, or inside the image."""
+    image: ContainerImage | None = None
 
-    def beside(self, name: str) -> "Program":
-        """Another program of the same OpenFace."""
+    def with_name(self, name: str) -> "Program":
+        """Another program in the same folder."""
         return replace(self, path=str(Path(self.path).with_name(name)))
 
     def execute(
         self,
         arguments: list[str],
         folder: Path,
-        silence: float,
+        idle_timeout: float,
         stop: threading.Event,
-        on_look: Callable[[set[str]], None] = lambda written: None,
+        on_output: Callable[[set[str]], None] = lambda names: None,
     ) -> Failure | None:
-        """Run over a workspace's `in` into its `out`; the failure if it did not reach its end.
+        """Run the program on a workspace; return the failure if it did not finish its input.
 
-        In `arguments`, {in} and {out} stand for the two folders. A run that writes nothing for
-        `silence` seconds is ended. `on_look` is told twice a second which files are written.
-        Raises Stopped once `stop` is set, and WrongUse where the container or the program cannot
-        be started at all.
+        arguments: `{in}` and `{out}` are replaced by the workspace's two folders.
+        idle_timeout: seconds without a change of the files in `out` after which it is killed.
+        on_output: called about twice a second, if files changed, with the names of all in `out`.
+        Raises Stopped once `stop` is set, and WrongUse if the program or its container does not
+        start.
         """
         inputs, outputs = (str(folder / "in"), str(folder / "out"))
         if self.image is not None:
             inputs, outputs = "/input", "/output"
-        filled = [argument.format(**{"in": inputs, "out": outputs}) for argument in arguments]
-        command = [self.path, *filled]
+        arguments = [argument.format(**{"in": inputs, "out": outputs}) for argument in arguments]
+        command = [self.path, *arguments]
         if self.image is not None:
-            command = self.image.command(self.path, filled, folder)
+            command = self.image.command(self.path, arguments, folder)
         if stop.is_set():
             raise Stopped
         with tempfile.TemporaryFile() as log:
@@ -82,42 +83,44 @@ class Program:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C reaches us alone, and we stop it
+                    start_new_session=True,  # Ctrl-C reaches only ganim, which kills it
                 )
             except OSError as error:
-                raise self.broken("to start", f"{error.strerror}.") from error
-            began = time.monotonic()
+                raise self.error("to start", f"{error.strerror}.") from error
+            started = time.monotonic()
             try:
-                workspace.note_process(folder, process.pid)
-                if not _wait(process, folder / "out", silence, stop, on_look):
-                    return Failure(f"it wrote nothing for {silence:g} s", sudden=True)
+                workspace.record_process(folder, process.pid)
+                if not _wait(process, folder / "out", idle_timeout, stop, on_output):
+                    return Failure(f"it wrote nothing for {idle_timeout:g} s", transient=True)
             finally:
                 if process.poll() is None:
-                    self._end(process, folder.name, began)
+                    self._kill(process, folder.name, started)
             log.seek(0)
-            said = telling_line(log.read().decode(errors="replace"))
+            message = error_line(log.read().decode(errors="replace"))
         if process.returncode in NOT_STARTED:
-            raise self.broken("to start", said)
+            raise self.error("to start", message)
         if process.returncode != 0:
-            reason = f"exit status {process.returncode}, {said}"
-            return Failure(reason, sudden=process.returncode in _SUDDEN)
-        return None if any((folder / "out").iterdir()) else Failure(f"it wrote nothing, {said}")
+            reason = f"exit status {process.returncode}, {message}"
+            return Failure(reason, transient=process.returncode in _KILLED)
+        if not any((folder / "out").iterdir()):
+            return Failure(f"it wrote nothing, {message}")
+        return None
 
-    def broken(self, where: str, failure: str) -> WrongUse:
-        """The error for an OpenFace that does not work."""
+    def error(self, what: str, reason: str) -> WrongUse:
+        """The error for an OpenFace that fails whatever its input, with what it fails to do."""
         return WrongUse(
-            f"OpenFace ({self.label}) fails {where}: {failure} Mend this installation of "
+            f"OpenFace ({self.label}) fails {what}: {reason} Repair this installation of "
             "OpenFace, or name another image or program."
         )
 
-    def _end(self, process: subprocess.Popen[bytes], container: str, began: float) -> None:
+    def _kill(self, process: subprocess.Popen[bytes], container: str, started: float) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         if self.image is not None:
             self.image.remove(container)
-            if time.monotonic() - began < 5:
-                # The daemon may have been about to create it when we asked.
+            if time.monotonic() - started < 5:
+                # The daemon may have created the container only after the first request.
                 time.sleep(0.3)
                 self.image.remove(container)
 
@@ -129,11 +132,10 @@ def find_program(
     image_program: str = IMAGE_PROGRAM,
     pull: bool = False,
 ) -> Program:
-    """FaceLandmarkImg, checked to be there.
+    """Find FaceLandmarkImg: the local `program`, or `image_program` inside `image`.
 
-    `program` is a local one. Without it, `image` runs in `runtime`, or in whichever of docker and
-    podman has it; `image_program` is FaceLandmarkImg's path inside. Raises WrongUse with the
-    reason and what to do, which is also how `auto` learns that there is no OpenFace here.
+    The image is looked up in `runtime`, or in docker and podman, and downloaded if `pull` is set.
+    Raises WrongUse, with the reason and what to do, if it is not found.
     """
     if program is None:
         found = find_image(runtime, image, pull)
@@ -141,7 +143,7 @@ def find_program(
     path = shutil.which(program.absolute() if program.exists() else program)
     if path is None:
         raise WrongUse(
-            f"{program} is not a program that can be run. Name the file FaceLandmarkImg of an "
+            f"{program} is not an executable program. Name the file FaceLandmarkImg of an "
             "OpenFace 2.0 installation."
         )
     return Program(f"local:{path}", path)
@@ -150,13 +152,13 @@ def find_program(
 def _wait(
     process: subprocess.Popen[bytes],
     outputs: Path,
-    silence: float,
+    idle_timeout: float,
     stop: threading.Event,
-    on_look: Callable[[set[str]], None],
+    on_output: Callable[[set[str]], None],
 ) -> bool:
-    """Wait for the process to end; False if it was silent for too long before."""
-    before: dict[str, int] = {}
-    heard = looked = time.monotonic()
+    """Wait for the process to end; False if it wrote nothing for `idle_timeout` seconds."""
+    known_sizes: dict[str, int] = {}
+    last_output = last_poll = time.monotonic()
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.1)
@@ -164,12 +166,12 @@ def _wait(
         if stop.is_set():
             raise Stopped
         now = time.monotonic()
-        if now - looked < _LOOK_EVERY_SECONDS:
+        if now - last_poll < _POLL_SECONDS:
             continue
-        written = {entry.name: entry.stat().st_size for entry in os.scandir(outputs)}
-        if written != before:
-            before, heard = written, now
-            on_look(set(written))
-        elif now - heard > silence:
+        last_poll = now
+        sizes = {entry.name: entry.stat().st_size for entry in os.scandir(outputs)}
+        if sizes != known_sizes:
+            known_sizes, last_output = sizes, now
+            on_output(set(sizes))
+        elif now - last_output > idle_timeout:
             return False
-        looked = time.monotonic()

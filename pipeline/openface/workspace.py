@@ -1,6 +1,7 @@
-"""Temporary folders that outlive nobody: locked while in use, swept away by the next run.
+"""Temporary folders for OpenFace's input and output, deleted even if their process was killed.
 
-The lock is the kernel's, on the folder itself, so it ends with the process however that dies.
+A folder is locked by `flock` while it is in use. The kernel releases the lock when the process
+ends, however it ends, so a folder without a lock is abandoned and the next process deletes it.
 """
 
 import contextlib
@@ -16,40 +17,51 @@ from pathlib import Path
 from ..errors import WrongUse
 
 _PREFIX = "ganim-openface-"
-_PROCESS = "process"
+_PID_FILE = "process"
 _MEMORY = Path("/dev/shm")
-_WRITES_ON = 20.0
+# A container daemon that shuts down waits up to 15 s for its containers, which write until then.
+_DELETE_TIMEOUT = 20.0
 
 
 @contextlib.contextmanager
-def workspace(room: int = 0) -> Iterator[Path]:
-    """A new empty folder, gone at the end. Its name is unique on this machine.
+def workspace(size: int = 0) -> Iterator[Path]:
+    """Create an empty folder with a name that is unique on this machine; delete it at the end.
 
-    It stands in memory if that has `room` bytes twice over, so that pictures which live for
-    seconds never reach the disk; otherwise, or where TMPDIR is set, in the temporary folder.
+    size: how many bytes will be written. With a size, the folder is made in memory (`/dev/shm`)
+    if twice as much is free there, so that short-lived pictures are not written to a disk.
+    Without one, or where TMPDIR is set, it is made in the temporary folder. Raises WrongUse if the
+    folder cannot be made.
     """
-    parent = _MEMORY if room and _has_room(room) else None
+    parent = _MEMORY if size and _fits_in_memory(size) else None
     while True:
         try:
             folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
         except OSError as error:
             raise WrongUse(
-                f"No temporary folder can be made: {error.strerror}. Make room in "
+                f"No temporary folder can be made: {error.strerror}. Free some space in "
                 f"{tempfile.gettempdir()}, or set TMPDIR to another folder."
             ) from error
         lock = _lock(folder)
-        # A sweep can come between the folder and its lock: then it took the folder for abandoned.
+        # Another process may have deleted the folder as abandoned before it was locked.
         if lock is not None:
             break
     try:
         yield folder
     finally:
-        _remove(folder)
+        _delete(folder)
         os.close(lock)
 
 
+def make_folders(workspace: Path) -> tuple[Path, Path]:
+    """Create the folders `in` and `out` of a workspace, and return them."""
+    inputs, outputs = workspace / "in", workspace / "out"
+    inputs.mkdir()
+    outputs.mkdir()
+    return inputs, outputs
+
+
 def is_abandoned(folder: Path) -> bool:
-    """Whether nobody works in a workspace any more, or it is gone."""
+    """Whether a workspace is deleted, or no process holds its lock."""
     if not folder.exists():
         return True
     lock = _lock(folder)
@@ -58,23 +70,23 @@ def is_abandoned(folder: Path) -> bool:
     return lock is not None
 
 
-def note_process(folder: Path, number: int) -> None:
-    """Have a sweep end this process, the leader of its group, if we cannot any more."""
-    (folder / _PROCESS).write_text(str(number))
+def record_process(folder: Path, pid: int) -> None:
+    """Record a process group's leader, which `remove_abandoned` kills if this process cannot."""
+    (folder / _PID_FILE).write_text(str(pid))
 
 
-def sweep() -> None:
-    """Remove the workspaces that killed processes left behind."""
-    places = (Path(tempfile.gettempdir()), _MEMORY)
-    for folder in [path for place in places for path in place.glob(f"{_PREFIX}*")]:
+def remove_abandoned() -> None:
+    """Delete the workspaces that killed processes left, and kill the programs that run in them."""
+    parents = (Path(tempfile.gettempdir()), _MEMORY)
+    for folder in [path for parent in parents for path in parent.glob(f"{_PREFIX}*")]:
         lock = _lock(folder)
         if lock is not None:
-            _end_orphan(folder)
+            _kill_process(folder)
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
 
 
-def _has_room(room: int) -> bool:
+def _fits_in_memory(size: int) -> bool:
     if "TMPDIR" in os.environ:
         return False
     try:
@@ -83,38 +95,38 @@ def _has_room(room: int) -> bool:
         available = int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return False
-    return min(free, available) > 2 * room
+    return min(free, available) > 2 * size
 
 
-def _remove(folder: Path) -> None:
-    """Delete a folder. A container whose daemon is going down cannot be ended by us and writes on
-    for a while, at most as long as daemons wait: 15 seconds."""
-    until = time.monotonic() + _WRITES_ON
+def _delete(folder: Path) -> None:
+    """Delete a folder, again and again while a container that cannot be killed writes into it."""
+    deadline = time.monotonic() + _DELETE_TIMEOUT
     shutil.rmtree(folder, ignore_errors=True)
-    while folder.exists() and time.monotonic() < until:
+    while folder.exists() and time.monotonic() < deadline:
         time.sleep(0.2)
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _end_orphan(folder: Path) -> None:
+def _kill_process(folder: Path) -> None:
+    """Kill the recorded process of an abandoned workspace."""
     with contextlib.suppress(OSError, ValueError):
-        number = int((folder / _PROCESS).read_text())
-        # Its number may be another's by now; ours has the folder in its command line.
-        if os.fsencode(folder) in Path(f"/proc/{number}/cmdline").read_bytes():
-            os.killpg(number, signal.SIGKILL)
+        pid = int((folder / _PID_FILE).read_text())
+        # The pid may have been reused; our process has the folder in its command line.
+        if os.fsencode(folder) in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.killpg(pid, signal.SIGKILL)
 
 
 def _lock(folder: Path) -> int | None:
-    """The handle that holds a folder's lock; None if another has it, or the folder is gone."""
+    """Lock a folder and return the file descriptor; None if it is locked already or deleted."""
     try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
         return None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(handle), folder.stat()):
-            return handle
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), folder.stat()):
+            return descriptor
     except OSError:
         pass
-    os.close(handle)
+    os.close(descriptor)
     return None
