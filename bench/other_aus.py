@@ -17,7 +17,7 @@ import torch
 from ganim.model.animation.animator import SHIPPED
 from ganim.model.config import CriticSettings, TrainSettings
 from ganim.model.data import load_faces
-from ganim.model.networks.generator import load_generator
+from ganim.model.networks.load import load_generator
 from ganim.model.training.validation import Validation
 from ganim.pipeline.action_units import in_words, parse_numbers
 

@@ -89,7 +89,7 @@ def _defaults(init: Path | None) -> TrainSettings:
     """The settings where the command line gives none: size and generator are those of `init`."""
     if init is None:
         return TrainSettings()
-    from ..model.networks.generator import load_generator
+    from ..model.networks.load import load_generator
     from ..model.training.trainer import WEIGHTS
 
     generator, size = load_generator(init / WEIGHTS if init.is_dir() else init)

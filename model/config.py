@@ -17,6 +17,12 @@ from ..pipeline.settings import Settings, setting
 class GeneratorSettings(Settings):
     """What a generator is built from. Its weights file holds them."""
 
+    architecture: str = setting(
+        "ganimation", "What the generator is.", choices=("ganimation", "flow")
+    )
+    """`ganimation`: the paper's, which paints in place (networks/generator.py). `flow`: moves the
+    face by a flow field of each AU, then paints (networks/flow_generator.py); of the settings below
+    it has `width` and `aus` alone."""
     width: int = setting(64, "Channels of the generator's first layer.", at_least=4)
     """The paper's value gives 8.5 million parameters."""
     blocks: int = setting(6, "Residual blocks of the generator.", at_least=0)

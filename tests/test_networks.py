@@ -7,7 +7,9 @@ from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import CriticSettings, GeneratorSettings
 from ganim.model.estimator.network import Estimator
 from ganim.model.networks.critic import Critic
-from ganim.model.networks.generator import Generator, Masks, load_generator
+from ganim.model.networks.generator import Generator
+from ganim.model.networks.load import load_generator
+from ganim.model.networks.masks import Masks
 from ganim.pipeline.errors import WrongUse
 
 SMALL = GeneratorSettings(width=8, blocks=1)

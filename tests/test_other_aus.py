@@ -16,7 +16,8 @@ from ganim.model.animation.grids import SHOWN_EDITS, known_edits
 from ganim.model.checkpoint import load_state
 from ganim.model.config import GeneratorSettings
 from ganim.model.data import constant_aus, load_faces
-from ganim.model.networks.generator import Generator, load_generator
+from ganim.model.networks.generator import Generator
+from ganim.model.networks.load import load_generator
 from ganim.model.training.resume import for_aus, start
 from ganim.model.training.sampler import Sampler
 from ganim.model.training.trainer import STATE, Trainer

@@ -14,7 +14,7 @@ from ganim.commands.options import given, setting_options
 from ganim.commands.prepare import prepare
 from ganim.commands.train import train
 from ganim.model.config import CriticSettings, GeneratorSettings, LossWeights, TrainSettings
-from ganim.model.networks.generator import load_generator
+from ganim.model.networks.load import load_generator
 from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.prepare.settings import PrepareSettings
 from ganim.pipeline.settings import Settings, declarations, setting

@@ -20,7 +20,7 @@ from PIL import Image
 from ganim.model.checkpoint import load_state
 from ganim.model.config import CriticSettings, GeneratorSettings, LossWeights
 from ganim.model.data import Faces, load_faces
-from ganim.model.networks.generator import load_generator
+from ganim.model.networks.load import load_generator
 from ganim.model.pixels import to_model
 from ganim.model.training import losses
 from ganim.model.training.export import save_generator

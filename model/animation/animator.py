@@ -13,10 +13,12 @@ from ...pipeline.action_units import Edit, apply_edits, in_words
 from ...pipeline.errors import NothingUsable, WrongUse
 from ...pipeline.faces import detect
 from ...pipeline.faces.crop import CROP_SIZE, Box, crop_box, cut_crop
-from ...pipeline.faces.paste import paste_change
+from ...pipeline.faces.frame import CropRegion, Region
 from ..checkpoint import WEIGHTS
 from ..estimator.network import load_estimator
-from ..networks.generator import load_generator
+from ..landmarks.frame import find_landmarks, place_frame
+from ..networks.flow_generator import FlowGenerator
+from ..networks.load import load_generator
 from ..pixels import to_model
 
 SHIPPED = WEIGHTS / "generator.safetensors"
@@ -29,9 +31,11 @@ class Face:
     """A face in a picture."""
 
     crop: Box
-    """The crop that the generator sees, in pixels of the picture."""
+    """The crop around its HOG box, in pixels of the picture."""
     own_aus: np.ndarray
     """(17,) float, 0-1: the AUs that the face shows."""
+    region: Region | None = None
+    """What the generator sees; None: it is found when the face is rendered."""
 
 
 class Rendered(NamedTuple):
@@ -77,7 +81,15 @@ class Animator:
             )
         crop = crop_box(found[0].box)
         pixels = torch.from_numpy(cut_crop(photograph, crop, CROP_SIZE)).permute(2, 0, 1)[None]
-        return Face(crop, load_estimator().read(pixels).aus[0].numpy())
+        own_aus = load_estimator().read(pixels).aus[0].numpy()
+        return Face(crop, own_aus, self._region(photograph, crop))
+
+    def _region(self, picture: np.ndarray, crop: Box) -> Region:
+        """The part of a picture that the generator sees of the face in a crop."""
+        if not isinstance(self.generator, FlowGenerator):
+            return CropRegion(crop)
+        landmarks = find_landmarks(load_estimator().aligner, picture, crop)
+        return place_frame(landmarks, self.generator.reference.cpu().numpy())
 
     @torch.inference_mode()
     def render_batch(
@@ -88,22 +100,26 @@ class Animator:
     ) -> Rendered:
         """Render one face of each picture with other AUs.
 
-        The generator sees the crop at the size at which it was trained. The change that it makes
-        is resized to the crop, faded out towards its edge, and applied to the picture. Pixels
-        outside the crop keep their values.
+        The generator sees a region around the face at the size at which it was trained. The change
+        that it makes is resized to the region, faded out towards its edge, and applied to the
+        picture. Pixels outside the region keep their values.
 
         Args:
             pictures: n arrays (h, w, 3) uint8 RGB, of any sizes.
             faces: one face of each picture.
             target_aus: (n, 17), 0-1; AUs that the generator does not know are ignored.
         """
-        crops = np.stack(
+        regions = [
+            face.region or self._region(picture, face.crop)
+            for picture, face in zip(pictures, faces, strict=True)
+        ]
+        squares = np.stack(
             [
-                cut_crop(picture, face.crop, self.size)
-                for picture, face in zip(pictures, faces, strict=True)
+                region.cut(picture, self.size)
+                for picture, region in zip(pictures, regions, strict=True)
             ]
         )
-        inputs = to_model(torch.from_numpy(crops).permute(0, 3, 1, 2)).to(self._device)
+        inputs = to_model(torch.from_numpy(squares).permute(0, 3, 1, 2)).to(self._device)
         targets, own = (
             torch.from_numpy(np.asarray(aus, np.float32)).to(self._device)
             for aus in (target_aus, np.stack([face.own_aus for face in faces]))
@@ -111,8 +127,8 @@ class Animator:
         masks = self.generator(inputs, targets, own)
         return Rendered(
             [
-                paste_change(picture, face.crop, change)
-                for picture, face, change in zip(pictures, faces, masks.changes(), strict=True)
+                region.paste(picture, change)
+                for picture, region, change in zip(pictures, regions, masks.changes(), strict=True)
             ],
             masks.attention.squeeze(1).float().cpu().numpy(),
         )

@@ -6,52 +6,18 @@ as in the journal paper and the original code.
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...pipeline.action_units import positions
-from ...pipeline.faces.paste import Change
-from ..checkpoint import build, fill, load_weights
 from ..config import GeneratorSettings
-from ..pixels import from_model
 from ..warp import warped
+from .masks import Masks
 from .motion import Motion
 
 _STYLE = 64  # dimensions of the embedding of the AUs for AdaIN
-
-
-class Masks(NamedTuple):
-    """The output of the generator for n faces."""
-
-    attention: Tensor
-    """(n, 1, h, w) in 0-1: the share of `face` in the new face."""
-    colour: Tensor
-    """(n, 3, h, w) in -1..1: the colour mask, which has the remaining share."""
-    face: Tensor
-    """(n, 3, h, w) in -1..1: the input; with `motion`, the input warped by `flow`."""
-    flow: Tensor | None = None
-    """(n, 2, h, w): the offset (right, down) from each pixel of `face` to the pixel of the input
-    that it shows, in half sides; None without `motion`."""
-
-    def blend(self) -> Tensor:
-        """The new face (n, 3, h, w) in -1..1.
-
-        Equation 1 of the paper with the attention of the journal paper: A * I + (1 - A) * C.
-        """
-        return self.attention * self.face + (1 - self.attention) * self.colour
-
-    def changes(self) -> list[Change]:
-        """The change of each face, which `paste_change` can apply at another resolution."""
-        difference = from_model(self.blend()) - from_model(self.face)
-        differences = difference.permute(0, 2, 3, 1).cpu().numpy()
-        if self.flow is None:
-            return [Change(difference) for difference in differences]
-        flows = self.flow.permute(0, 2, 3, 1).cpu().numpy()
-        return [Change(*pair) for pair in zip(differences, flows, strict=True)]
 
 
 class Generator(nn.Module):
@@ -123,19 +89,6 @@ class Generator(nn.Module):
         if not self.settings.attention:
             return Masks(torch.zeros_like(colour[:, :1]), colour, faces, flow)
         return Masks(torch.sigmoid(masks[:, :1]), colour, faces, flow)
-
-
-def load_generator(path: Path) -> tuple[Generator, int]:
-    """Load a generator from a weights file.
-
-    Returns the generator in evaluation mode and the side of the faces in pixels on which it was
-    trained. Raises WrongUse if the file is missing, or does not contain the weights of a generator
-    of this version.
-    """
-    tensors, settings = load_weights(path, kind="generator")
-    generator = build(lambda: Generator(GeneratorSettings(**settings["generator"])), path)
-    fill(generator, tensors, path)
-    return generator.eval(), settings["size"]
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int, affine: bool) -> list[nn.Module]:

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from ..config import LossWeights
 from ..networks.critic import CriticOutput
-from ..networks.generator import Masks
+from ..networks.masks import Masks
 
 Terms = dict[str, Tensor]
 """Scalars by the names of the table above, not weighted."""

@@ -32,7 +32,8 @@ from ...pipeline.errors import WrongUse
 from ..checkpoint import load_state
 from ..config import GeneratorSettings, TrainSettings
 from ..data import Faces
-from ..networks.generator import Generator, load_generator
+from ..networks.generator import Generator
+from ..networks.load import load_generator
 from .distributed import Workers
 from .log import current_names
 from .run_folder import PREVIOUS_STATE
@@ -145,6 +146,10 @@ def with_motion(generator: Generator) -> Generator:
 
 def _init_from_weights(path: Path, asked: GeneratorSettings) -> Generator:
     generator, _ = load_generator(path)
+    if not isinstance(generator, Generator):
+        raise WrongUse(
+            f"{path} holds a generator of --architecture flow, which trains with --paired alone."
+        )
     if asked.motion and not generator.settings.motion:
         generator = with_motion(generator)
     if replace(generator.settings, aus=asked.aus) != asked:

@@ -14,7 +14,8 @@ from ..config import TrainSettings
 from ..data import Faces
 from ..ema import averaged
 from ..networks.critic import Critic, CriticOutput
-from ..networks.generator import Generator, Masks
+from ..networks.generator import Generator
+from ..networks.masks import Masks
 from . import losses
 from .distributed import Workers
 from .perceptual import Perceptual

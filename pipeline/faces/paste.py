@@ -45,7 +45,7 @@ def paste_change(image: np.ndarray, crop: Box, change: Change) -> np.ndarray:
 
 def _resize_faded(values: np.ndarray, crop: Box, visible: Box) -> np.ndarray:
     """Fade out values towards the crop's edge, resize them to the crop, return the visible part."""
-    faded = values.astype(np.float32) * _feather(values.shape[0])[:, :, None]
+    faded = values.astype(np.float32) * feather(values.shape[0])[:, :, None]
     return resize(faded, crop.width, crop.height)[
         visible.top - crop.top : visible.bottom - crop.top,
         visible.left - crop.left : visible.right - crop.left,
@@ -60,7 +60,7 @@ def _warp(region: np.ndarray, flow: np.ndarray) -> np.ndarray:
     return cv2.remap(region, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _feather(size: int) -> np.ndarray:
+def feather(size: int) -> np.ndarray:
     """(size, size) weights: 1 inside, and falling to 0 at the edge by a raised cosine."""
     distance = np.minimum(np.arange(size), np.arange(size)[::-1]) / (size * _FEATHER)
     ramp = (0.5 - 0.5 * np.cos(np.pi * np.clip(distance, 0.0, 1.0))).astype(np.float32)
