@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -294,6 +295,26 @@ def test_a_state_from_before_a_setting_existed_has_its_default(folder):
     del state["settings"]["seed"]
     with pytest.raises(WrongUse, match="seed=0, this command says 1"):
         resume_from_state(trainer(folder, replace(TINY, seed=1)), state)
+
+
+def test_metrics_of_version_0_1_are_read_by_the_names_of_the_terms(folder):
+    previous = Path(__file__).parent / "data" / "previous" / "run"
+    lines = [json.loads(text) for text in (previous / METRICS).read_text().splitlines()]
+    trained = [index for index, line in enumerate(lines) if "critic" in line]
+    assert trained
+    names = {"critic": "critic_adversarial", "penalty": "gp", "smoothness": "tv"}
+    names |= {"generator": "adversarial", "generator_aus": "aus"}
+    for index in trained:
+        line = read_metrics(previous)[index]
+        assert not names.keys() & line.keys()
+        assert all(line[name] == lines[index][earlier] for earlier, name in names.items())
+        assert {"critic_aus", "copy_aus", "attention", "cycle"} <= line.keys()
+    # A run that was stopped between two lines of its log has such metrics in its state.
+    state = trainer(folder).state_dict()
+    state["unlogged"] = {name: torch.ones(2) for name in ("critic_aus", *names)}
+    resumed = trainer(folder)
+    resume_from_state(resumed, state)
+    assert set(resumed.unlogged) == {"critic_aus", *names.values()}
 
 
 def test_run_folder_holds_what_a_person_wants(folder, tmp_path):
