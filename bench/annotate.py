@@ -41,7 +41,7 @@ def measure(folder: Path, crops: int, workers: int) -> float:
     make_shards(folder, crops)
     started = time.perf_counter()
     openface = find_openface(image=IMAGE, workers=workers)
-    summary = annotate(folder, openface, workers=workers, run=openface.run)
+    summary = annotate(folder, openface)
     seconds = time.perf_counter() - started
     assert summary.annotated == crops
     minimum = crops * CROP_SECONDS / workers

@@ -1,10 +1,10 @@
-"""How good, how robust and how fast the estimator is, on faces it never learned from.
+"""Measure the accuracy, robustness and speed of the estimator on held-out faces.
 
     python bench/estimator.py --shards shards/ --photos raw/ --human human_facs.csv
 
-`shards` must hold OpenFace's AUs; the split is that of train_estimator. Four parts: agreement with
-OpenFace and with human coders; what a moved or spoilt crop costs, where crops are cut from the
-photographs anew; how the confidence follows; crops a second in torch and in ONNX Runtime.
+`shards` must have AUs by OpenFace; the split is that of `ganim.model.estimator.train`. Five tables:
+agreement with OpenFace; agreement with human coders; agreement on moved and degraded crops, cut
+from the photographs again; confidence on degraded crops; speed in torch and in ONNX Runtime.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ from ganim.pipeline.faces.crop import Box, cut_crop
 from ganim.pipeline.images.decode import read_image
 
 MIN_POSITIVES = 15
-"""AUs that coders saw in fewer held-out faces than this are not averaged over."""
+"""AUs that coders scored above 0 in no more held-out faces than this are left out of the mean."""
 
 
 @click.command(help=__doc__)
@@ -39,10 +39,10 @@ MIN_POSITIVES = 15
 @click.option("--human", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--weights", type=click.Path(path_type=Path), default=SHIPPED)
 def main(folder: Path, photos: Path, human: Path, weights: Path) -> None:
-    """Print the four parts."""
+    """Print the five tables."""
     _, held_out = load_examples(folder, human, SIZE)
     pixels = held_out.faces.images.permute(0, 2, 3, 1).contiguous().numpy()
-    print(f"{len(held_out)} held-out faces, {len(held_out.coded)} of them coded by people")
+    print(f"{len(held_out)} held-out faces, {len(held_out.coded)} of them scored by human coders")
     show_agreement(held_out, pixels, weights)
     show_robustness(held_out, folder, photos, weights)
     show_confidence(pixels, weights)
@@ -50,13 +50,13 @@ def main(folder: Path, photos: Path, human: Path, weights: Path) -> None:
 
 
 def read(pixels: np.ndarray, weights: Path, coding: str = "openface") -> tuple[np.ndarray, ...]:
-    """AUs (n, 17) in 0-1 and confidences (n,)."""
+    """AUs (n, 17) in 0-1 and confidences (n,) of crops (n, 128, 128, 3), uint8 RGB."""
     table = read_table(pixels, weights, coding)  # type: ignore[arg-type]
     return to_unit(table[list(COLUMNS)].to_numpy()), table["au_confidence"].to_numpy()
 
 
 def show_agreement(held_out: Examples, pixels: np.ndarray, weights: Path) -> None:
-    """Tables 1 and 2: against OpenFace, by folder; against coders, beside OpenFace's own."""
+    """Tables 1 and 2: agreement with OpenFace, by folder; and with coders, as OpenFace's own."""
     aus, theirs = read(pixels, weights)[0], held_out.faces.aus.numpy()
     folders = by_folder(held_out.faces.sources)
     persons = np.isin(np.arange(len(pixels)), held_out.coded)
@@ -99,7 +99,7 @@ def show_agreement(held_out: Examples, pixels: np.ndarray, weights: Path) -> Non
 
 
 def show_robustness(held_out: Examples, folder: Path, photos: Path, weights: Path) -> None:
-    """Table 3: the agreement with OpenFace when the crop is not as it should be."""
+    """Table 3: agreement with OpenFace on moved and degraded crops."""
     crop_of = dict(
         zip(shards.read_column(folder, "key"), shards.read_column(folder, "crop"), strict=True)
     )
@@ -141,7 +141,7 @@ def show_robustness(held_out: Examples, folder: Path, photos: Path, weights: Pat
         "gamma 0.5": gamma(straight, 0.5),
         "gamma 2": gamma(straight, 2.0),
     }
-    print("\n3. Mean r with OpenFace's answer on the undisturbed photograph")
+    print("\n3. Mean r with OpenFace's AUs of the original photograph")
     base = None
     for name, pixels in trials.items():
         table = agreement(read(pixels, weights)[0], theirs)
@@ -151,7 +151,7 @@ def show_robustness(held_out: Examples, folder: Path, photos: Path, weights: Pat
 
 
 def show_confidence(pixels: np.ndarray, weights: Path) -> None:
-    """Table 4: confidences (quartiles) on what is ever harder to read."""
+    """Table 4: quartiles of the confidence on degraded crops."""
 
     def blurred(side: int) -> np.ndarray:
         small = [cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA) for crop in pixels]
@@ -174,20 +174,20 @@ def show_confidence(pixels: np.ndarray, weights: Path) -> None:
         "upside down": np.ascontiguousarray(pixels[:, ::-1]),
         "noise": noise,
     }
-    print("\n4. Confidence: a quarter of the faces below, the median, a quarter above")
+    print("\n4. Confidence: lower quartile, median, upper quartile")
     for name, crops in trials.items():
         quartiles = np.percentile(read(crops, weights)[1], [25, 50, 75])
         print(f"{name:20s} {'  '.join(f'{value:.3f}' for value in quartiles)}")
 
 
 def gamma(pixels: np.ndarray, exponent: float) -> np.ndarray:
-    """Pixels with their brightness raised to a power."""
+    """Raise the brightness of pixels, as a fraction of 255, to a power."""
     table = (np.linspace(0, 1, 256) ** exponent * 255).round().astype(np.uint8)
     return table[pixels]
 
 
 def show_speed(pixels: np.ndarray, estimator: Estimator) -> None:
-    """Table 5: milliseconds for one crop, crops a second in batches of 32; decoded crops in."""
+    """Table 5: time for one crop, and throughput in batches of 32, from decoded crops."""
     import os
 
     with tempfile.TemporaryDirectory() as folder:
@@ -213,7 +213,7 @@ def show_speed(pixels: np.ndarray, estimator: Estimator) -> None:
 
 
 def seconds(run: Callable[[], object], times: int) -> float:
-    """Of one call, in the best of five rounds."""
+    """Seconds per call, in the best of five rounds of `times` calls."""
     best = float("inf")
     run()
     for _ in range(5):

@@ -1,10 +1,10 @@
-"""Memory of `ganim prepare` over a long run: does it stay flat over 100,000 photographs?
+"""Measure whether the memory of `ganim prepare` grows over a run of 100,000 photographs.
 
     python bench/memory.py ../shared/faces/photos --files 100000 --plot memory.png
 
-The photographs of a folder are copied until there are enough, each copy with a comment of its own
-in the JPEG, so that none is a duplicate. While they are prepared, the memory of the main process
-and of its largest worker is read (resident set, from /proc) every so many files.
+The photographs of a folder are copied until there are enough, each copy with a different JPEG
+comment, so that none is a duplicate. While they are prepared, the resident memory of the main
+process and of its largest worker is read from /proc at regular intervals.
 """
 
 import argparse
@@ -21,14 +21,14 @@ from ganim.pipeline.prepare.prepare import prepare
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("photographs", type=Path, help="folder of JPEGs, searched deeply")
+    parser.add_argument("photographs", type=Path, help="folder of JPEGs, searched recursively")
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--points", type=int, default=20, help="rows of the table")
-    parser.add_argument("--plot", type=Path, help="PNG for the curve")
+    parser.add_argument("--plot", type=Path, help="PNG file for a plot of the memory")
     options = parser.parse_args()
 
-    curve: list[tuple[int, float, float]] = []
+    samples: list[tuple[int, float, float]] = []
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch, "source")
         fill(source, sorted(options.photographs.rglob("*.jpg")), options.files)
@@ -42,26 +42,26 @@ def main() -> None:
             if done % (options.files // options.points) == 0:
                 workers = [child.pid for child in multiprocessing.active_children()]
                 largest = max((resident(pid) for pid in workers if pid), default=0.0)
-                curve.append((done, resident(os.getpid()), largest))
+                samples.append((done, resident(os.getpid()), largest))
                 rate = done / (time.monotonic() - started)
-                print(f"{done:8} {curve[-1][1]:8.0f} {largest:18.0f} {rate:8.0f}", flush=True)
+                print(f"{done:8} {samples[-1][1]:8.0f} {largest:18.0f} {rate:8.0f}", flush=True)
 
         summary = prepare(source, Path(scratch, "shards"), workers=options.workers, on_file=on_file)
     print(summary.counts)
-    # From a fifth of the way on, when all is loaded: what each 100,000 more files would cost.
-    early, main_early, worker_early = curve[len(curve) // 5]
-    late, main_late, worker_late = curve[-1]
+    # Measured from a fifth of the files on, when all modules and models are loaded.
+    early, main_early, worker_early = samples[len(samples) // 5]
+    late, main_late, worker_late = samples[-1]
     scale = 100_000 / (late - early)
     print(
         f"growth per 100,000 files: main {(main_late - main_early) * scale:+.0f} MB, "
         f"largest worker {(worker_late - worker_early) * scale:+.0f} MB"
     )
     if options.plot:
-        plot(options.plot, curve)
+        plot(options.plot, samples)
 
 
 def fill(folder: Path, photographs: list[Path], count: int) -> None:
-    """Write `count` JPEGs that all differ, a thousand to a folder."""
+    """Write `count` different JPEGs, a thousand per folder."""
     for number, path in enumerate(islice(cycle(photographs), count)):
         copy = folder / f"{number // 1000:03d}" / f"{number:06d}.jpg"
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def fill(folder: Path, photographs: list[Path], count: int) -> None:
 
 
 def resident(pid: int) -> float:
-    """Memory of a process in MB, 0 if it has ended."""
+    """Return the resident memory of a process in MB, 0 if it has ended."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (FileNotFoundError, ProcessLookupError):
@@ -79,13 +79,13 @@ def resident(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def plot(path: Path, curve: list[tuple[int, float, float]]) -> None:
+def plot(path: Path, samples: list[tuple[int, float, float]]) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    files, main_, workers = zip(*curve, strict=True)
+    files, main_, workers = zip(*samples, strict=True)
     figure, axes = pyplot.subplots(figsize=(6, 3), layout="constrained")
     axes.plot(files, main_, label="main process")
     axes.plot(files, workers, label="largest worker")

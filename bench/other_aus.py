@@ -1,11 +1,11 @@
-"""Generators of a few AUs: fine-tuned from one of all 17, and trained from nothing.
+"""Compare fine-tuning on a few AUs with training on them from random weights.
 
 python bench/other_aus.py --shards shards/ [--aus 1,4,12,25,45] [--iterations 400] [--warmup 600]
 
-Both train side by side on the same faces in the same order, each with a critic of its own that
-reads these AUs alone, and are judged on the same held-out faces: the error of these AUs that the
-estimator reads (mean squared, 0-1), over that of the photographs as they are. Below 1 the AUs asked
-for are seen.
+Both generators are trained on the same batches, each with its own critic, which regresses these AUs
+only. The validation error of both is measured on the same held-out faces: the mean squared error of
+these AUs, by the estimator, divided by that of the unchanged photographs. Below 1, generated faces
+show the target AUs better than the photographs.
 """
 
 from dataclasses import replace
@@ -17,9 +17,8 @@ import torch
 from ganim.model.animation.animator import SHIPPED
 from ganim.model.config import CriticSettings, TrainSettings
 from ganim.model.data import load_faces
-from ganim.model.networks.generator import load_generator
-from ganim.model.training.trainer import Trainer
-from ganim.model.training.validation import HeldOut
+from ganim.model.networks.load import load_generator
+from ganim.model.training.validation import Validation
 from ganim.pipeline.action_units import in_words, parse_numbers
 
 CPU = torch.device("cpu")
@@ -28,10 +27,10 @@ CPU = torch.device("cpu")
 @click.command(help=__doc__)
 @click.option("--shards", type=click.Path(path_type=Path), required=True)
 @click.option("--aus", default="1,4,12,25,45")
-@click.option("--iterations", type=int, default=400, help="With the generator.")
-@click.option("--warmup", type=int, default=600, help="Of the critic alone, before.")
-@click.option("--every", type=int, default=100, help="Iterations from one measure to the next.")
-@click.option("--faces", "count", type=int, default=128, help="Held-out faces to judge on.")
+@click.option("--iterations", type=int, default=400, help="Iterations after the warmup.")
+@click.option("--warmup", type=int, default=600, help="Iterations of the critic alone.")
+@click.option("--every", type=int, default=100, help="Iterations between validations.")
+@click.option("--faces", "count", type=int, default=128, help="Held-out faces.")
 @click.option("--most", type=int, default=4000, help="Faces to train on.")
 @click.option("--weights", type=click.Path(path_type=Path), default=SHIPPED)
 def main(
@@ -47,7 +46,7 @@ def main(
     start, size = load_generator(weights)
     known = parse_numbers(aus)
     faces = load_faces(shards, "train", size, most=most)
-    held_out = HeldOut(load_faces(shards, "test", size, most=count), CPU, known)
+    validation = Validation(load_faces(shards, "test", size, most=count), CPU, known)
     settings = TrainSettings(
         size=size,
         batch=8,
@@ -55,25 +54,26 @@ def main(
         decay_epochs=0,
         critic_steps=1,
         critic_warmup=warmup,
-        rate=2e-4,
+        lr=2e-4,
         ema=0.99,
         generator=replace(start.settings, aus=known),
         critic=CriticSettings(32, 5),
     )
     trainers = {
-        "fine-tuned": Trainer(settings, faces, CPU, weights),
-        "from nothing": Trainer(settings, faces, CPU),
+        "fine-tuned": start(settings, faces, CPU, weights),
+        "from random": start(settings, faces, CPU),
     }
     print(f"{len(faces)} faces of {size} px, batch 8, critics warmed up for {warmup} iterations")
-    print(f"AU error ÷ that of copying: {in_words(known)}; {len(held_out.faces)} held-out faces")
-    print(f"{weights.name} as it is: {held_out.error(start) / held_out.copy_error:.3f}")
+    print(f"AU error ÷ that of the photographs, of {in_words(known)}")
+    print(f"{len(validation.faces)} held-out faces")
+    print(f"{weights.name} before training: {validation.error(start) / validation.copy_error:.3f}")
     print(f"{'iterations':>10}" + "".join(f"{name:>14}" for name in trainers), flush=True)
     for done in range(0, iterations + 1, every):
         ratios = []
         for trainer in trainers.values():
             while trainer.iteration < warmup + done:
                 trainer.step()
-            ratios.append(held_out.error(trainer.averaged_generator) / held_out.copy_error)
+            ratios.append(validation.error(trainer.averaged_generator) / validation.copy_error)
         print(f"{done:10}" + "".join(f"{ratio:14.3f}" for ratio in ratios), flush=True)
 
 

@@ -1,29 +1,26 @@
-"""How fast prepare reads photographs, and whether it finds what face_recognition finds.
+"""Measure how fast prepare reads photographs, and its recall against face_recognition.
 
 python bench/prepare.py --material ../shared/faces [--workers 1] [--crops DIR]
 
-In one run, on the same photographs and with the same number of processes: prepare's `cut_faces`
-against `face_recognition.load_image_file` and `face_locations` as they come. Two sets: the
-photographs of MATERIAL/wild as they are, and full-size ones of 1 to 12 megapixels made from the
-material (see `full_size`). Faces count as found at an IoU of 0.5 or more. What only we find is
-written to --crops, to be looked at.
+`extract_faces` of prepare and `face_recognition.load_image_file` with `face_locations` run on the
+same photographs, in turns, with the same number of processes. There are two sets: the photographs
+of MATERIAL/wild, and synthetic ones of 1 to 12 megapixels made from the material (see
+`full_size`). Faces match at an IoU of 0.5 or more. Those that only one of the two finds are
+written to --crops.
 
 \b
---count 0 leaves the two sets out;
---memory N cuts N photographs in one process and prints its memory as it goes;
---boxes N --old FILE compares boxes with those of an earlier faces.py;
+--count 0 skips the two sets;
+--memory N extracts the faces of N photographs in one process and prints its memory;
 --bombs prints time and memory of refusing decompression bombs.
 """
 
 import cProfile
-import importlib.util
 import multiprocessing
 import pstats
 import resource
 import sys
 import tempfile
 import time
-import types
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,29 +31,28 @@ import numpy as np
 from PIL import Image
 
 from ganim.pipeline import shards
-from ganim.pipeline.faces import detect
 from ganim.pipeline.faces.crop import Box, crop_box, cut_crop
+from ganim.pipeline.faces.extract import Extraction, extract_faces
 from ganim.pipeline.images import decode
-from ganim.pipeline.prepare import cut
 
 SMALLEST = 80
-"""Faces narrower than this, in pixels, do not count for the recall."""
+"""Width in pixels from which a face counts for the recall."""
 Found = tuple[float, float, list[tuple[int, int, int, int]]]
-"""Seconds of wall and of processor time, and boxes: left, top, right, bottom."""
+"""Wall time and CPU time in seconds, and boxes: left, top, right, bottom."""
 
 
 def ours(path: Path) -> Found:
-    """All faces, cut and encoded."""
-    return _timed(lambda: _boxes(cut.cut_faces(path, most=None)))
+    """Find, crop and encode all faces."""
+    return _timed(lambda: _boxes(extract_faces(path, most=None)))
 
 
 def ours_largest(path: Path) -> Found:
-    """The largest face alone, as prepare does unless it is told otherwise."""
-    return _timed(lambda: _boxes(cut.cut_faces(path)))
+    """Find, crop and encode the largest face, as prepare does by default."""
+    return _timed(lambda: _boxes(extract_faces(path)))
 
 
 def theirs(path: Path) -> Found:
-    """Boxes alone: nothing is cut."""
+    """Find the boxes of all faces; nothing is cropped."""
     import face_recognition
 
     def locate() -> list[tuple[int, int, int, int]]:
@@ -70,8 +66,8 @@ def theirs(path: Path) -> Found:
 SYSTEMS = {"face_recognition": theirs, "ganim, all faces": ours, "ganim, largest": ours_largest}
 
 
-def _boxes(cuts: cut.Cuts) -> list[tuple[int, int, int, int]]:
-    return [tuple(face.box.as_list()) for face in cuts.faces]
+def _boxes(extraction: Extraction) -> list[tuple[int, int, int, int]]:
+    return [tuple(face.box.as_list()) for face in extraction.faces]
 
 
 def _timed(work) -> Found:
@@ -121,7 +117,7 @@ def full_size(material: Path, folder: Path, count: int, seed: int) -> list[Path]
 
 
 def _cover(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Scaled to fill width x height, and cut to it."""
+    """Scale a picture to cover width x height, and crop it to that size."""
     scale = max(width / picture.shape[1], height / picture.shape[0])
     size = [
         max(side, round(scale * s))
@@ -137,7 +133,7 @@ def _paste(
     side: float,
     rng: np.random.Generator,
 ) -> None:
-    """Put the picture, `side` px high, on the canvas where nothing is taken, if there is room."""
+    """Paste the picture, `side` px high, where nothing was pasted yet, if there is room."""
     scale = side / max(picture.shape[:2])
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=interpolation)
@@ -159,7 +155,7 @@ def _paste(
 
 
 def compare(name: str, paths: list[Path], workers: int, crops: Path | None) -> None:
-    """Print a table for one set of photographs."""
+    """Print a table of speed and recall for one set of photographs."""
     context = multiprocessing.get_context("spawn")
     seconds = dict.fromkeys(SYSTEMS, 0.0)
     answers: dict[str, list[Found]] = {system: [] for system in SYSTEMS}
@@ -169,8 +165,8 @@ def compare(name: str, paths: list[Path], workers: int, crops: Path | None) -> N
             for system in SYSTEMS
         }
         for system, work in SYSTEMS.items():
-            list(pools[system].map(work, paths[:1] * workers * 2))  # loads imports and models
-        # In turns, so that what else the machine does disturbs each of them alike.
+            list(pools[system].map(work, paths[:1] * workers * 2))  # to load modules and models
+        # In turns, so that other load on the machine affects all systems alike.
         for block in (paths[n : n + 8] for n in range(0, len(paths), 8)):
             for system, work in SYSTEMS.items():
                 started = time.perf_counter()
@@ -191,7 +187,7 @@ def compare(name: str, paths: list[Path], workers: int, crops: Path | None) -> N
 
 
 def recall(paths: list[Path], reference: list, answers: list, crops: Path | None) -> None:
-    """Print how many of the reference's faces were found, and how many others."""
+    """Print how many of the reference's faces were found, and how many other faces."""
     wanted = hits = others = 0
     for path, theirs, ours in zip(paths, reference, answers, strict=True):
         large = [box for box in theirs if box[2] - box[0] >= SMALLEST]
@@ -222,20 +218,20 @@ def iou(a: tuple[int, ...], b: tuple[int, ...]) -> float:
 
 STEPS = {
     "decode": ("read_preview", "read_image"),
-    "halve": ("_halved",),
-    "propose": ("places",),
-    "detect (dlib)": ("_detect",),
+    "halve": ("_halve",),
+    "propose": ("propose_regions",),
+    "detect (dlib)": ("detect",),
     "cut": ("cut_crop",),
     "encode": ("encode_jpeg",),
 }
 
 
 def profile(paths: list[Path], most: int | None) -> None:
-    """Print where the time goes: seconds by step, each with what it calls."""
+    """Print the share of CPU time of each step, including the functions that it calls."""
     profiler = cProfile.Profile(time.process_time)
     profiler.enable()
     for path in paths:
-        cut.cut_faces(path, most=most)
+        extract_faces(path, most=most)
     profiler.disable()
     stats = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
     total = sum(own for _, _, own, _, _ in stats.values())
@@ -243,7 +239,7 @@ def profile(paths: list[Path], most: int | None) -> None:
     print(f"profile, {'all faces' if most is None else 'largest'}: {total:.2f} s", end="")
     for step, names in STEPS.items():
         calls = {key: value for key, value in stats.items() if key[2] in names}
-        # `read_image` calls `read_preview`: what one of the step's functions calls counts once.
+        # `read_image` calls `read_preview`, so calls within a step are subtracted once.
         spent = sum(value[3] for key, value in calls.items())
         spent -= sum(
             by[3] for value in calls.values() for key, by in value[4].items() if key in calls
@@ -254,7 +250,7 @@ def profile(paths: list[Path], most: int | None) -> None:
 
 
 def memory(paths: list[Path], count: int) -> None:
-    """Print this process's resident memory while it cuts `count` photographs."""
+    """Print the resident memory of this process while it reads `count` photographs."""
     print(f"\nmemory of one process over {count} photographs, MB resident:")
     started = time.perf_counter()
     for number in range(count + 1):
@@ -265,42 +261,13 @@ def memory(paths: list[Path], count: int) -> None:
                 f"{number:8d} {resident:7.0f}  {time.perf_counter() - started:6.0f} s", flush=True
             )
         try:
-            cut.cut_faces(paths[number % len(paths)])
+            extract_faces(paths[number % len(paths)])
         except decode.UnreadableImage as reason:
             print(f"  {paths[number % len(paths)]}: {reason}")
 
 
-def compare_boxes(paths: list[Path], old: Path) -> None:
-    """Print how far boxes moved from those of an earlier faces.py, in percent of the box."""
-    spec = importlib.util.spec_from_file_location("old_faces", old)
-    assert spec and spec.loader
-    module: types.ModuleType = importlib.util.module_from_spec(spec)
-    sys.modules["old_faces"] = module
-    spec.loader.exec_module(module)
-    moved, widths, only = [], [], [0, 0]
-    for path in paths:
-        picture = decode.read_image(path)
-        before, now = module.detect_faces(picture), detect.detect_faces(picture, 1)
-        if not before or not now:
-            only[0] += bool(before)
-            only[1] += bool(now)
-            continue
-        a, b = before[0].box, now[0].box
-        across = (b.left + b.right - a.left - a.right) / 2
-        down = (b.top + b.bottom - a.top - a.bottom) / 2
-        moved.append(100 * np.hypot(across, down) / a.width)
-        widths.append(100 * (b.width / a.width - 1))
-    print(f"\nboxes of {len(moved)} photographs against {old}, in % of the box's width:")
-    print(f"  found only before {only[0]}, only now {only[1]}")
-    print(f"  centre moved: median {np.median(moved):.2f}, 95% {np.percentile(moved, 95):.2f}")
-    print(
-        f"  width: mean change {np.mean(widths):+.2f}, median of its size "
-        f"{np.median(np.abs(widths)):.2f}, 95% {np.percentile(np.abs(widths), 95):.2f}"
-    )
-
-
 def bombs(folder: Path) -> None:
-    """Print time and memory of refusing each bomb of tests/hostile.py, in a process of its own."""
+    """Print time and memory of refusing each bomb of tests/hostile.py, each in a new process."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     import hostile
 
@@ -319,12 +286,12 @@ def bombs(folder: Path) -> None:
 
 
 def _refuse(good: Path, bomb: Path) -> tuple[float, float, float, str]:
-    """Seconds, of wall and of CPU, megabytes by which the peak rose, and the reason given."""
-    cut.cut_faces(good)
+    """Return wall time and CPU time (s), growth of the peak memory (MB), and the reason."""
+    extract_faces(good)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, cpu = time.perf_counter(), time.process_time()
     try:
-        cut.cut_faces(bomb)
+        extract_faces(bomb)
         reason = "READ"
     except decode.UnreadableImage as refusal:
         reason = f"{type(refusal).__name__}: {refusal}"
@@ -337,13 +304,11 @@ def _refuse(good: Path, bomb: Path) -> tuple[float, float, float, str]:
 @click.option("--material", type=click.Path(path_type=Path, exists=True), default="../shared/faces")
 @click.option("--workers", type=int, default=1)
 @click.option(
-    "--count", type=int, default=48, help="Full-size photographs to make; 0: neither set."
+    "--count", type=int, default=48, help="Synthetic photographs to make; 0 skips both sets."
 )
 @click.option("--seed", type=int, default=0)
 @click.option("--crops", type=click.Path(path_type=Path))
 @click.option("--memory", "memory_count", type=int, default=0)
-@click.option("--boxes", type=int, default=0)
-@click.option("--old", type=click.Path(path_type=Path, exists=True))
 @click.option("--bombs", "do_bombs", is_flag=True)
 def main(
     material: Path,
@@ -352,11 +317,9 @@ def main(
     seed: int,
     crops: Path | None,
     memory_count: int,
-    boxes: int,
-    old: Path | None,
     do_bombs: bool,
 ) -> None:
-    """Run what was asked for, and print it."""
+    """Run the chosen measurements and print them."""
     photos = sorted((material / "photos").rglob("*.jpg"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -367,9 +330,6 @@ def main(
                 compare(label, paths, workers, crops and crops / label.replace(" ", "-"))
                 for most in (None, 1):
                     profile(paths, most)
-        if boxes and old:
-            chosen = np.random.default_rng(seed).permutation(len(photos))[:boxes]
-            compare_boxes([photos[index] for index in chosen], old)
         if memory_count:
             memory(photos, memory_count)
         if do_bombs:

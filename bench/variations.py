@@ -1,14 +1,14 @@
-"""Every variation of `ganim train` on the same small budget, in one table.
+"""Train every variation of `ganim train` on the same small budget and compare them in one table.
 
 python bench/variations.py --shards shards/ [--iterations 1000] [--warmup 2000] [--faces 128]
 
-All begin with the same critic, which has learned to read AUs from the training faces. Each then
-trains on the same faces in the same order, at 64 px with narrow networks, and is judged on the same
-held-out faces: the AU error that the estimator reads (mean squared, 0-1), over that of the
-photographs as they are; the distance of face_recognition's descriptors before and after (same
-person: below 0.6); the mean attention; processor seconds of an iteration. The budget is far too
-small for good faces: it compares how fast each begins to learn, not where it ends. `--only` takes
-some of the variations.
+All start from the same critic, which was trained to measure AUs only, and train on the same faces
+in the same order, at 64 px with narrow networks. The columns, on the same held-out faces: the AU
+error (mean squared, 0-1) that the estimator measures, divided by that of the unedited photographs;
+the distance of face_recognition's descriptors before and after (the same person below 0.6); the
+mean attention; processor seconds per iteration. The budget is far too small for good pictures: the
+table compares how fast each variation begins to learn, not the quality it reaches. `--only` selects
+variations.
 """
 
 import statistics
@@ -27,7 +27,7 @@ from ganim.model.landmarks.dlib_models import descriptors, hog_box
 from ganim.model.networks.generator import Generator
 from ganim.model.pixels import from_model, to_model
 from ganim.model.training.trainer import Trainer
-from ganim.model.training.validation import HeldOut
+from ganim.model.training.validation import Validation
 
 SIZE = 64
 SETTINGS = TrainSettings(
@@ -35,7 +35,7 @@ SETTINGS = TrainSettings(
     batch=8,
     decay_epochs=0,
     critic_steps=1,
-    rate=2e-4,
+    lr=2e-4,
     ema=0.99,
     critic=CriticSettings(24, 5),
 )
@@ -59,32 +59,38 @@ VARIATIONS: dict[str, dict[str, Any]] = {
 
 @click.command(help=__doc__)
 @click.option("--shards", type=click.Path(path_type=Path), required=True)
-@click.option("--iterations", type=int, default=1000, help="With the generator.")
-@click.option("--warmup", type=int, default=2000, help="Of the critic, once for all.")
-@click.option("--faces", "count", type=int, default=128, help="Held-out faces to judge on.")
-@click.option("--most", type=int, default=8000, help="Faces to train on.")
+@click.option("--iterations", type=int, default=1000, help="Iterations of both networks.")
+@click.option(
+    "--warmup",
+    type=int,
+    default=2000,
+    help="Of the critic only, before all variations.",
+)
+@click.option("--faces", "count", type=int, default=128, help="Held-out faces.")
+@click.option("--most", type=int, default=8000, help="Training faces.")
 @click.option("--only", multiple=True, type=click.Choice(list(VARIATIONS)))
 def main(
     shards: Path, iterations: int, warmup: int, count: int, most: int, only: tuple[str, ...]
 ) -> None:
+    """Train the variations and print a row for each."""
     faces = load_faces(shards, "train", SIZE, most=most)
-    held_out = HeldOut(load_faces(shards, "test", SIZE, most=count), torch.device("cpu"))
+    held_out = Validation(load_faces(shards, "test", SIZE, most=count), torch.device("cpu"))
     box = hog_box(shards, SIZE)
     epochs = -(-max(iterations, warmup) * SETTINGS.batch // len(faces))
     settings = replace(SETTINGS, epochs=epochs)
     print(f"{len(faces)} faces, {warmup} + {iterations} iterations of 8; {count} held out")
-    print(f"{'':<26} {'AU error ÷ copy':>15} {'identity':>9} {'attention':>9} {'s/step':>7}")
-    reader = Trainer(replace(settings, critic_warmup=warmup), faces, torch.device("cpu"))
+    print(f"{'':<26} {'AU error ÷ unedited':>19} {'identity':>9} {'attention':>9} {'s/iter':>7}")
+    warmed_up = Trainer(replace(settings, critic_warmup=warmup), faces, torch.device("cpu"))
     for _ in range(warmup):
-        reader.step()
+        warmed_up.step()
     for name in only or VARIATIONS:
         changes = VARIATIONS[name]
         of_generator = {k: v for k, v in changes.items() if k in GeneratorSettings.__annotations__}
         others = {k: v for k, v in changes.items() if k not in of_generator}
-        asked = replace(settings, generator=replace(BASE, **of_generator), **others)
-        trainer = Trainer(asked, faces, torch.device("cpu"))
-        trainer.critic.load_state_dict(reader.critic.state_dict())
-        trainer.critic_adam.load_state_dict(reader.critic_adam.state_dict())
+        variation = replace(settings, generator=replace(BASE, **of_generator), **others)
+        trainer = Trainer(variation, faces, torch.device("cpu"))
+        trainer.critic.load_state_dict(warmed_up.critic.state_dict())
+        trainer.critic_adam.load_state_dict(warmed_up.critic_adam.state_dict())
         seconds = []
         for _ in range(iterations):
             began = time.process_time()
@@ -92,16 +98,18 @@ def main(
             seconds.append(time.process_time() - began)
         generator = trainer.averaged_generator
         error = held_out.error(generator) / held_out.copy_error
-        identity, attention = look(generator, held_out, box)
+        identity, attention = identity_and_attention(generator, held_out, box)
         step = statistics.median(seconds)
-        print(f"{name:<26} {error:15.3f} {identity:9.3f} {attention:9.3f} {step:7.3f}", flush=True)
+        print(f"{name:<26} {error:19.3f} {identity:9.3f} {attention:9.3f} {step:7.3f}", flush=True)
 
 
 @torch.inference_mode()
-def look(generator: Generator, held_out: HeldOut, box: list[int]) -> tuple[float, float]:
-    """Mean distance of descriptors before and after, and mean attention."""
+def identity_and_attention(
+    generator: Generator, held_out: Validation, box: list[int]
+) -> tuple[float, float]:
+    """Mean distance of the descriptors before and after, and mean attention, 0-1."""
     images = to_model(held_out.faces.images)
-    masks = generator(images, held_out.asked, held_out.faces.aus)
+    masks = generator(images, held_out.targets, held_out.faces.aus)
     before, after = (
         descriptors(from_model(pictures).round().byte(), box)
         for pictures in (images, masks.blend())

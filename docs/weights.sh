@@ -5,7 +5,7 @@
 # Or weights like them from nothing, in nine hours: sh docs/weights.sh shards/
 # Stopped, the same command goes on. docs/weights.md is the card.
 set -e
-train="ganim train $1 --critic-width 32 --critic-layers 5 --batch 8 --rate 2e-4"
+train="ganim train $1 --critic-width 32 --critic-layers 5 --batch 8 --lr 2e-4"
 # 128 px, and the AUs that seldom show.
 large="--size 128 --single-au 0.5 --balanced-aus --critic-jitter 0.06"
 from=${2:-run7/generator.safetensors}

@@ -1,4 +1,4 @@
-"""Animate photographs into fifteen expressions each: the Python interface in one page.
+"""Render photographs with fourteen expressions each; an example of the Python interface.
 
 python examples/expressions.py OUT PHOTOGRAPH...
 """
@@ -6,25 +6,27 @@ python examples/expressions.py OUT PHOTOGRAPH...
 import sys
 from pathlib import Path
 
-from ganim.model.animation.animator import Animator, save
+from ganim.model.animation.animator import Animator
+from ganim.model.animation.output import save
 from ganim.pipeline.action_units import EXPRESSIONS, Edit, apply_edits, expression_edits
 from ganim.pipeline.images.decode import read_image
 
-SINGLE = [Edit(number, 0.8) for number in (1, 4, 6, 9, 12, 17, 25, 26)]
+SINGLE_AUS = [Edit(number, 0.8) for number in (1, 4, 6, 9, 12, 17, 25, 26)]
 
 
 def main(out: Path, photographs: list[Path]) -> None:
-    """Write `NAME-00.png` (the photograph as it is), `NAME-01.png`, … into `out`."""
+    """Write `NAME-00.png` (the unedited photograph), `NAME-01.png`, … into `out`."""
     animator = Animator()
-    changes = [[edit] for edit in SINGLE] + [expression_edits(name) for name in EXPRESSIONS]
+    expressions = [[edit] for edit in SINGLE_AUS]
+    expressions += [expression_edits(name) for name in EXPRESSIONS]
     for path in photographs:
         photograph = read_image(path)
         face = animator.find(photograph)
         save(out / f"{path.stem}-00.png", [photograph])
-        for number, edits in enumerate(changes, start=1):
-            changed = animator.render(photograph, face, apply_edits(face.own_aus, edits))
-            save(out / f"{path.stem}-{number:02d}.png", [changed])
-    print(f"Wrote {len(photographs) * (len(changes) + 1)} pictures into {out}")
+        for number, edits in enumerate(expressions, start=1):
+            edited = animator.render(photograph, face, apply_edits(face.own_aus, edits))
+            save(out / f"{path.stem}-{number:02d}.png", [edited])
+    print(f"Wrote {len(photographs) * (len(expressions) + 1)} pictures into {out}")
 
 
 if __name__ == "__main__":

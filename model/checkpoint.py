@@ -1,4 +1,4 @@
-"""Weights and training states on disk: safetensors, written whole or not at all."""
+"""Weights (safetensors) and training states on disk. Files are replaced atomically."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from ..pipeline.files import write_whole
 
 Network = TypeVar("Network", bound=nn.Module)
 WEIGHTS = Path(__file__).parent / "weights"
-"""What ships with the package."""
+"""The folder of the weights that ship with the package."""
 
 
 def save_weights(
@@ -26,10 +26,17 @@ def save_weights(
     settings: dict[str, Any],
     dtype: torch.dtype = torch.float16,
 ) -> None:
-    """Write a network's weights with all that is needed to build it again.
+    """Write the weights of a network, with the settings that are needed to build it.
 
-    kind: `generator` or `estimator`. settings: what the network's constructor takes, and
-    anything a reader may want to know; JSON. Floating-point tensors are stored as `dtype`.
+    Args:
+        path: the safetensors file.
+        tensors: the state dict.
+        kind: `generator` or `estimator`, which `load_weights` checks.
+        settings: arguments of the network's constructor, and facts about its training; stored as
+            JSON in the metadata.
+        dtype: the type in which floating-point tensors are stored.
+
+    Raises OSError if the file cannot be written.
     """
     stored = {
         name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).cpu().contiguous()
@@ -41,9 +48,13 @@ def save_weights(
 
 
 def load_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Weights as float32 tensors, and their settings. Raises WrongUse for any other file."""
+    """Read weights that `save_weights` wrote.
+
+    Returns the state dict, with floating-point tensors as float32, and the settings. Raises
+    WrongUse if the file is missing, is not a safetensors file, or is of another kind.
+    """
     if not path.exists():
-        raise WrongUse(f"There are no weights at {path}. Train some first: ganim train")
+        raise WrongUse(f"There are no weights at {path}. Train a generator first: ganim train")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -62,30 +73,45 @@ def load_weights(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
 
 
 def build(build_network: Callable[[], Network], path: Path) -> Network:
-    """A network from the settings read from `path`; WrongUse if they are for none we know."""
+    """Call `build_network`, which builds a network from the settings in `path`.
+
+    Raises WrongUse if the settings lack a value or have an unknown one.
+    """
     try:
         return build_network()
     except (KeyError, TypeError) as error:
         raise WrongUse(
             f"The weights in {path} are of another version of ganim. Train again, or install the "
-            "version they were made with."
+            "version that wrote them."
         ) from error
 
 
 def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Put weights read from `path` into a network; WrongUse if they are of another shape."""
+    """Load the tensors read from `path` into a network.
+
+    Raises WrongUse if their names or shapes are not those of the network.
+    """
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise WrongUse(
-            f"The weights in {path} do not fit the network they say they are for: the file is "
+            f"The weights in {path} do not fit the network that its settings describe: the file is "
             "damaged, or of another version of ganim. Train again: ganim train"
         ) from error
 
 
 def save_state(path: Path, state: dict[str, Any], previous: Path) -> None:
-    """Write a training state (nested tensors, numbers, texts) for resuming, and keep the one
-    before it as `previous`. At every moment one of the two is whole."""
+    """Write a training state, and keep the one before it.
+
+    At any moment at least one of the two files is complete.
+
+    Args:
+        path: the state file.
+        state: nested dicts and lists of tensors, numbers and strings.
+        previous: where the file that is replaced is kept.
+
+    Raises OSError if a file cannot be written.
+    """
     if path.exists():
         previous.unlink(missing_ok=True)
         try:
@@ -98,7 +124,7 @@ def save_state(path: Path, state: dict[str, Any], previous: Path) -> None:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Turns what torch and safetensors raise when a disk is full into an OSError."""
+    """Raise OSError in place of what torch and safetensors raise when the disk is full."""
     try:
         yield
     except (RuntimeError, SafetensorError) as error:
@@ -106,11 +132,15 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read a training state; no code in it is run. Raises WrongUse for any other file."""
+    """Read a training state that `save_state` wrote, with tensors on the CPU.
+
+    It is read with `weights_only`, so that no code in it is run. Raises WrongUse if the file is
+    damaged or is not a training state.
+    """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises nearly anything on damaged files
+    except Exception as error:  # damaged files make torch raise errors of many types
         raise WrongUse(
-            f"{path} cannot be read as the state of a run. Choose another --run, or begin anew: "
-            "delete the file."
+            f"{path} cannot be read as a training state. Choose another --run, or delete the file "
+            "to start again."
         ) from error

@@ -1,75 +1,91 @@
-"""What decides the outcome of a training. Knows nothing of torch: the command line shows these
-defaults, and its help must come at once."""
+"""The settings of a training, all in one place: `TrainSettings`, with its parts.
+
+Nothing here imports torch: the command line makes its options from these declarations, and its
+help must come at once. The defaults are the paper's; where the paper has no such setting, the
+default is without it. The help of a setting says what it is; the docstring below it says why.
+"""
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from ..pipeline.action_units import NUMBERS
+from ..pipeline.action_units import NUMBERS, parse_numbers
 from ..pipeline.errors import WrongUse
+from ..pipeline.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class GeneratorSettings:
-    """What a generator is built from; travels inside its weights."""
+class GeneratorSettings(Settings):
+    """What a generator is built from. Its weights file holds them."""
 
-    width: int = 64
-    """Channels of the first layer; the paper's 64 gives 8.5 million parameters."""
-    blocks: int = 6
-    """Residual blocks at a quarter of the resolution."""
-    upsampling: str = "transposed"
-    """`transposed` convolutions as in the paper, or `nearest`: enlarge, then convolve, which
-    leaves no checkerboard (Odena et al. 2016)."""
-    conditioning: str = "concat"
-    """`concat`: AUs tiled as channels of the input, as in the paper. `adain`: through a learned
-    embedding that scales and shifts the features of bottleneck and decoder (Huang & Belongie
-    2017), so that they need not get past the instance normalisation of the first layers."""
-    colour: str = "absolute"
-    """`absolute`: the colour mask is regressed as it stands, as in the paper. It is noise at first,
-    so attention flees to 1 within a hundred steps, and Adam remembers the large gradients of that
-    flight for thousands. `residual`: what is regressed is its difference from the face, starting
-    at 0, so that training starts from a copy with attention 0.5."""
-    attention: bool = True
-    """Without, the colour mask is the new face, and attention 0 everywhere (StarGAN's way)."""
-    affine: bool = True
-    """Whether instance normalisation learns a scale and shift of its own. AdaIN's come from the
-    AUs in either case."""
-    relative: bool = False
-    """The generator is told target minus own AUs, in -1..1, in place of the target."""
-    motion: bool = False
-    """The face is moved to where faces with the target AUs have brows, lids and lips, and the
-    masks are for what is then left to paint (motion.py). The paper paints alone."""
-    aus: tuple[int, ...] = NUMBERS
-    """The AUs that it knows, ascending: of the 17 it is told, it looks at these alone."""
+    architecture: str = setting(
+        "ganimation", "What the generator is.", choices=("ganimation", "flow")
+    )
+    """`ganimation`: the paper's, which paints in place (networks/generator.py). `flow`: moves the
+    face by a flow field of each AU, then paints (networks/flow_generator.py); of the settings below
+    it has `width` and `aus` alone."""
+    width: int = setting(64, "Channels of the generator's first layer.", at_least=4)
+    """The paper's value gives 8.5 million parameters."""
+    blocks: int = setting(6, "Residual blocks of the generator.", at_least=0)
+    """They work at a quarter of the resolution."""
+    upsampling: str = setting(
+        "transposed", "How the generator enlarges features.", choices=("transposed", "nearest")
+    )
+    """`transposed`: transposed convolutions, as in the paper. `nearest`: nearest-neighbour
+    enlargement, then a convolution, which leaves no checkerboard (Odena et al. 2016)."""
+    conditioning: str = setting(
+        "concat", "How AUs enter the generator.", choices=("concat", "adain")
+    )
+    """`concat`: AUs are constant channels of the input, as in the paper. `adain`: an embedding of
+    the AUs scales and shifts the features of bottleneck and decoder (Huang & Belongie 2017), so
+    the AUs do not pass through the instance normalisation of the first layers."""
+    colour: str = setting(
+        "absolute", "What the colour mask is regressed as.", choices=("absolute", "residual")
+    )
+    """`absolute`: as a picture, as in the paper. This picture is noise at first, so the attention
+    grows to 1 within a hundred steps, and Adam's averages hold the large gradients of these steps
+    for thousands more. `residual`: as a difference from the face that starts at 0, so training
+    starts from a copy with attention 0.5."""
+    attention: bool = setting(True, "Blend face and colour mask by an attention mask.")
+    """Without it, the attention is 0 everywhere, and the colour mask is the output (StarGAN)."""
+    affine: bool = setting(True, "Learn a scale and a shift in each instance normalisation.")
+    """AdaIN's scales and shifts are computed from the AUs in either case."""
+    relative: bool = setting(False, "Give the generator target minus own AUs, in -1 to 1.")
+    """The paper gives it the target AUs."""
+    motion: bool = setting(False, "Warp the face by its AUs before the masks are blended.")
+    """networks/motion.py describes the warp. The paper has none."""
+    aus: tuple[int, ...] = setting(
+        NUMBERS,
+        "AUs that the generator knows, such as 1,4,12.",
+        parse=parse_numbers,
+        default_text="all 17",
+    )
+    """Ascending. The generator receives all 17 values, and uses those of these AUs."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "aus", tuple(self.aus))  # a list, where they come from JSON
 
     def validate(self) -> None:
-        """Raise WrongUse for a value that builds no network."""
-        if self.width < 4 or self.blocks < 0:
-            raise WrongUse("A generator needs a width of 4 or more, and blocks of 0 or more.")
-        if self.upsampling not in ("transposed", "nearest"):
-            raise WrongUse(f"upsampling {self.upsampling!r} is neither transposed nor nearest.")
-        if self.conditioning not in ("concat", "adain"):
-            raise WrongUse(f"conditioning {self.conditioning!r} is neither concat nor adain.")
-        if self.colour not in ("absolute", "residual"):
-            raise WrongUse(f"colour {self.colour!r} is neither absolute nor residual.")
+        """Raise WrongUse for a value that no generator can be built from."""
+        super().validate()
         if not self.aus or self.aus != tuple(one for one in NUMBERS if one in self.aus):
-            raise WrongUse(f"aus {self.aus} are not some of the 17 AUs, ascending, once each.")
+            raise WrongUse(f"--aus {self.aus} must be some of the 17 AUs, ascending, once each.")
 
 
 @dataclass(frozen=True)
-class CriticSettings:
+class CriticSettings(Settings):
     """What a critic is built from."""
 
-    width: int = 64
-    """Channels of the first layer; each next layer has twice as many."""
-    layers: int = 6
-    """Convolutions of stride 2; the paper's 6 bring 128 px to 2."""
+    prefix: ClassVar[str] = "critic_"
 
-    def validate(self, size: int) -> None:
-        """Raise WrongUse if the layers shrink a face of `size` px to nothing."""
-        if self.layers < 1 or size // 2**self.layers < 1:
+    width: int = setting(64, "Channels of the critic's first layer.", at_least=1)
+    """Each further layer has twice as many."""
+    layers: int = setting(6, "Convolutions of stride 2 in the critic.", at_least=1)
+    """The paper's 6 reduce 128 pixels to 2."""
+
+    def check_size(self, size: int) -> None:
+        """Raise WrongUse if the layers reduce a face of `size` pixels to nothing."""
+        self.validate()
+        if size // 2**self.layers < 1:
             raise WrongUse(
                 f"A critic of {self.layers} layers does not fit faces of {size} px: use at most "
                 f"{size.bit_length() - 1}."
@@ -77,102 +93,111 @@ class CriticSettings:
 
 
 @dataclass(frozen=True)
-class LossWeights:
-    """Weights of the terms, as the original code has them in effect."""
+class LossWeights(Settings):
+    """Weights of the loss terms, with the values that the original code has in effect."""
 
-    adversarial: float = 0.25
-    """Wasserstein terms of critic and generator. The paper's is 1; but its code holds the slope of
-    the *sum* of its 2x2 patches at 1 and adds up their *mean*, which is 1/4 in effect."""
-    gp: float = 10.0
-    """Gradient penalty (lambda_gp)."""
-    attention: float = 0.1
-    """Mean of the attention, on both passes (lambda_A)."""
-    tv: float = 4.0
-    """Total variation of the attention (lambda_TV, 1e-5 on a sum)."""
-    aus: float = 160.0
-    """AU regression, in critic and generator (lambda_y, 4000 on MSE/batch)."""
-    cycle: float = 10.0
-    """L1 of the way back to the own AUs (lambda_idt)."""
-    perceptual: float = 0.0
-    """The same by features of a network that reads faces; the paper has none."""
+    prefix: ClassVar[str] = "lambda_"
+
+    adversarial: float = setting(0.25, "Weight of the Wasserstein terms.")
+    """The paper's weight is 1. But its code bounds the gradient of the *sum* of the critic's 2x2
+    patches by 1, and adds up their *mean*, which is 1/4 in effect."""
+    gp: float = setting(10.0, "Weight of the gradient penalty.")
+    """The paper's lambda_gp."""
+    attention: float = setting(0.1, "Weight of the mean attention.")
+    """The paper's lambda_A; of both passes."""
+    tv: float = setting(4.0, "Weight of the attention's total variation, a mean over pixels.")
+    """The paper's lambda_TV, which is 1e-5 on a sum over pixels."""
+    aus: float = setting(160.0, "Weight of the AU regression, a mean over AUs.")
+    """The paper's lambda_y, which is 4000 on the squared error divided by the batch. In the losses
+    of critic and generator."""
+    cycle: float = setting(10.0, "Weight of the cycle's L1 distance.")
+    """The paper's lambda_idt: the distance from a face that is brought back to its own AUs."""
+    perceptual: float = setting(0.0, "Weight of the cycle's distance between network features.")
+    """The network is the estimator. The paper has no such term."""
 
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """The settings of a training. The defaults are the paper's."""
+class TrainSettings(Settings):
+    """The settings that decide the outcome of a training."""
 
-    size: int = 128
-    """Side of the faces, in pixels; a multiple of 4, from 64."""
-    batch: int = 25
-    """Faces of one iteration, over all processes together."""
-    epochs: int = 30
-    decay_epochs: int = 10
-    """Over so many last epochs the learning rate falls linearly to zero."""
-    critic_steps: int = 5
-    """Iterations of the critic to one step of the generator."""
-    critic_warmup: int = 0
-    """Iterations at the start in which the critic learns to read AUs, and nothing else happens.
-    Until it can, the generator only learns to copy. The paper has none."""
-    rate: float = 1e-4
-    """Adam's learning rate, with betas 0.5 and 0.999."""
-    au_noise: float = 0.1
-    """Half-width of the uniform noise on target AUs, which are then clamped to 0-1."""
-    single_au: float = 0.0
-    """Share of the targets that are the face's own AUs with one of them drawn anew, as users ask
-    for it, and with more weight on that one; the others are those of a random other face, as all
-    of the paper's are."""
-    balanced_aus: bool = False
-    """Whether the error of each AU counts in inverse proportion to its standard deviation over the
-    training faces, so that those that seldom show are learned, too; the paper counts all alike."""
-    critic_jitter: float = 0.0
-    """How far faces, real and generated, are moved before the critic sees them, the same way in
-    its turn and in the generator's (Zhao et al. 2020, DiffAugment): turned by up to so many
-    radians, shifted by up to this share of half the side, enlarged by up to its exponential. What
-    is to please the critic must then do so wherever the face lies. The paper has none."""
-    critic_coarse: float = 0.0
-    """Share of the faces, real and generated, that the critic sees grey and without detail finer
-    than three pixels, the same ones in both turns. AUs are then read from these alone, realism is
-    judged of all: an expression must show in broad strokes of light and shade, and no fine
-    pattern or tint can be taken for one. The paper has none."""
-    ema: float = 0.999
-    """Decay of the averaged generator, which is the one that is written."""
-    seed: int = 0
-    precision: str = "auto"
-    """`bf16` or `fp32`; `auto` takes bf16 where the device computes in it."""
+    size: int = setting(128, "Side of the faces, in pixels.", at_least=64, multiple_of=4)
+    batch: int = setting(25, "Faces in a batch, over all processes.", at_least=1)
+    epochs: int = setting(30, "Epochs to train.", at_least=1)
+    decay_epochs: int = setting(
+        10, "Last epochs, in which the learning rate falls linearly to 0.", at_least=0
+    )
+    critic_steps: int = setting(5, "Steps of the critic per step of the generator.", at_least=1)
+    critic_warmup: int = setting(
+        0, "First iterations, in which only the critic's AU regression is trained.", at_least=0
+    )
+    """Until the critic can read AUs, the generator only learns to copy. The paper has none."""
+    lr: float = setting(1e-4, "Learning rate of Adam.", above=0, old_flags=("--rate",))
+    """Adam's betas are 0.5 and 0.999."""
+    au_noise: float = setting(
+        0.1, "Half-width of the uniform noise on target AUs.", at_least=0, option=False
+    )
+    """The targets are clamped to 0-1 afterwards."""
+    single_au: float = setting(
+        0.0, "Fraction of targets that change a single AU.", at_least=0, at_most=1
+    )
+    """Such a target is the face's own AUs with one of them drawn anew, as users ask for it, and
+    the error of that AU has more weight. The other targets are the AUs of a random other face, as
+    all targets of the paper."""
+    balanced_aus: bool = setting(
+        False, "Weight the error of each AU by its inverse standard deviation."
+    )
+    """The deviation is that over the training faces. So AUs that are seldom active are learned,
+    too. The paper weights all AUs alike."""
+    critic_jitter: float = setting(
+        0.0,
+        "Random rotation, shift and scale of the faces that the critic sees.",
+        at_least=0,
+        at_most=0.5,
+    )
+    """Real and generated faces are moved alike, in the critic's step and in the generator's
+    (DiffAugment, Zhao et al. 2020): rotated by up to this angle in radians, shifted by up to this
+    fraction of half the side, scaled by up to its exponential. So what the critic accepts does not
+    depend on where the face is. The paper has none."""
+    critic_coarse: float = setting(
+        0.0,
+        "Fraction of faces that the critic sees grey and blurred, and reads AUs from.",
+        at_least=0,
+        at_most=1,
+    )
+    """These faces, real and generated, have no detail finer than three pixels, and are the same in
+    the critic's step and in the generator's. AUs are read from these faces alone, realism is judged
+    on all: so a fine pattern or a tint cannot stand for an expression. The paper has none."""
+    ema: float = setting(0.999, "Decay of the generator's moving average.", at_least=0, below=1)
+    """The averaged generator is the one that is written."""
+    seed: int = setting(0, "Seed of all random numbers.")
+    precision: str = setting(
+        "auto", "Arithmetic of the networks.", choices=("auto", "bf16", "fp32")
+    )
+    """`auto`: bf16 where the device has it in hardware, otherwise fp32."""
     generator: GeneratorSettings = field(default_factory=GeneratorSettings)
     critic: CriticSettings = field(default_factory=CriticSettings)
     weights: LossWeights = field(default_factory=LossWeights)
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
-        """Settings from `dataclasses.asdict` of earlier ones, of another version even: what is
-        not among them has its default, what is no setting any more is left out."""
+        """Settings from `dataclasses.asdict` of earlier ones, also of another version: fields that
+        are missing have their default, unknown ones are ignored."""
         parts = {"generator": GeneratorSettings, "critic": CriticSettings, "weights": LossWeights}
         known = {name: kind(**_known(kind, saved[name])) for name, kind in parts.items()}
         return cls(**_known(cls, saved) | known)
 
     def validate(self) -> None:
-        """Raise WrongUse for a value outside its range."""
-        if self.size < 64 or self.size % 4:
-            raise WrongUse(f"--size {self.size}: faces are 64 px or more, in multiples of 4.")
-        if self.batch < 1 or self.epochs < 1 or self.critic_steps < 1:
-            raise WrongUse("--batch, --epochs and --critic-steps must be 1 or more.")
-        if not 0 <= self.single_au <= 1:
-            raise WrongUse(f"--single-au {self.single_au:g} is a share, 0 to 1.")
-        if not 0 <= self.critic_jitter <= 0.5:
-            raise WrongUse(f"--critic-jitter {self.critic_jitter:g}: 0 to 0.5, of half the side.")
-        if not 0 <= self.critic_coarse <= 1:
-            raise WrongUse(f"--critic-coarse {self.critic_coarse:g} is a share, 0 to 1.")
-        if not 0 <= self.decay_epochs <= self.epochs:
+        """Raise WrongUse for a value outside its range, or that does not fit another."""
+        super().validate()
+        if self.decay_epochs > self.epochs:
             raise WrongUse(
-                f"--decay-epochs {self.decay_epochs} is outside 0 to --epochs {self.epochs}."
+                f"--decay-epochs {self.decay_epochs} must be at most --epochs {self.epochs}."
             )
-        self.generator.validate()
-        self.critic.validate(self.size)
+        self.critic.check_size(self.size)
 
 
-_EARLIER_NAMES = {"penalty": "gp", "smoothness": "tv"}
-"""Fields of LossWeights by the names that versions up to 0.1 wrote."""
+_EARLIER_NAMES = {"penalty": "gp", "smoothness": "tv", "rate": "lr"}
+"""Fields by the names that version 0.1 wrote."""
 
 
 def _known(kind: type, saved: dict[str, Any]) -> dict[str, Any]:

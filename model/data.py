@@ -1,4 +1,4 @@
-"""Annotated shards as tensors in memory: every crop is decoded once, then only indexed."""
+"""The annotated faces of a shard set as tensors in memory. Every crop is decoded once."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,20 +17,22 @@ from ..pipeline.faces.crop import decode_crop
 
 @dataclass(frozen=True)
 class Faces:
-    """The annotated faces of one split, in the order of the shards."""
+    """Annotated faces of one split, in the order of the shards."""
 
     images: Tensor
     """(faces, 3, size, size) uint8, RGB."""
     aus: Tensor
-    """(faces, 17) float32, 0-1."""
+    """(faces, 17) float32 in 0-1."""
     keys: list[str]
+    """The keys of the faces in the shards."""
     sources: list[str]
+    """The paths of their photographs."""
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def subset(self, chosen: np.ndarray) -> "Faces":
-        """The faces at these positions."""
+        """The faces at the positions `chosen` (integers)."""
         return Faces(
             self.images[torch.from_numpy(chosen)],
             self.aus[torch.from_numpy(chosen)],
@@ -40,9 +42,15 @@ class Faces:
 
 
 def load_faces(folder: Path, split: str, size: int, most: int | None = None) -> Faces:
-    """Load and decode a split, or its first `most` faces, resized to `size`.
+    """Load and decode the annotated faces of a split.
 
-    Raises WrongUse where no face is annotated.
+    Args:
+        folder: the shard set.
+        split: `train` or `test`.
+        size: the side in px to which crops are resized.
+        most: load only so many faces, from the first.
+
+    Raises WrongUse if the set has no annotated face, or AUs by more than one annotator.
     """
     frame = shards.annotated_faces(folder, split)[:most]
     images = torch.empty((len(frame), 3, size, size), dtype=torch.uint8)
@@ -57,16 +65,17 @@ def load_faces(folder: Path, split: str, size: int, most: int | None = None) -> 
 
 
 def constant_aus(faces: Faces, aus: Sequence[int]) -> list[str]:
-    """Those of the AUs that are the same in every face. Raises WrongUse if all are: nothing to
-    learn."""
+    """The names of those of the AUs `aus` (numbers) that have the same value in every face.
+
+    Raises WrongUse if all of them do, as nothing can be learned then.
+    """
     spread = (faces.aus.amax(0) - faces.aus.amin(0))[positions(aus)]
     names = [f"AU{number}" for number, one in zip(aus, spread, strict=True) if one == 0]
     if len(names) == len(aus):
         raise WrongUse(
-            "There is one face alone: a generator learns from the AUs of others. Add photographs."
+            "There is only one face, and targets are the AUs of other faces. Add photographs."
             if len(faces) == 1
-            else f"All {len(faces)} faces have the same values of the AUs to train on, so there is "
-            "nothing to learn from them. Are they those of these photographs? ganim inspect shows "
-            "them."
+            else f"All {len(faces)} faces have the same values of the AUs to train on, so nothing "
+            "can be learned. Check with ganim inspect whether the AUs are right."
         )
     return names

@@ -1,4 +1,4 @@
-"""The exponential moving average of a network's weights, which is what ships."""
+"""The exponential moving average of a network's weights."""
 
 from typing import Any
 
@@ -8,10 +8,16 @@ from torch.optim.swa_utils import AveragedModel
 
 
 def averaged(network: nn.Module, decay: float, warm: bool = True) -> AveragedModel:
-    """An average of a network's weights and buffers; call `update_parameters` after each step.
+    """An exponential moving average of a network's parameters and buffers.
 
-    warm: follow closely at first, with decay (1 + n) / (10 + n) up to `decay`, so that the random
-    start is soon forgotten. Without, the average leaves trained weights only slowly.
+    Call `update_parameters(network)` after each step; `module` is the averaged network. Buffers
+    that are not floating point are copied.
+
+    Args:
+        network: the network, whose weights are the first value of the average.
+        decay: the decay per step, in 0-1.
+        warm: use a decay of min(decay, (1 + n) / (10 + n)) in step n, so that random initial
+            weights have little influence. Set it to False to start from trained weights.
     """
 
     @torch.no_grad()
@@ -25,6 +31,6 @@ def averaged(network: nn.Module, decay: float, warm: bool = True) -> AveragedMod
                 mean.copy_(value)
 
     model = AveragedModel(network, multi_avg_fn=update, use_buffers=True)
-    # The first update copies the weights as they stand: do it now, before any step.
+    # The first update of AveragedModel copies the weights instead of averaging them.
     model.update_parameters(network)
     return model

@@ -1,7 +1,8 @@
-"""The 17 action units (AUs) whose intensity OpenFace estimates: codes, names, order, ranges.
+"""The 17 action units (AUs) whose intensity OpenFace estimates: numbers, names, order and range.
 
-On disk an intensity runs from 0 to 5, as OpenFace writes it. Inside the model and on the
-command line it runs from 0 to 1. `to_unit` and `to_intensity` are the only conversions.
+On disk an AU is an intensity from 0 to 5, as OpenFace writes it. In the model and on the command
+line it is a unit value from 0 to 1. `to_unit` and `to_intensity` are the only conversions. An
+array of AUs has the 17 of `NUMBERS`, in that order, in its last axis.
 """
 
 import re
@@ -34,6 +35,7 @@ NAMES: dict[int, str] = {
 NUMBERS: tuple[int, ...] = tuple(NAMES)
 COUNT = len(NUMBERS)
 COLUMNS: tuple[str, ...] = tuple(f"AU{number:02d}_r" for number in NUMBERS)
+"""The columns of a shard, named as in OpenFace's CSV files."""
 MAX_INTENSITY = 5.0
 
 EXPRESSIONS: dict[str, dict[int, float]] = {
@@ -44,22 +46,22 @@ EXPRESSIONS: dict[str, dict[int, float]] = {
     "anger": {4: 0.8, 5: 0.4, 7: 0.6, 23: 0.5},
     "disgust": {4: 0.4, 9: 0.7, 10: 0.6, 17: 0.4},
 }
-"""Prototypes after EMFACS (Friesen & Ekman 1983), as AU number to value in 0-1."""
+"""Prototypes after EMFACS (Friesen & Ekman 1983), as AU number to unit value (0-1)."""
 
 
 def to_unit(intensity: np.ndarray) -> np.ndarray:
-    """0-5 intensities as 0-1 values; what lies outside is clamped."""
+    """Convert intensities (0-5) to unit values (0-1), float32. Values outside are clamped."""
     return np.clip(np.asarray(intensity, np.float32) / MAX_INTENSITY, 0.0, 1.0)
 
 
 def to_intensity(unit: np.ndarray) -> np.ndarray:
-    """0-1 values as 0-5 intensities; what lies outside is clamped."""
+    """Convert unit values (0-1) to intensities (0-5), float32. Values outside are clamped."""
     return np.clip(np.asarray(unit, np.float32), 0.0, 1.0) * MAX_INTENSITY
 
 
 @dataclass(frozen=True)
 class Edit:
-    """One requested change: AU `number` set to `value`, or moved by it when `relative`."""
+    """A requested change: set AU `number` to `value` (0-1), or add it (-1 to 1) if `relative`."""
 
     number: int
     value: float
@@ -67,22 +69,22 @@ class Edit:
 
 
 def positions(numbers: Iterable[int]) -> list[int]:
-    """Where these AUs stand in a vector of all 17."""
+    """Return the indices of these AUs in an array of all 17."""
     return [NUMBERS.index(number) for number in numbers]
 
 
 def in_words(numbers: Sequence[int]) -> str:
-    """`AU1, AU4 and AU12`."""
+    """Format AU numbers as `AU1, AU4 and AU12`."""
     names = [f"AU{number}" for number in numbers]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def parse_numbers(text: str) -> tuple[int, ...]:
-    """Read `1,4,12` as AU numbers, ascending; WrongUse, naming the 17 AUs, for anything else."""
+    """Parse AU numbers such as `1,4,12`; return them ascending. Raises WrongUse for other text."""
     words = {word.strip() for word in text.split(",")}
     if not words <= {str(number) for number in NUMBERS}:
         raise WrongUse(
-            f"{text!r} is no list of AUs: write their numbers, as in 1,4,12. The 17 AUs are "
+            f"{text!r} is not a list of AUs. Write their numbers, as in 1,4,12. The 17 AUs are "
             f"{', '.join(map(str, NUMBERS))}."
         )
     return tuple(number for number in NUMBERS if str(number) in words)
@@ -92,9 +94,9 @@ _EDIT = re.compile(r"(?:AU)?0*(\d{1,9})=([+-]?)(\d+(?:\.\d*)?|\.\d+)", re.IGNORE
 
 
 def parse_edit(text: str) -> Edit:
-    """Read `12=1.0` (set) or `12=+0.3`, `12=-0.3` (move from the face's own value).
+    """Parse `12=1.0` (set the AU) or `12=+0.3`, `12=-0.3` (add to the face's own value).
 
-    Raises WrongUse, naming the 17 AUs and the range, for anything else.
+    Raises WrongUse for other text, for other AUs, and for values above 1.
     """
     match = _EDIT.fullmatch(text.strip())
     if match is None:
@@ -108,7 +110,7 @@ def parse_edit(text: str) -> Edit:
 
 
 def usage() -> str:
-    """How to write an AU setting, with the 17 AUs and the range."""
+    """Explain how to write an AU setting, with the 17 AUs and the range."""
     numbers = ", ".join(str(number) for number in NUMBERS)
     return (
         "Write NUMBER=VALUE with a value from 0 to 1, as in 12=1.0, or NUMBER=+VALUE to add to "
@@ -117,12 +119,12 @@ def usage() -> str:
 
 
 def expression_edits(name: str, strength: float = 1.0) -> list[Edit]:
-    """The edits that set every AU of a named expression, scaled by `strength` in 0-1."""
+    """Return the edits that set the AUs of an expression, scaled by `strength` (0-1)."""
     return [Edit(number, value * strength) for number, value in EXPRESSIONS[name].items()]
 
 
 def apply_edits(own: Sequence[float] | np.ndarray, edits: Iterable[Edit]) -> np.ndarray:
-    """The face's own AUs (17 values, 0-1) with the edits made; AUs not named stay as they are."""
+    """Apply edits to a face's own AUs, (17,) in 0-1. Returns (17,) float32, clamped to 0-1."""
     target = np.array(own, np.float32)
     for edit in edits:
         index = NUMBERS.index(edit.number)

@@ -1,10 +1,15 @@
 """What annotators have in common: crops in, AUs or a reason out."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+
+Batch = TypeVar("Batch")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -31,16 +36,40 @@ class Reading:
     error: str | None = None
 
 
-class Annotator(Protocol):
-    """Anything that reads AUs from crops."""
+class Annotator(ABC):
+    """Base class of what reads AUs from crops. By default it reads one batch after the other."""
 
-    @property
-    def name(self) -> str:
-        """Name and version, written beside every row."""
+    name: str
+    """Name and version; the shards hold it in every row."""
+    batch: int
+    """The most crops that `read` is given at a time."""
+    workers: int = 1
+    """How many batches `run` reads at once."""
 
-    @property
-    def batch(self) -> int:
-        """How many crops it wants at a time, at most."""
-
+    @abstractmethod
     def read(self, crops: Sequence[Crop]) -> list[Reading]:
-        """One reading a crop, in order. A bad crop is a reading with an error."""
+        """One reading per crop, in order. A bad crop gives a reading with an error."""
+
+    def run(
+        self, read: Callable[[Batch], Result], batches: Iterable[Batch]
+    ) -> Generator[tuple[Batch, Result], None, None]:
+        """Apply `read`, which calls the annotator's own, to batches, on this machine.
+
+        Yields each batch with its result, in any order. Closing the generator stops the work.
+        """
+        for batch in batches:
+            yield batch, read(batch)
+
+    def for_cluster(self) -> "Annotator":
+        """The annotator to send to the workers of a cluster, each of which reads one batch at a
+        time."""
+        return self
+
+    def read_clip(self, clip: Path) -> str | None:
+        """A CSV of the AUs of a clip, one row per frame, if the annotator's program reads clips
+        itself; None if the frames are to be read as crops."""
+        return None
+
+    def summary(self, seconds: float) -> str:
+        """What is to be said of the work on batches that took so many seconds; may be empty."""
+        return ""

@@ -1,17 +1,17 @@
-"""The two ways a command can fail, as the command line reports them."""
+"""The two kinds of errors that a command reports, with their exit statuses."""
 
 
 class GanimError(Exception):
-    """Something a person can put right. The message says what happened and what to do."""
+    """An error that the user can fix. Its message says what happened and what to do."""
 
     exit_status = 2
 
 
 class WrongUse(GanimError):
-    """A bad setting, or a step taken before the one it needs: exit status 2."""
+    """A setting is wrong, or a step was started before the one that it needs: exit status 2."""
 
 
 class NothingUsable(GanimError):
-    """The command was right, but no input could be used: exit status 1."""
+    """The command is correct, but none of its input is usable: exit status 1."""
 
     exit_status = 1

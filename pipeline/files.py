@@ -1,7 +1,7 @@
-"""Folders by path or address, held by one process at a time; files that appear whole or not at all.
+"""Folders at a path or an address, locks on folders, and atomic writing of files.
 
-A folder is a Path, or behind an address such as s3://bucket/raw a UPath, which has the same
-interface. Only this file and the walk over the source tell one from the other.
+A local folder is a Path. A folder at an address such as s3://bucket/raw is a UPath, which has the
+same interface. Only this module and `prepare.sources` distinguish the two.
 """
 
 import os
@@ -14,12 +14,14 @@ from typing import Any, cast
 from .errors import WrongUse
 
 LOCK = ".lock"
+"""Name of the file in a folder that holds the lock."""
 
 
 def address(text: str) -> Path:
-    """The folder at a path, or at any address that fsspec knows (extra `cluster`).
+    """Return the folder at a path, or at an address that fsspec supports (extra `cluster`).
 
-    Raises WrongUse where the extra, or the part of fsspec that the address needs, is missing.
+    Raises WrongUse if the address is malformed or of an unknown kind, or if the extra or the
+    package for this kind of address is not installed.
     """
     if "://" not in text:
         return Path(text)
@@ -29,11 +31,11 @@ def address(text: str) -> Path:
         folder = UPath(text)
         if folder.protocol in ("file", "local"):
             return Path(folder.path)
-        folder.fs.root_marker  # noqa: B018 - connects, as far as that needs no network
+        folder.fs.root_marker  # noqa: B018 - creates the file system, which fails if its package is missing
     except ImportError as error:
         raise WrongUse(
-            f"{text} needs a package that is not here ({error}). Addresses need: "
-            "pip install 'ganim[cluster]', and for s3:// also s3fs, for gs:// gcsfs."
+            f"{text} needs a package that is not installed ({error}). Install "
+            "'ganim[cluster]' with pip, and also s3fs for s3:// or gcsfs for gs://."
         ) from error
     except ValueError as error:
         raise WrongUse(f"{text} is no address that fsspec knows: {error}") from error
@@ -41,21 +43,24 @@ def address(text: str) -> Path:
 
 
 def is_local(folder: Path) -> bool:
-    """Whether it is a path of this machine, not an address."""
+    """Whether a folder is a path of this machine, not an address."""
     return isinstance(folder, Path)
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder, made if need be, so that no other command writes into it meanwhile.
+    """Hold the lock of a folder, so that no other command writes into it. Creates the folder.
 
-    Raises WrongUse if another process holds it. The kernel lets go when the holder ends, however
-    it ends. Nothing is held at an address, nor on a file system without locks.
+    The kernel releases the lock when the process ends, also if it is killed. Folders at an address
+    and on file systems without locks are not locked. Raises WrongUse if another process holds the
+    lock, or if the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WrongUse(f"{folder} cannot be a folder for shards: {error.strerror}.") from error
+        raise WrongUse(
+            f"{folder} cannot be created as a folder for shards: {error.strerror}."
+        ) from error
     if not is_local(folder):
         yield
         return
@@ -66,8 +71,8 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise WrongUse(
-                f"Another ganim is writing into {folder}. Wait until it has ended, or stop it; "
-                "the same command then goes on."
+                f"Another ganim is writing into {folder}. Wait until it has ended, or stop it, "
+                "then run the same command again."
             ) from error
         except OSError:
             pass
@@ -75,30 +80,31 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, then put it in place: all of it or none.
+    """Write a file atomically: `write` writes a temporary file, which then replaces `path`.
 
-    At an address the file is filled on this machine and sent: an object appears whole.
+    The file is flushed to disk before it is renamed, so that a crash leaves the old file or the
+    new one. At an address, the file is written on this machine and uploaded as one object.
     """
     if not is_local(path):
         with tempfile.TemporaryDirectory() as folder:
-            beside = Path(folder) / path.name
-            write(beside)
-            path.write_bytes(beside.read_bytes())
+            temporary = Path(folder) / path.name
+            write(temporary)
+            path.write_bytes(temporary.read_bytes())
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(beside)
-        with beside.open("rb") as file:
+        write(temporary)
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
         _sync_folder(path.parent)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def move(path: Path, target: Path) -> None:
-    """Put a file in the place of another, or where there is none, below the same folder."""
+    """Move a file, replacing `target` if it exists. Both must be on the same file system."""
     if is_local(path):
         path.replace(target)
     else:
@@ -106,7 +112,7 @@ def move(path: Path, target: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename durable; some platforms cannot open folders, and need not."""
+    """Flush a rename to disk. Some platforms cannot open folders, and do not need this."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:

@@ -1,4 +1,4 @@
-"""Agreement of two readers, against figures worked out by hand."""
+"""Measures of agreement, compared with values computed by hand."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from ganim.model.estimator.agreement import agreement, by_folder, consistency, m
 from ganim.pipeline.action_units import COUNT
 
 
-def test_a_reader_agrees_with_itself():
+def test_equal_readings_agree_perfectly():
     aus = np.random.default_rng(0).random((50, COUNT), np.float32)
     table = agreement(aus, aus)
     assert table["r"].to_numpy() == pytest.approx(1.0)
@@ -15,7 +15,7 @@ def test_a_reader_agrees_with_itself():
     assert table["MAE"].to_numpy() == pytest.approx(0.0)
 
 
-def test_icc_forgives_a_shift_but_not_a_smaller_spread():
+def test_icc_ignores_an_offset_but_not_a_smaller_standard_deviation():
     b = np.array([0.0, 0.2, 0.4, 0.6, 0.8])
     assert consistency(b + 0.1, b) == pytest.approx(1.0)
     # Half the spread: between 0.225, within 0.025 (x 4 faces - 1, in units of var b) -> 0.8.
@@ -31,13 +31,13 @@ def test_errors_are_on_the_scale_of_0_to_5():
     assert (table["positives"] == 2).all()
 
 
-def test_aus_nobody_scored_do_not_count():
+def test_unknown_and_constant_aus_are_left_out_of_the_mean():
     generator = np.random.default_rng(0)
     read, reference = generator.random((2, 30, COUNT))
     reference[:, 0] = np.nan
     reference[:10, 1] = np.nan
     read[10:, 1] = reference[10:, 1]
-    reference[:, 2] = 0.3  # never varies
+    reference[:, 2] = 0.3  # constant
     table = agreement(read, reference)
     assert np.isnan(table["r"].iloc[0]) and table["positives"].iloc[0] == 0
     assert table["r"].iloc[1] == pytest.approx(1.0)
@@ -55,7 +55,7 @@ def test_rare_aus_can_be_left_out_of_the_mean():
     assert mean_r(table) < 1.0
 
 
-def test_photographs_by_folder():
+def test_photographs_are_grouped_by_folder():
     groups = by_folder(["a/1.jpg", "b/c/2.jpg", "a/3.jpg", "4.jpg"])
     assert {name: list(chosen) for name, chosen in groups.items()} == {
         "": [3],

@@ -1,4 +1,4 @@
-"""The shipped weights on real portraits, through the command and the Python interface."""
+"""The shipped generator on real portraits, through the command and the Python interface."""
 
 from pathlib import Path
 
@@ -31,39 +31,39 @@ def ganim():
 
 
 @pytest.mark.parametrize("portrait", PORTRAITS, ids=lambda path: path.stem)
-def test_more_of_an_au_is_read_where_more_was_asked(animator, portrait):
+def test_a_higher_target_gives_a_higher_measured_value(animator, portrait):
     photograph = read_image(portrait)
     face = animator.find(photograph)
-    read = []
+    measured = []
     for level in (0.0, 0.5, 1.0):
-        changed = animator.render(photograph, face, apply_edits(face.own_aus, [Edit(12, level)]))
-        read.append(animator.find(changed).own_aus[AU12])
-    assert read[0] < read[1] < read[2]
+        edited = animator.render(photograph, face, apply_edits(face.own_aus, [Edit(12, level)]))
+        measured.append(animator.find(edited).own_aus[AU12])
+    assert measured[0] < measured[1] < measured[2]
 
 
-def test_pixels_outside_the_crop_are_untouched(ganim, animator, tmp_path):
+def test_pixels_outside_the_crop_keep_their_values(ganim, animator, tmp_path):
     out = tmp_path / "smile.png"
     result = ganim("animate", PORTRAITS[0], "--au", "12=1.0", "-o", out)
     assert result.exit_code == 0, result.output
-    photograph, changed = read_image(PORTRAITS[0]), read_image(out)
+    photograph, edited = read_image(PORTRAITS[0]), read_image(out)
     crop = animator.find(photograph).crop
     outside = np.ones(photograph.shape[:2], bool)
     outside[crop.top : crop.bottom, crop.left : crop.right] = False
-    assert np.array_equal(photograph[outside], changed[outside])
-    assert not np.array_equal(photograph[~outside], changed[~outside])
+    assert np.array_equal(photograph[outside], edited[outside])
+    assert not np.array_equal(photograph[~outside], edited[~outside])
 
 
-def test_gif_runs_from_the_photograph_in_so_many_frames(ganim, tmp_path):
+def test_a_gif_has_all_frames_and_starts_with_the_photograph(ganim, tmp_path):
     out = tmp_path / "smile.gif"
     assert ganim("animate", PORTRAITS[0], "--au", "12=1", "-o", out, "--frames", 5).exit_code == 0
     with Image.open(out) as gif:
         assert gif.n_frames == 5
         first = np.asarray(gif.convert("RGB"), np.int16)
     difference = np.abs(first - read_image(PORTRAITS[0]).astype(np.int16))
-    assert difference.mean() < 8, "the first frame is the photograph, but for the palette"
+    assert difference.mean() < 8, "equal except for the palette"
 
 
-def test_frames_are_between_own_and_target(animator):
+def test_frames_interpolate_between_own_and_target_aus(animator):
     photograph = read_image(PORTRAITS[0])
     frames = animator.frames(photograph, [Edit(12, 1.0)], 3)
     face = animator.find(photograph)
@@ -75,7 +75,7 @@ def test_frames_are_between_own_and_target(animator):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])
-def test_odd_pictures_are_animated_too(ganim, tmp_path, mode):
+def test_pictures_of_other_colour_modes(ganim, tmp_path, mode):
     source = tmp_path / ("face.jpg" if mode == "CMYK" else "face.png")
     with Image.open(PORTRAITS[0]) as picture:
         picture.convert(mode).save(source)
@@ -85,28 +85,28 @@ def test_odd_pictures_are_animated_too(ganim, tmp_path, mode):
     assert read_image(out).shape == (512, 512, 3)
 
 
-def says(result, status, *words):
+def assert_fails(result, status, *words):
     assert result.exit_code == status, result.output
     assert "Traceback" not in result.output
     for word in words:
         assert word in result.output
 
 
-def test_no_face_is_one_sentence_and_status_1(ganim, tmp_path):
+def test_a_photograph_without_a_face_is_status_1(ganim, tmp_path):
     Image.new("RGB", (300, 300), "green").save(tmp_path / "green.png")
-    says(ganim("animate", tmp_path / "green.png", "--au", "12=1"), 1, "No face was found")
+    assert_fails(ganim("animate", tmp_path / "green.png", "--au", "12=1"), 1, "No face was found")
 
 
-def test_unreadable_photograph_is_status_1(ganim, tmp_path):
-    (tmp_path / "text.jpg").write_text("no picture")
-    says(ganim("animate", tmp_path / "text.jpg", "--au", "12=1"), 1, "cannot be read")
+def test_an_unreadable_photograph_is_status_1(ganim, tmp_path):
+    (tmp_path / "text.jpg").write_text("not a picture")
+    assert_fails(ganim("animate", tmp_path / "text.jpg", "--au", "12=1"), 1, "cannot be read")
 
 
 def test_wrong_use_is_status_2(ganim, tmp_path):
     absent = tmp_path / "absent.safetensors"
     animate = ("animate", PORTRAITS[0], "--au", "12=1")
-    says(ganim(*animate, "--weights", absent), 2, "ganim train")
-    says(ganim(*animate, "-o", tmp_path / "out.bmp"), 2, ".png")
-    says(ganim("animate", PORTRAITS[0]), 2, "--au 12=1.0")
+    assert_fails(ganim(*animate, "--weights", absent), 2, "ganim train")
+    assert_fails(ganim(*animate, "-o", tmp_path / "out.bmp"), 2, ".png")
+    assert_fails(ganim("animate", PORTRAITS[0]), 2, "--au 12=1.0")
     estimator = ROOT / "model" / "weights" / "estimator.safetensors"
-    says(ganim(*animate, "--weights", estimator), 2, "not weights of kind generator")
+    assert_fails(ganim(*animate, "--weights", estimator), 2, "not weights of kind generator")

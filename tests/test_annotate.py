@@ -18,7 +18,7 @@ from ganim.pipeline.action_units import COLUMNS, COUNT
 from ganim.pipeline.annotate.annotate import Summary, annotate
 from ganim.pipeline.annotate.batches import batch_size
 from ganim.pipeline.annotate.clip import annotate_clip
-from ganim.pipeline.annotator import Crop, Reading
+from ganim.pipeline.annotator import Annotator, Crop, Reading
 from ganim.pipeline.errors import NothingUsable, WrongUse
 from ganim.pipeline.openface.output import read_csv
 
@@ -32,7 +32,7 @@ def aus_of(key: str) -> np.ndarray:
 
 
 @dataclass
-class Fake:
+class Fake(Annotator):
     """An annotator that derives AUs from the key, and reads none if the key contains `bad`."""
 
     name: str = "fake 1.0"

@@ -57,7 +57,7 @@ def test_without_an_interval_all_frames_come() -> None:
     frames = list(video.frames(io.BytesIO(clip(steady(20, 10)))))
     assert [frame.index for frame in frames] == list(range(20))
     assert [frame.seconds for frame in frames] == steady(20, 10)
-    assert all(frame.picture.shape == (HEIGHT, WIDTH, 3) for frame in frames)
+    assert all(frame.pixels.shape == (HEIGHT, WIDTH, 3) for frame in frames)
 
 
 @pytest.mark.parametrize("every", [0.1, 0.3, 0.5, 1.0])
@@ -99,8 +99,8 @@ def test_frames_are_turned_as_players_turn_them(name: str) -> None:
     content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     frame = next(video.frames(io.BytesIO(bytes(content))))
     turned = a == 0
-    assert frame.picture.shape == ((WIDTH, HEIGHT, 3) if turned else (HEIGHT, WIDTH, 3))
-    white = {(y, x) for y in (0, -1) for x in (0, -1) if frame.picture[y, x, 0] > 200}
+    assert frame.pixels.shape == ((WIDTH, HEIGHT, 3) if turned else (HEIGHT, WIDTH, 3))
+    white = {(y, x) for y in (0, -1) for x in (0, -1) if frame.pixels[y, x, 0] > 200}
     assert white == {corner}
 
 

@@ -1,4 +1,4 @@
-"""Histograms of gradients, and the linear reading from them in closed form."""
+"""Histograms of oriented gradients, and ridge regression in closed form."""
 
 import math
 
@@ -11,25 +11,25 @@ from ganim.model.estimator.ridge import Moments
 
 
 def waves(angle: float) -> torch.Tensor:
-    """A picture whose brightness changes along `angle` (0: from left to right, by waves)."""
+    """An image of a sine wave in the direction `angle` (0: from left to right)."""
     y, x = torch.meshgrid(torch.arange(112.0), torch.arange(112.0), indexing="ij")
     along = x * math.cos(angle) + y * math.sin(angle)
     return (torch.sin(along / 3) / 2 + 0.5).expand(1, 3, -1, -1)
 
 
-def test_one_histogram_a_cell_without_the_outermost():
+def test_there_is_one_histogram_per_cell_except_at_the_border():
     histograms = Hog()(torch.rand(2, 3, 112, 112))
     assert histograms.shape == (2, CHANNELS, 12, 12)
     assert histograms.isfinite().all() and histograms.min() >= 0
 
 
 @pytest.mark.parametrize("orientation", range(ORIENTATIONS))
-def test_lines_are_counted_in_their_direction(orientation):
+def test_contrast_insensitive_orientations_are_those_of_the_gradient(orientation):
     lines = Hog()(waves(orientation * math.pi / ORIENTATIONS))[0, 18:27].mean((1, 2))
     assert lines.argmax() == orientation
 
 
-def test_edges_tell_bright_from_dark_sides_and_lines_do_not():
+def test_only_the_first_18_orientations_depend_on_the_sign_of_the_gradient():
     ramp = torch.linspace(0, 1, 112).expand(1, 3, 112, 112)
     hog = Hog()
     rising, falling = hog(ramp)[0].mean((1, 2)), hog(1 - ramp)[0].mean((1, 2))
@@ -38,23 +38,23 @@ def test_edges_tell_bright_from_dark_sides_and_lines_do_not():
     assert torch.allclose(rising[18:27], falling[18:27])
 
 
-def test_contrast_and_brightness_hardly_count():
+def test_histograms_are_nearly_invariant_to_contrast_and_brightness():
     picture = torch.rand(1, 3, 112, 112, generator=torch.Generator().manual_seed(0))
     hog = Hog()
     dim = hog(picture * 0.4 + 0.3)
     assert (hog(picture) - dim).abs().max() < 1e-2
 
 
-def test_nothing_to_see_is_no_edge():
+def test_a_constant_image_has_no_gradients():
     assert Hog()(torch.full((1, 3, 112, 112), 0.7)).abs().max() == 0
 
 
-def test_ridge_finds_the_plane_that_made_the_samples():
+def test_ridge_with_a_small_penalty_recovers_the_coefficients():
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(400, 6, generator=generator)
     plane, bias = torch.randn(3, 6, generator=generator), torch.tensor([1.0, -2.0, 0.5])
     y = x @ plane.T + bias
-    y[300:] = 9.0  # these weigh nothing
+    y[300:] = 9.0  # these have weight 0
     weight = (torch.arange(400) < 300).float()
     moments = Moments(6, 3)
     for part in torch.arange(400).split(64):
@@ -64,7 +64,7 @@ def test_ridge_finds_the_plane_that_made_the_samples():
     assert torch.allclose(offset, bias, atol=1e-3)
 
 
-def test_ridge_shrinks_as_the_formula_says():
+def test_ridge_equals_the_normal_equations():
     x = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     y = x.sum(1, keepdims=True)
     moments = Moments(4, 1)

@@ -59,14 +59,15 @@ def test_bombs_are_refused_before_memory_is_taken(folder: hostile.Folder) -> Non
     script = """
 import resource, sys
 from pathlib import Path
-from ganim.pipeline import cutting, images
+from ganim.pipeline.faces.extract import extract_faces
+from ganim.pipeline.images.decode import TooLarge
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-cutting.cut_faces(Path(sys.argv[1]))
+extract_faces(Path(sys.argv[1]))
 for path in sys.argv[2:]:
     before = peak()
     try:
-        cutting.cut_faces(Path(path))
-    except images.TooLarge:
+        extract_faces(Path(path))
+    except TooLarge:
         print(round(peak() - before), path)
 """
     paths = [folder.path / os.fsdecode(name) for name in sorted(folder.bombs)]

@@ -195,7 +195,7 @@ def test_heic_without_its_reader_says_what_to_install(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 sys.modules["pillow_heif"] = None  # as where it is not installed
-from ganim.pipeline.images import UnreadableImage, read_image
+from ganim.pipeline.images.decode import UnreadableImage, read_image
 try:
     read_image(Path(sys.argv[1]))
 except UnreadableImage as reason:
@@ -236,7 +236,7 @@ def test_a_preview_is_upright_and_shrunk(
     expected = Image.fromarray(upright).resize((128, 100), Image.Resampling.BOX)
     if mode == "L":
         expected = expected.convert("L").convert("RGB")
-    assert_near(preview.picture, np.asarray(expected), mean=3)
+    assert_near(preview.pixels, np.asarray(expected), mean=3)
 
 
 @pytest.mark.parametrize(("longest", "halvings"), [(None, 0), (513, 0), (257, 0), (256, 1), (1, 3)])
@@ -246,7 +246,7 @@ def test_a_preview_keeps_the_side_it_was_asked_for(
     Image.fromarray(astronaut).save(tmp_path / "a.jpg")
     preview = read_preview(tmp_path / "a.jpg", longest)
     assert preview.halvings == halvings
-    assert preview.picture.shape == (512 >> halvings, 512 >> halvings, 3)
+    assert preview.pixels.shape == (512 >> halvings, 512 >> halvings, 3)
 
 
 def test_what_is_no_jpeg_is_decoded_whole(small: np.ndarray, tmp_path: Path) -> None:
@@ -390,15 +390,15 @@ def test_a_program_named_jpg_is_not_run(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
-    assert reason(tmp_path / "absent.jpg") == "the file is not there"
+    assert reason(tmp_path / "absent.jpg") == "the file does not exist"
     (tmp_path / "to-nothing.jpg").symlink_to("absent.jpg")
-    assert reason(tmp_path / "to-nothing.jpg") == "the file is not there"
+    assert reason(tmp_path / "to-nothing.jpg") == "the file does not exist"
     (tmp_path / "to-itself.jpg").symlink_to("to-itself.jpg")
     assert "cannot be read" in reason(tmp_path / "to-itself.jpg")
     (tmp_path / "folder.jpg").mkdir()
     assert "cannot be read" in reason(tmp_path / "folder.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
-    assert reason(tmp_path / "pipe.jpg") == "it is no regular file"
+    assert reason(tmp_path / "pipe.jpg") == "not a regular file"
 
 
 # ---- what is too large
@@ -431,7 +431,7 @@ def test_just_too_large_is_refused_before_memory_is_taken(tmp_path: Path) -> Non
     script = """
 import resource, sys
 from pathlib import Path
-from ganim.pipeline.images import TooLarge, read_image
+from ganim.pipeline.images.decode import TooLarge, read_image
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
 try:
@@ -465,7 +465,7 @@ def test_no_picture_makes_pillow_load_all_its_decoders(tmp_path: Path) -> None:
     script = """
 import sys
 from pathlib import Path
-from ganim.pipeline.images import UnreadableImage, read_image
+from ganim.pipeline.images.decode import UnreadableImage, read_image
 for name in sys.argv[2:]:
     try:
         read_image(Path(sys.argv[1], name))

@@ -38,8 +38,7 @@ def test_attention_terms_do_not_depend_on_batch(term):
 def test_gradient_penalty_of_a_linear_critic_is_exact():
     # D(x) = <w, x> has the gradient w everywhere: the penalty is (|w| - 1)^2.
     weight = torch.randn(1, 3, 8, 8)
-    real, fake = torch.randn(4, 3, 8, 8), torch.randn(4, 3, 8, 8)
-    penalty = losses.gradient_penalty(lambda x: weight.expand_as(x), real, fake, torch.rand(4))
+    penalty = losses.gradient_penalty(weight.expand(4, -1, -1, -1))
     assert penalty.item() == pytest.approx((weight.norm().item() - 1) ** 2, rel=1e-5)
 
 
@@ -59,9 +58,10 @@ def test_the_critics_own_slope_is_autograds_and_trains_it_alike(size, layers):
     critic = Critic(size, CriticSettings(8, layers)).double()
     real, fake = torch.randn(2, 2, 3, size, size).double().unbind()
     gradients = []
-    for slope in (critic.slope, by_autograd(lambda x: critic(x).realism.double().mean((1, 2, 3)))):
+    for slope in (critic.slope, by_autograd(lambda x: critic(x).scores.double().mean((1, 2, 3)))):
         critic.zero_grad()
-        penalty = losses.gradient_penalty(slope, real, fake, torch.tensor([0.3, 0.8]).double())
+        between = losses.interpolated(real, fake, torch.tensor([0.3, 0.8]).double())
+        penalty = losses.gradient_penalty(slope(between))
         penalty.backward()
         weights = [p for p in critic.parameters() if p.dim() > 1 and p is not critic.to_aus.weight]
         gradients.append([penalty, *(weight.grad.clone() for weight in weights)])
@@ -73,14 +73,15 @@ def test_the_critics_own_slope_is_autograds_and_trains_it_alike(size, layers):
 def test_gradient_penalty_against_finite_differences():
     torch.manual_seed(0)
     real, fake = torch.randn(2, 1, 3, 3).double(), torch.randn(2, 1, 3, 3).double()
-    mix = torch.tensor([0.3, 0.8]).double()
+    alpha = torch.tensor([0.3, 0.8]).double()
     scale = torch.nn.Parameter(torch.tensor(1.3).double())
 
     def critic(x):
         return (x.pow(3) * scale).flatten(1).mean(1)
 
-    penalty = losses.gradient_penalty(by_autograd(critic), real, fake, mix)
-    between = mix.view(-1, 1, 1, 1) * real + (1 - mix.view(-1, 1, 1, 1)) * fake
+    slope = by_autograd(critic)
+    penalty = losses.gradient_penalty(slope(losses.interpolated(real, fake, alpha)))
+    between = alpha.view(-1, 1, 1, 1) * real + (1 - alpha.view(-1, 1, 1, 1)) * fake
     step, gradient = 1e-6, torch.zeros_like(between)
     for index in range(9):
         move = torch.zeros(9).double()

@@ -1,4 +1,4 @@
-"""Faces moved by their AUs: what is learned from photographs, and what is done to them."""
+"""Faces warped by their AUs: learning the displacements, and applying them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +11,15 @@ from tiny import TINY
 from ganim.model.checkpoint import load_state
 from ganim.model.config import GeneratorSettings
 from ganim.model.data import Faces, load_faces
-from ganim.model.estimator.augment import moved
-from ganim.model.networks.generator import Generator, Masks, load_generator, with_motion
-from ganim.model.networks.motion import Motion, warped
+from ganim.model.networks.generator import Generator
+from ganim.model.networks.load import load_generator
+from ganim.model.networks.masks import Masks
+from ganim.model.networks.motion import Motion
 from ganim.model.pixels import from_model, to_model
+from ganim.model.training.resume import start, with_motion
 from ganim.model.training.run import train
-from ganim.model.training.trainer import STATE, Trainer
+from ganim.model.training.trainer import STATE
+from ganim.model.warp import moved, warped
 from ganim.pipeline.action_units import NUMBERS
 from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.faces.crop import crop_box, cut_crop
@@ -44,7 +47,7 @@ def portraits() -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def raised_brows(portraits: torch.Tensor) -> Motion:
-    """A motion by which AU1 raises the brows by a tenth of the view, and nothing else moves."""
+    """A motion in which only AU1 has an effect: it raises the brows by a tenth of the view."""
     motion = Motion()
     motion.learn(_faces(portraits, torch.rand(2, 17)))  # for the aligner
     motion.displacements.zero_()
@@ -58,13 +61,13 @@ def _faces(pictures: torch.Tensor, aus: torch.Tensor) -> Faces:
 
 
 def _turns(angles: torch.Tensor) -> torch.Tensor:
-    """(n, 2, 2): by angles (n,), in radians."""
+    """Rotation matrices (n, 2, 2) by angles (n,) in radians."""
     cos, sin = angles.cos(), angles.sin()
     return torch.stack([cos, -sin, sin, cos], 1).view(-1, 2, 2)
 
 
 def test_displacements_are_learned_from_photographs(portraits, raised_brows):
-    """Portraits whose brows were raised, which lie and are turned this way and that."""
+    """Two portraits with raised brows, rotated and shifted at random."""
     torch.manual_seed(0)
     pictures = portraits.repeat(40, 1, 1, 1)
     change = torch.zeros(80, 17)
@@ -84,27 +87,27 @@ def test_displacements_are_learned_from_photographs(portraits, raised_brows):
     others = motion.displacements[1:, BROWS, 1].mean(1)
     assert others.abs().mean() < 0.3 * by_au1[BROWS, 1].abs().mean()
     mirrored = by_au1[[*range(26, 16, -1)]] * torch.tensor([-1.0, 1.0])
-    assert torch.allclose(by_au1[BROWS], mirrored, atol=1e-5), "alike on both sides"
+    assert torch.allclose(by_au1[BROWS], mirrored, atol=1e-5), "symmetric"
     one = torch.eye(17)[:1].expand(2, 17)
-    shown, again = (each(portraits, one, ALL)[:, 1].max() for each in (raised_brows, motion))
-    assert 0.4 < again / shown < 1, "some way of what the photographs show, and not further"
+    true, learned = (each(portraits, one, ALL)[:, 1].max() for each in (raised_brows, motion))
+    assert 0.4 < learned / true < 1, "a part of the true displacement, and not more"
 
 
-def test_a_face_moves_where_its_landmarks_go_and_nowhere_else(portraits, raised_brows):
+def test_a_face_moves_only_near_its_displaced_landmarks(portraits, raised_brows):
     change = torch.zeros(2, 17)
     change[:, 0] = 1.0
     flow = raised_brows(portraits, change, ALL) * 64
     before = raised_brows.aligner(portraits)
     after = raised_brows.aligner(warped(portraits, raised_brows(portraits, change, ALL)))
     rise = ((before - after) * 64)[:, :, 1]
-    assert rise[:, LEFT_BROW].mean() > 3, "px, of the 19 asked for"
+    assert rise[:, LEFT_BROW].mean() > 3, "px, of 19 applied"
     assert rise[:, MOUTH].abs().mean() < 1
-    assert flow[:, 1].max() > 5, "fetched from below"
-    assert flow[:, :, 80:].abs().max() < 0.1, "the lower half stays"
-    assert (flow[..., 1:] - flow[..., :-1]).abs().max() < 1, "smooth: nothing folds over"
+    assert flow[:, 1].max() > 5, "from below"
+    assert flow[:, :, 80:].abs().max() < 0.1, "the lower half does not move"
+    assert (flow[..., 1:] - flow[..., :-1]).abs().max() < 1, "smooth and without folds"
 
 
-def test_a_turned_face_moves_along_its_own_axes(portraits, raised_brows):
+def test_a_rotated_face_moves_along_its_own_axes(portraits, raised_brows):
     change = torch.zeros(2, 17)
     change[:, 0] = 1.0
     turned = moved(portraits, _turns(torch.full((2,), 0.35)), torch.zeros(2, 2))
@@ -114,19 +117,19 @@ def test_a_turned_face_moves_along_its_own_axes(portraits, raised_brows):
     assert (lean.abs() - 0.35).abs().max() < 0.1
 
 
-def test_a_flow_fetches_each_pixel_from_where_it_points():
+def test_each_output_pixel_shows_the_pixel_at_its_offset():
     face = torch.rand(1, 3, 16, 16)
     flow = torch.zeros(1, 2, 16, 16)
     flow[:, 0] = 2 / 16  # half sides: one pixel of 16 to the right
     flow[:, 1] = -4 / 16  # two up
-    there = warped(face, flow)
-    assert torch.allclose(there[:, :, 2:, :-1], face[:, :, :-2, 1:], atol=1e-5)
-    assert torch.allclose(there[:, :, 2:, -1], face[:, :, :-2, -1], atol=1e-5), "edges repeat"
-    kept = Masks(torch.ones(1, 1, 16, 16), torch.zeros_like(face), there, flow).blend()
-    assert torch.equal(kept, there)
+    output = warped(face, flow)
+    assert torch.allclose(output[:, :, 2:, :-1], face[:, :, :-2, 1:], atol=1e-5)
+    assert torch.allclose(output[:, :, 2:, -1], face[:, :, :-2, -1], atol=1e-5), "border repeats"
+    kept = Masks(torch.ones(1, 1, 16, 16), torch.zeros_like(face), output, flow).blend()
+    assert torch.equal(kept, output)
 
 
-def test_a_generator_moves_before_it_paints(portraits, raised_brows):
+def test_a_generator_warps_the_face_before_it_applies_the_masks(portraits, raised_brows):
     still = Generator(GeneratorSettings(8, 1, colour="residual", aus=(1, 12)))
     generator = with_motion(still)
     own = torch.full((2, 17), 0.2)
@@ -135,34 +138,36 @@ def test_a_generator_moves_before_it_paints(portraits, raised_brows):
     assert not generator.motion.learned
     generator.motion.load_state_dict(raised_brows.state_dict())
     generator.train()
-    made = generator(portraits, target, own)
-    # The colour mask of a new generator is what it is given.
+    masks = generator(portraits, target, own)
+    # The colour mask of an untrained generator is the warped face.
     flow = raised_brows(portraits, target - own, ALL)
-    assert torch.allclose(made.blend(), warped(portraits, flow), atol=1e-5)
+    assert torch.allclose(masks.blend(), warped(portraits, flow), atol=1e-5)
     assert not generator(portraits, own, own).flow.any()
     target[:, 1] = 1.0
-    assert torch.equal(generator(portraits, target, own).flow, made.flow), "AU2 is not known"
+    assert torch.equal(generator(portraits, target, own).flow, masks.flow), "AU2 is not known"
     with pytest.raises(ValueError, match="own AUs"):
         generator(portraits, target)
 
 
-def test_a_run_without_motion_goes_on_with_it(random_faces, tmp_path):
+@pytest.mark.slow
+def test_a_run_without_motion_continues_with_it(random_faces, tmp_path):
     train(random_faces, tmp_path / "still", STILL)
     state = load_state(tmp_path / "still" / STATE)
     for settings in (MOVING, replace(MOVING, size=96)):
         faces = load_faces(random_faces, "train", settings.size)
-        again = Trainer(settings, faces, CPU, init=tmp_path / "still")
+        again = start(settings, faces, CPU, init=tmp_path / "still")
         assert again.generator.motion.learned and again.averaged_generator.motion.learned
         for name, value in state["generator"].items():
             assert torch.equal(again.generator.state_dict()[name], value)
         assert torch.equal(again.critic.to_realism.weight, state["critic"]["to_realism.weight"])
-        assert again.step()["generator_aus"].isfinite()
+        assert again.step()["aus"].isfinite()
     train(random_faces, tmp_path / "moving", MOVING)
     with pytest.raises(WrongUse, match="motion"):
-        Trainer(STILL, faces, CPU, init=tmp_path / "moving")
+        start(STILL, faces, CPU, init=tmp_path / "moving")
 
 
-def test_motion_is_learned_once_and_stays_as_it_is(random_faces, tmp_path):
+@pytest.mark.slow
+def test_motion_is_learned_once_and_not_trained(random_faces, tmp_path):
     still = train(random_faces, tmp_path / "still", STILL)
     weights = train(random_faces, tmp_path / "first", MOVING, init=still)
     generator, _ = load_generator(weights)
@@ -172,12 +177,12 @@ def test_motion_is_learned_once_and_stays_as_it_is(random_faces, tmp_path):
     learned.learn(faces)
     state = load_state(tmp_path / "first" / STATE)
     for name, value in learned.state_dict().items():
-        assert torch.equal(state["generator"][f"motion.{name}"], value), "training leaves it"
-    # Another's is taken over, by weights and by runs, and not learned anew.
+        assert torch.equal(state["generator"][f"motion.{name}"], value), "not changed by training"
+    # Starting from weights or from a run copies the motion and does not learn it again.
     fewer = faces.subset(np.arange(8))
     for init in (weights, tmp_path / "first"):
-        again = Trainer(MOVING, fewer, CPU, init=init)
+        again = start(MOVING, fewer, CPU, init=init)
         assert torch.allclose(
             again.generator.motion.displacements, learned.displacements, atol=1e-3
         )
-        assert again.step()["generator_aus"].isfinite()
+        assert again.step()["aus"].isfinite()

@@ -1,4 +1,4 @@
-"""Generator, critic and estimator: shapes, sizes, and the published figures."""
+"""Generator, critic and estimator: shapes, sizes, numbers of parameters, and weights files."""
 
 import pytest
 import torch
@@ -7,7 +7,9 @@ from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import CriticSettings, GeneratorSettings
 from ganim.model.estimator.network import Estimator
 from ganim.model.networks.critic import Critic
-from ganim.model.networks.generator import Generator, Masks, load_generator
+from ganim.model.networks.generator import Generator
+from ganim.model.networks.load import load_generator
+from ganim.model.networks.masks import Masks
 from ganim.pipeline.errors import WrongUse
 
 SMALL = GeneratorSettings(width=8, blocks=1)
@@ -35,7 +37,7 @@ def test_generator_keeps_size_and_ranges(size, upsampling, batch):
     assert masks.blend().abs().max() <= 1
 
 
-def test_residual_colour_starts_from_a_copy():
+def test_an_untrained_generator_with_residual_colour_copies_its_input():
     generator = Generator(GeneratorSettings(8, 1, colour="residual"))
     faces = torch.rand(2, 3, 64, 64) * 2 - 1
     masks = generator(faces, torch.rand(2, 17))
@@ -44,7 +46,7 @@ def test_residual_colour_starts_from_a_copy():
 
 
 @pytest.mark.parametrize("conditioning", ["concat", "adain"])
-def test_every_au_reaches_every_part_of_the_face(conditioning):
+def test_every_au_has_an_effect_on_every_part_of_the_face(conditioning):
     torch.manual_seed(0)
     generator = Generator(GeneratorSettings(8, 1, "nearest", conditioning))
     faces, aus = torch.rand(1, 3, 64, 64), torch.zeros(1, 17, requires_grad=True)
@@ -54,7 +56,7 @@ def test_every_au_reaches_every_part_of_the_face(conditioning):
         assert (gradient != 0).all()
 
 
-def test_without_attention_the_colour_mask_is_the_face():
+def test_without_attention_the_colour_mask_is_the_output():
     generator = Generator(GeneratorSettings(8, 1, attention=False))
     faces = torch.rand(2, 3, 64, 64) * 2 - 1
     masks = generator(faces, torch.rand(2, 17))
@@ -63,7 +65,7 @@ def test_without_attention_the_colour_mask_is_the_face():
 
 
 @pytest.mark.parametrize("conditioning", ["concat", "adain"])
-def test_a_relative_generator_knows_the_difference_alone(conditioning):
+def test_a_relative_generator_depends_only_on_the_difference(conditioning):
     torch.manual_seed(0)
     generator = Generator(GeneratorSettings(8, 1, conditioning=conditioning, relative=True))
     faces, own = torch.rand(2, 3, 64, 64), torch.full((2, 17), 0.25)
@@ -74,29 +76,29 @@ def test_a_relative_generator_knows_the_difference_alone(conditioning):
         generator(faces, own)
 
 
-def test_attention_one_keeps_the_photograph():
+def test_attention_of_one_keeps_the_input():
     face = torch.rand(1, 3, 8, 8)
     assert torch.equal(Masks(torch.ones(1, 1, 8, 8), torch.zeros_like(face), face).blend(), face)
 
 
-def test_generator_answers_to_the_aus_and_alike_in_training_and_use():
+def test_generator_is_the_same_in_training_and_evaluation_mode():
     torch.manual_seed(0)
     generator = Generator(SMALL)
     faces = torch.rand(2, 3, 64, 64)
     low, high = torch.zeros(2, 17), torch.ones(2, 17)
-    trained = generator.train()(faces, low).colour
-    used = generator.eval()(faces, low).colour
-    assert torch.equal(trained, used)
-    assert not torch.allclose(used, generator(faces, high).colour)
-    # A face is treated alike alone and in a batch: no statistics leak between faces.
-    assert torch.allclose(used[:1], generator(faces[:1], low[:1]).colour, atol=1e-5)
+    in_training = generator.train()(faces, low).colour
+    in_evaluation = generator.eval()(faces, low).colour
+    assert torch.equal(in_training, in_evaluation)
+    assert not torch.allclose(in_evaluation, generator(faces, high).colour)
+    # Other faces in the batch have no effect, because no statistics are shared.
+    assert torch.allclose(in_evaluation[:1], generator(faces[:1], low[:1]).colour, atol=1e-5)
 
 
 @pytest.mark.parametrize(("size", "layers"), [(64, 6), (64, 4), (96, 5), (128, 6), (80, 4)])
 def test_critic_fits_any_size(size, layers):
     verdict = Critic(size, CriticSettings(4, layers))(torch.rand(2, 3, size, size))
     assert verdict.aus.shape == (2, 17)
-    assert verdict.realism.shape[:2] == (2, 1)
+    assert verdict.scores.shape[:2] == (2, 1)
 
 
 def test_a_critic_of_another_size_reads_the_same_of_an_enlarged_face():
@@ -115,7 +117,7 @@ def test_critic_with_too_many_layers_is_refused():
 
 
 @pytest.mark.parametrize("size", [96, 128, 200])
-def test_estimator_takes_any_size_and_stays_in_range(size):
+def test_estimator_accepts_any_size_and_keeps_its_ranges(size):
     estimator = Estimator((4, 4, 4, 4), (4, 4, 4, 4)).eval()
     torch.nn.init.uniform_(estimator.aligner.head.bias, -0.5, 0.5)
     torch.nn.init.uniform_(estimator.view.mean_face, -0.5, 0.5)
@@ -125,7 +127,7 @@ def test_estimator_takes_any_size_and_stays_in_range(size):
         assert values.min() >= 0 and values.max() <= 1
 
 
-def test_weights_round_trip_and_wrong_files(tmp_path):
+def test_weights_are_read_as_written_and_other_files_are_refused(tmp_path):
     generator = Generator(SMALL)
     path = tmp_path / "generator.safetensors"
     settings = {"generator": {"width": 8, "blocks": 1, "upsampling": "transposed"}, "size": 64}
@@ -139,7 +141,7 @@ def test_weights_round_trip_and_wrong_files(tmp_path):
         load_weights(path, "estimator")
     with pytest.raises(WrongUse, match="ganim train"):
         load_weights(tmp_path / "absent.safetensors", "generator")
-    (tmp_path / "text.safetensors").write_text("no weights")
+    (tmp_path / "text.safetensors").write_text("not weights")
     with pytest.raises(WrongUse, match="not a safetensors file"):
         load_weights(tmp_path / "text.safetensors", "generator")
     save_weights(path, {}, "generator", settings | {"generator": {"depth": 3}})

@@ -1,7 +1,6 @@
 """The annotator over a stand-in for OpenFace: readings, retries, the self-test, several workers."""
 
 import shutil
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -31,7 +30,7 @@ from openface_helpers import (
 
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
-from ganim.pipeline.annotate.annotate import annotate, on_cluster
+from ganim.pipeline.annotate.annotate import annotate
 from ganim.pipeline.annotator import Crop, Reading
 from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.openface.annotator import OpenFace, find_openface
@@ -256,10 +255,9 @@ def test_a_cluster_reads_the_batches(
     openface.batch = 4
     options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
     with distributed.LocalCluster(**options) as cluster:
-        run = partial(on_cluster, cluster.scheduler_address)
-        summary = annotate(folder, openface, workers=3, run=run)
+        summary = annotate(folder, openface, scheduler=cluster.scheduler_address)
     assert (summary.annotated, summary.read) == (12, 12)
-    # Three batches, and one self-test, though the annotator is sent with each batch.
-    assert sorted(pictures for _, pictures in logged(openface_log)) == [1, 4, 4, 4]
+    # Twelve batches, and one self-test, though the annotator is sent with each batch.
+    assert sorted(pictures for _, pictures in logged(openface_log)) == [1] * 13
     read = {row["source"]: row["AU12_r"] for row in rows_of(folder)}
     assert read == {source: au12_of(colour) for source, colour in colours.items()}

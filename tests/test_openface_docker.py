@@ -162,7 +162,7 @@ def test_two_containers_at_once_are_sandboxed(host: str, tmp_path: Path) -> None
 
     thread = threading.Thread(target=inspect)
     thread.start()
-    summary = annotate(folder, openface, workers=2, run=openface.run)
+    summary = annotate(folder, openface)
     thread.join()
     assert (summary.annotated, len(containers)) == (30, 2)
     for container in containers:
@@ -231,7 +231,7 @@ def test_an_interrupted_command_continues_and_leaves_no_container(
         assert list((tmp_path / "tmp").iterdir()) == []
     done = ganim(folder)
     assert done.returncode == 0, done.stderr
-    assert "24 faces have AUs" in done.stdout and "looked at none" in done.stdout
+    assert "24 faces have AUs" in done.stdout and "OpenFace read no crop" in done.stdout
     read = {row["source"]: row["AU12_r"] for row in rows_of(folder)}
     assert read == {source: au12_of(colour) for source, colour in colours.items()}
 
@@ -296,7 +296,7 @@ def test_if_the_daemon_ends_the_faces_read_before_are_kept(
     thread = threading.Thread(target=end)
     thread.start()
     with pytest.raises(WrongUse, match=r"fails to start: .*(docker|daemon)") as raised:
-        annotate(folder, openface, run=openface.run)
+        annotate(folder, openface)
     thread.join()
     assert "\n" not in str(raised.value)
     read = [row["AU12_r"] for row in rows_of(folder) if row["annotator"]]

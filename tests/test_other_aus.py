@@ -16,10 +16,12 @@ from ganim.model.animation.grids import SHOWN_EDITS, known_edits
 from ganim.model.checkpoint import load_state
 from ganim.model.config import GeneratorSettings
 from ganim.model.data import constant_aus, load_faces
-from ganim.model.networks.generator import Generator, for_aus, load_generator
+from ganim.model.networks.generator import Generator
+from ganim.model.networks.load import load_generator
+from ganim.model.training.resume import for_aus, start
 from ganim.model.training.sampler import Sampler
 from ganim.model.training.trainer import STATE, Trainer
-from ganim.model.training.validation import HeldOut
+from ganim.model.training.validation import Validation
 from ganim.pipeline.action_units import NUMBERS, Edit, parse_numbers, positions
 from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.images.decode import read_image
@@ -88,14 +90,16 @@ def test_weights_without_a_list_are_of_all_17():
 
 def test_the_critic_reads_and_is_taught_these_aus_alone(random_faces):
     faces = load_faces(random_faces, "train", 64)
-    spoilt = replace(faces, aus=faces.aus.clone())
-    spoilt.aus[:, [column for column in range(17) if column not in KNOWN]] = 0.5
-    figures = [[Trainer(TINY_FIVE, each, CPU).step() for _ in range(2)] for each in (faces, spoilt)]
+    changed = replace(faces, aus=faces.aus.clone())
+    changed.aus[:, [column for column in range(17) if column not in KNOWN]] = 0.5
+    figures = [
+        [Trainer(TINY_FIVE, each, CPU).step() for _ in range(2)] for each in (faces, changed)
+    ]
     assert figures[0] == figures[1], "what the other AUs are changes nothing"
     assert Trainer(TINY_FIVE, faces, CPU).critic(torch.zeros(2, 3, 64, 64)).aus.shape == (2, 5)
-    assert constant_aus(spoilt, FIVE) == [] and len(constant_aus(spoilt, NUMBERS)) == 12
-    with pytest.raises(WrongUse, match="nothing to learn"):
-        constant_aus(spoilt, (2, 5))
+    assert constant_aus(changed, FIVE) == [] and len(constant_aus(changed, NUMBERS)) == 12
+    with pytest.raises(WrongUse, match="nothing can be learned"):
+        constant_aus(changed, (2, 5))
 
 
 def test_single_aus_are_drawn_from_those_it_knows(random_faces):
@@ -108,8 +112,8 @@ def test_single_aus_are_drawn_from_those_it_knows(random_faces):
 
 def test_held_out_faces_are_judged_by_these_aus(random_faces):
     faces = load_faces(random_faces, "test", 64)
-    all_17, five = HeldOut(faces, CPU), HeldOut(faces, CPU, FIVE)
-    others = HeldOut(faces, CPU, [number for number in NUMBERS if number not in FIVE])
+    all_17, five = Validation(faces, CPU), Validation(faces, CPU, FIVE)
+    others = Validation(faces, CPU, [number for number in NUMBERS if number not in FIVE])
     generator = Generator(TINY_FIVE.generator)
     for error in (lambda of: of.copy_error, lambda of: of.error(generator)):
         parts = (5 * error(five) + 12 * error(others)) / 17
@@ -145,7 +149,7 @@ def test_trained_weights_know_their_aus_and_animate(run, tmp_path):
     says(ganim(*animate, "--au", "12=1"), 0, "Wrote")
     assert not np.array_equal(read_image(out), read_image(PORTRAIT))
     out.unlink()
-    sentence = "do not know AU6: they know AU1, AU4, AU12, AU25 and AU45 alone."
+    sentence = "do not know AU6: they know only AU1, AU4, AU12, AU25 and AU45."
     says(ganim(*animate, "--au", "12=1", "--au", "6=0.5"), 2, sentence)
     says(ganim(*animate, "--expression", "happiness"), 2, sentence)
     assert not out.exists()
@@ -156,8 +160,8 @@ def test_a_run_starts_from_weights_of_other_aus_but_not_from_their_critic(run, r
     of_two = replace(TINY_FIVE, generator=replace(load_generator(run / "generator.safetensors")[0]
                                              .settings, aus=(4, 6)))  # fmt: skip
     with pytest.raises(WrongUse, match=r"reads AU1, .* --init .*generator.safetensors"):
-        Trainer(of_two, faces, CPU, init=run)
-    one = Trainer(of_two, faces, CPU, init=run / "generator.safetensors")
+        start(of_two, faces, CPU, init=run)
+    one = start(of_two, faces, CPU, init=run / "generator.safetensors")
     theirs = load_state(run / STATE)["average"]["module.embedding.0.weight"]
     mine = one.generator.embedding[0].weight
     assert torch.allclose(mine[:, 0], theirs[:, 1], atol=1e-3) and (mine[:, 1] == 0).all()

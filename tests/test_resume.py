@@ -21,6 +21,7 @@ from ganim.pipeline import shards
 from ganim.pipeline.errors import NothingUsable, WrongUse
 from ganim.pipeline.execution import pool
 from ganim.pipeline.prepare import prepare
+from ganim.pipeline.prepare.output import NEW_SET
 from ganim.pipeline.prepare.prepare import PrepareSettings
 
 SETTINGS = PrepareSettings(shard_rows=4, test_fraction=0.3, every=0.2)
@@ -95,7 +96,7 @@ def in_process(function: Any, tasks: Any, *where: Any) -> Iterator[tuple[Any, An
 RUN = """
 import sys
 from pathlib import Path
-from ganim.pipeline import prepare
+from ganim.pipeline.prepare import prepare
 
 if __name__ == "__main__":
     source, out, workers, overwrite = sys.argv[1:]
@@ -366,7 +367,7 @@ def test_the_old_set_stands_until_the_new_one_is_complete(
     out = tmp_path / "out"
     prepare.prepare(album, out, replace(SETTINGS, size=64))
     old = files(out)
-    new = out / prepare.NEW_SET
+    new = out / NEW_SET
     with start(out, overwrite="overwrite") as process:
         wait_for_lines(process, 16)
         os.killpg(process.pid, signal.SIGKILL)

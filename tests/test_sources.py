@@ -7,8 +7,8 @@ import pytest
 
 from ganim.pipeline.files import address
 from ganim.pipeline.images.decode import TooLarge, UnreadableImage
-from ganim.pipeline.prepare import sources
-from ganim.pipeline.prepare.sources import find, name_of, open_source, owner_of, read_photograph
+from ganim.pipeline.prepare.names import file_of, frame_name, source_name
+from ganim.pipeline.prepare.sources import find, open_source, read_photograph
 
 
 @pytest.fixture
@@ -81,21 +81,21 @@ def test_a_file_beyond_all_measure_is_not_read(album: Path) -> None:
 
 def test_every_path_has_a_name_of_its_own() -> None:
     paths = [b"a\xff.jpg", rb"a\xff.jpg", rb"a\\xff.jpg", b"a\\\xff.jpg", b"a\\.jpg", b"a\\\\.jpg"]
-    names = [name_of(os.fsdecode(path)) for path in paths]
+    names = [source_name(os.fsdecode(path)) for path in paths]
     assert len(set(names)) == len(paths)
-    assert name_of("ü\n 写.jpg") == "ü\n 写.jpg" and names[0] == r"a\xff.jpg"
+    assert source_name("ü\n 写.jpg") == "ü\n 写.jpg" and names[0] == r"a\xff.jpg"
 
 
 @pytest.mark.parametrize("clip", ["clip.mp4", "a b/c\n.MOV", "x.mp4@1.00s.mkv"])
 def test_a_frame_belongs_to_its_clip(clip: str) -> None:
-    frame = sources.frame_name(clip, 12.4)
+    frame = frame_name(clip, 12.4)
     assert frame == f"{clip}@12.40s"
-    assert owner_of(frame) == clip and owner_of(clip) == clip
+    assert file_of(frame) == clip and file_of(clip) == clip
 
 
 def test_what_is_no_frame_belongs_to_itself() -> None:
     for name in ("a.jpg", "clip.mp4@12.40s.jpg", "a@1.00s", "clip.mp4@1s"):
-        assert owner_of(name) == name
+        assert file_of(name) == name
 
 
 def test_an_address_is_walked_and_read_like_a_folder(album: Path) -> None:
@@ -108,5 +108,5 @@ def test_an_address_is_walked_and_read_like_a_folder(album: Path) -> None:
     there = find(root, root / "shards")
     assert there == find(album, album / "shards")
     assert read_photograph(root, "a/2.png") == b"a/2.png"
-    with pytest.raises(UnreadableImage, match="not there"):
+    with pytest.raises(UnreadableImage, match="does not exist"):
         read_photograph(root, "absent.jpg")

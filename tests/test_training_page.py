@@ -1,4 +1,4 @@
-"""The page of a run, opened in a real browser, and the plan of one."""
+"""The report of a training, opened in a real browser, and the dry run."""
 
 import re
 from pathlib import Path
@@ -16,22 +16,23 @@ SETTINGS += "--critic-steps 2 --epochs 2 --decay-epochs 0 --device cpu"
 
 @pytest.fixture(scope="module")
 def run(random_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run that was warned once, and whose name is a stranger's."""
+    """The folder of a finished training with a warning and a hostile name."""
     run = tmp_path_factory.mktemp("runs") / "<script>alert(1)"
     command = ["train", str(random_faces), *SETTINGS.split(), "--run", str(run)]
     done = CliRunner().invoke(main, command, catch_exceptions=False)
     assert done.exit_code == 0 and "report.html" in done.output
     with (run / METRICS).open("a") as log:
         log.write('{"iteration": 8, "epoch": 2.0, "warning": "some", "text": "<b>Something</b>"}\n')
-    CliRunner().invoke(main, command, catch_exceptions=False)  # writes the page anew
+    CliRunner().invoke(main, command, catch_exceptions=False)  # writes the page again
     return run
 
 
 @needs_browser
-def test_the_page_shows_figures_curves_pictures_settings_and_warnings(run: Path) -> None:
+@pytest.mark.slow
+def test_the_page_shows_metrics_plots_pictures_settings_and_warnings(run: Path) -> None:
     page = open_page(run / "report.html")
     assert "2.0</b>of 2 epochs, 8 of 8 iterations" in page
-    assert "of copying" in page and "mean attention" in page
+    assert "that of the photographs" in page and "mean attention" in page
     for title in ("AU error, held-out faces", "AU error, by the critic", "Attention", "Cycle"):
         assert title in page
     assert page.count("<svg") == 8 and page.count("<img") == 2
@@ -39,7 +40,8 @@ def test_the_page_shows_figures_curves_pictures_settings_and_warnings(run: Path)
     assert "&lt;b&gt;Something" in page and "&lt;script&gt;alert(1)" in page
 
 
-def test_the_page_needs_nothing_but_itself(run: Path) -> None:
+@pytest.mark.slow
+def test_the_page_has_no_scripts_and_no_external_resources(run: Path) -> None:
     page = (run / "report.html").read_text()
     assert "default-src 'none'" in page
     assert "<script" not in page
@@ -48,7 +50,7 @@ def test_the_page_needs_nothing_but_itself(run: Path) -> None:
     assert len(page) < 1_000_000
 
 
-def test_a_dry_run_says_what_it_would_take_and_writes_nothing(
+def test_a_dry_run_prints_an_estimate_and_writes_nothing(
     random_faces: Path, tmp_path: Path
 ) -> None:
     command = ["train", str(random_faces), *SETTINGS.split(), "--run", str(tmp_path / "run")]

@@ -1,1 +1,1 @@
-"""A generator applied to photographs and crops."""
+"""Apply a generator to photographs and to crops."""

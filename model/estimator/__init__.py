@@ -1,1 +1,1 @@
-"""AUs from a crop: the network, its training, its use as an annotator."""
+"""The estimator of AUs: the network, its training, and its use as an annotator."""

@@ -1,4 +1,4 @@
-"""How well two readers of action units agree: Pearson r, intraclass correlation, mean error."""
+"""Agreement of two readings of action units: Pearson r, intraclass correlation, mean error."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,15 @@ from ...pipeline.action_units import MAX_INTENSITY, NUMBERS
 
 
 def agreement(read: np.ndarray, reference: np.ndarray) -> pd.DataFrame:
-    """A row an AU of readings (n, 17) against a reference (n, 17), both in 0-1; NaN: not scored.
+    """Compare readings with a reference, AU by AU.
 
-    Columns: `r` (Pearson), `ICC` (3,1: consistency of two fixed readers, Shrout & Fleiss 1979),
-    `MAE` and the reference's `sd` (both on the 0-5 scale), `positives` (reference above 0).
+    Args:
+        read: (n, 17) in 0-1.
+        reference: (n, 17) in 0-1; NaN where a value is unknown, which is then left out.
+
+    Returns one row per AU, with the columns `r` (Pearson), `ICC` (see `consistency`), `MAE` and
+    `sd` (mean absolute error, and standard deviation of the reference, in 0-5) and `positives`
+    (number of reference values above 0).
     """
     rows = []
     for index, number in enumerate(NUMBERS):
@@ -32,14 +37,18 @@ def agreement(read: np.ndarray, reference: np.ndarray) -> pd.DataFrame:
 
 
 def pearson(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's correlation; NaN where either does not vary."""
+    """Pearson's correlation of two arrays (n,); NaN if either is constant or n < 2."""
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     return float(np.corrcoef(a, b)[0, 1])
 
 
 def consistency(a: np.ndarray, b: np.ndarray) -> float:
-    """ICC(3,1) of two readers of the same n faces: as r, but lower where their spreads differ."""
+    """Intraclass correlation ICC(3,1) of two arrays (n,) (Shrout & Fleiss 1979, case 3).
+
+    Unlike Pearson's r it decreases if the standard deviations differ. NaN if n < 2 or both arrays
+    are constant.
+    """
     if len(a) < 2:
         return float("nan")
     both = np.stack([a, b], 1).astype(np.float64)
@@ -50,12 +59,15 @@ def consistency(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def mean_r(table: pd.DataFrame, least_sd: float = 0.2, least_positives: int = 0) -> float:
-    """Mean r over the AUs that vary in the reference; AUs nobody scored do not count."""
+    """Mean of column `r` over the AUs with `sd` above `least_sd` and more than `least_positives`.
+
+    table: as `agreement` returns it.
+    """
     kept = (table["sd"] > least_sd) & (table["positives"] > least_positives)
     return float(table.loc[kept, "r"].mean())
 
 
 def by_folder(sources: Sequence[str]) -> dict[str, np.ndarray]:
-    """Positions of photographs by the folder they stand in."""
+    """The positions of photographs in `sources`, grouped by their folder."""
     folders = np.array([source.rpartition("/")[0] for source in sources])
     return {str(folder): np.flatnonzero(folders == folder) for folder in np.unique(folders)}

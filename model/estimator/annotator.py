@@ -1,43 +1,32 @@
-"""Crops in, action units out: the estimator as an annotator and as a table, in torch or in ONNX
-Runtime. Nothing here imports torch, so that an .onnx file serves machines without it."""
+"""The estimator as an annotator of shards, and as a function from crops to a table.
+
+The runtime is imported when weights are loaded, so that an .onnx file needs no torch.
+"""
 
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from ...pipeline.action_units import COLUMNS, to_intensity
-from ...pipeline.annotator import Crop, Reading
+from ...pipeline.annotator import Annotator, Crop, Reading
 from ...pipeline.faces.crop import decode_crop
+from ..landmarks.points import SIZE
+from .reader import SHIPPED, Coding, Reader
 
-SIZE = 128
-"""Side of the crops the estimator reads, px."""
-SHIPPED = Path(__file__).parents[1] / "weights" / "estimator.safetensors"
-Coding = Literal["openface", "facs"]
-CODINGS: tuple[Coding, ...] = get_args(Coding)
-"""Whose intensities: OpenFace's, or those of trained human coders (FACS, A-E as 1-5)."""
+if TYPE_CHECKING:
+    import pandas as pd
+
 _BATCH = 64
-
-
-class Reader(Protocol):
-    """An estimator, whatever it runs in."""
-
-    @property
-    def version(self) -> str:
-        """Of the weights."""
-
-    def read_pixels(self, crops: np.ndarray, coding: Coding) -> tuple[np.ndarray, np.ndarray]:
-        """AUs (n, 17) in 0-1 and confidences (n,) of crops (n, 128, 128, 3) uint8 RGB."""
 
 
 @lru_cache(maxsize=2)
 def load_reader(path: Path = SHIPPED) -> Reader:
-    """The estimator in a file: .onnx for ONNX Runtime, .safetensors for torch.
+    """Load an estimator: an .onnx file into ONNX Runtime, any other file into torch.
 
-    Raises WrongUse if the file is not one.
+    Raises WrongUse if the file is missing or is not an estimator.
     """
     if path.suffix == ".onnx":
         from .onnx import OnnxEstimator
@@ -50,9 +39,17 @@ def load_reader(path: Path = SHIPPED) -> Reader:
 
 def read_table(
     crops: np.ndarray, path: Path = SHIPPED, coding: Coding = "openface"
-) -> pd.DataFrame:
-    """Crops (n, 128, 128, 3) uint8 RGB to a table, a row each: `AU01_r` … `AU45_r` (0-5), and
-    `au_confidence` (0-1)."""
+) -> "pd.DataFrame":
+    """Read the AUs of crops (n, 128, 128, 3), uint8 RGB.
+
+    Args:
+        path: weights, as `load_reader` takes them.
+        coding: the scale of intensity.
+
+    Returns one row per crop, with the columns `AU01_r` … `AU45_r` (0-5) and `au_confidence` (0-1).
+    """
+    import pandas as pd  # slow to import, and `ganim animate` does not need it
+
     reader = load_reader(path)
     parts = [
         reader.read_pixels(crops[start : start + _BATCH], coding)
@@ -64,8 +61,13 @@ def read_table(
     return table.assign(au_confidence=np.concatenate(confidences))
 
 
-class EstimatorAnnotator:
-    """The estimator as an annotator for `pipeline.annotate`."""
+class EstimatorAnnotator(Annotator):
+    """The estimator as an annotator for `pipeline.annotate`.
+
+    Args:
+        path: weights, as `load_reader` takes them.
+        coding: the scale of intensity.
+    """
 
     batch = _BATCH
 
@@ -76,11 +78,11 @@ class EstimatorAnnotator:
             self.name += ", FACS coding"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Another process loads the weights itself, once, and not with every batch it is sent.
+        # Pickled as its arguments: a worker loads the weights once, not with every batch.
         return EstimatorAnnotator, (self._path, self._coding)
 
     def read(self, crops: Sequence[Crop]) -> list[Reading]:
-        """One reading a crop."""
+        """One reading per crop, in order: AUs in 0-5 and a confidence in 0-1."""
         pixels = np.stack([decode_crop(crop.image, SIZE) for crop in crops])
         aus, confidence = self._reader.read_pixels(pixels, self._coding)
         return [

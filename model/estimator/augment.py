@@ -1,4 +1,5 @@
-"""Crops varied as photographs in the wild are, and spoilt until nothing can be read from them."""
+"""Augmentation of the crops that the estimator is trained on, and corrupted crops, from which AUs
+cannot be read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,40 +10,47 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..landmarks.alignment import MIRRORED
+from ..landmarks.points import MIRRORED
+from ..warp import at_resolution, moved
 
 Uniform = Callable[[float, float], Tensor]
-"""Draws between two bounds, (n,), one a crop."""
+"""Draws (n,) uniform between two bounds, one per crop."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far each crop may be moved; each draw is uniform in plus or minus these."""
+    """The ranges and frequencies of augmentation. Ranges are symmetric around zero."""
 
     shift: float = 0.12
-    """Share of the crop's side."""
+    """Largest translation, as a fraction of the side of the crop."""
     scale: float = 0.17
-    """Natural logarithm of the enlargement."""
+    """Largest natural logarithm of the scale."""
     turn: float = 0.2
-    """Radians."""
+    """Largest rotation, in radians."""
     mirror: float = 0.5
-    """Share of the crops that are mirrored."""
+    """Fraction of the crops that are mirrored."""
     gamma: float = 0.7
-    """Natural logarithm of the exponent put on brightness."""
+    """Largest natural logarithm of the exponent applied to brightness."""
     blur: float = 0.3
-    """Share of the crops shown at a lower resolution, down to a fifth."""
+    """Fraction of the crops whose resolution is reduced, to between 20% and 80%."""
     jpeg: float = 0.3
-    """Share of the crops that went through JPEG at a quality of 15 to 70."""
+    """Fraction of the crops that are compressed as JPEG, at a quality of 15 to 70."""
     occlusion: float = 0.15
-    """Share of the crops with a patch laid over a part, up to 45% of the side."""
+    """Fraction of the crops that are covered in part, by a rectangle of 15% to 45% of the side."""
 
 
 def augment(
     images: Tensor, landmarks: Tensor, generator: torch.Generator, how: Augmentation | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Crops (n, 3, size, size) uint8 and landmarks (n, 68, 2) in -1..1, varied alike.
+    """Augment crops, and transform their landmarks with them.
 
-    Returns crops as float in 0-1, and the landmarks where they have come to lie.
+    Args:
+        images: crops (n, 3, size, size), uint8.
+        landmarks: (n, 68, 2), in -1..1 across the crop.
+        generator: the source of all random numbers.
+        how: ranges and frequencies; the defaults of `Augmentation` if None.
+
+    Returns crops (n, 3, size, size), float in 0-1, and landmarks (n, 68, 2).
     """
     how = how or Augmentation()
     n = len(images)
@@ -57,17 +65,26 @@ def augment(
     return _compress(crops, uniform(0, 1) < how.jpeg, uniform(15, 70)), landmarks
 
 
-def spoil(crops: Tensor, generator: torch.Generator) -> Tensor:
-    """Crops (n, 3, size, size) in 0-1 from which hardly anything can be read: each blurred to a
-    few pixels, mostly covered, upside down, or enlarged beyond the face."""
+def corrupt(crops: Tensor, generator: torch.Generator) -> Tensor:
+    """Corrupt crops so that AUs can hardly be read from them.
+
+    Each crop is reduced to 4-11 px, covered except for its margin, flipped upside down, or cut
+    down to a detail; the four have equal probability.
+
+    Args:
+        crops: (n, 3, size, size), float in 0-1.
+        generator: the source of all random numbers.
+
+    Returns crops of the same shape and range.
+    """
     n, _, size, _ = crops.shape
     kind = torch.randint(4, (n,), generator=generator)
     result = []
     for index in range(n):
         crop = crops[index : index + 1]
         if kind[index] == 0:
-            few = int(torch.randint(4, 12, (1,), generator=generator))
-            crop = _at_resolution(crop, few)
+            side = int(torch.randint(4, 12, (1,), generator=generator))
+            crop = at_resolution(crop, side)
         elif kind[index] == 1:
             crop = crop.clone()
             left, top, right, bottom = (size * 0.15 * torch.rand(4, generator=generator)).int()
@@ -86,17 +103,14 @@ def spoil(crops: Tensor, generator: torch.Generator) -> Tensor:
     return torch.cat(result)
 
 
-def moved(crops: Tensor, turn: Tensor, shift: Tensor) -> Tensor:
-    """Crops resampled through (n, 2, 2) and (n, 2): from where in the crop each pixel comes."""
-    theta = torch.cat([turn, shift[:, :, None]], 2)
-    grid = F.affine_grid(theta, list(crops.shape), align_corners=False)
-    return F.grid_sample(crops, grid, padding_mode="border", align_corners=False)
-
-
-def coarsened(crops: Tensor, chosen: Tensor) -> Tensor:
-    """The chosen ones of the crops (n,) grey, and without detail finer than three pixels."""
-    coarse = _at_resolution(crops.mean(1, keepdim=True), crops.shape[-1] // 3)
-    return torch.where(chosen[:, None, None, None], coarse, crops)
+def compressed(crop: Tensor, quality: int) -> Tensor:
+    """Encode a crop (3, size, size) in 0-1 as JPEG of a quality of 1-100, and decode it."""
+    pixels = (crop * 255).round().byte().permute(1, 2, 0).numpy()
+    _, encoded = cv2.imencode(
+        ".jpg", np.ascontiguousarray(pixels), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    return torch.from_numpy(decoded).permute(2, 0, 1).float() / 255
 
 
 def _move(
@@ -109,28 +123,24 @@ def _move(
         [torch.stack([cos * mirror, -sin], 1), torch.stack([sin * mirror, cos], 1)], 1
     )
     shift = torch.stack([uniform(-how.shift, how.shift), uniform(-how.shift, how.shift)], 1) * 2
+    # `turn` and `shift` lead from output to input coordinates; landmarks need the inverse.
     landmarks = (landmarks - shift[:, None]) @ torch.linalg.inv(turn).transpose(1, 2)
     swapped = landmarks[:, list(MIRRORED)]
     landmarks = torch.where((mirror < 0)[:, None, None], swapped, landmarks)
     return moved(crops, turn, shift), landmarks
 
 
-def _at_resolution(crops: Tensor, few: int) -> Tensor:
-    """What is left of crops that were `few` pixels a side."""
-    return F.interpolate(F.interpolate(crops, few, mode="area"), crops.shape[-1], mode="bilinear")
-
-
 def _blur(crops: Tensor, draw: Tensor, resolution: Tensor, share: float) -> Tensor:
     size = crops.shape[-1]
     result = crops.clone()
     for index in torch.nonzero(draw < share).flatten().tolist():
-        few = max(8, int(size * float(resolution[index])))
-        result[index] = _at_resolution(crops[index : index + 1], few)[0]
+        side = max(8, int(size * float(resolution[index])))
+        result[index] = at_resolution(crops[index : index + 1], side)[0]
     return result
 
 
 def _relight(crops: Tensor, uniform: Uniform, gamma: float) -> Tensor:
-    """Greyer or more colourful, tinted, darker or brighter, of more or less contrast."""
+    """Change saturation, tint, brightness and contrast."""
 
     def each(low: float, high: float) -> Tensor:
         return uniform(low, high)[:, None, None, None]
@@ -145,7 +155,7 @@ def _relight(crops: Tensor, uniform: Uniform, gamma: float) -> Tensor:
 def _occlude(
     crops: Tensor, chosen: Tensor, generator: torch.Generator, least: float, most: float
 ) -> Tensor:
-    """Lay a patch over a part of the chosen crops: a piece of another crop, or one colour."""
+    """Cover part of the chosen crops with a rectangle of one colour, or from another crop."""
     n, _, size, _ = crops.shape
     result = crops.clone()
     for index in torch.nonzero(chosen).flatten().tolist():
@@ -163,13 +173,3 @@ def _compress(crops: Tensor, chosen: Tensor, quality: Tensor) -> Tensor:
     for index in torch.nonzero(chosen).flatten().tolist():
         crops[index] = compressed(crops[index], int(quality[index]))
     return crops
-
-
-def compressed(crop: Tensor, quality: int) -> Tensor:
-    """A crop (3, size, size) in 0-1 as JPEG of this quality gives it back."""
-    pixels = (crop * 255).round().byte().permute(1, 2, 0).numpy()
-    _, encoded = cv2.imencode(
-        ".jpg", np.ascontiguousarray(pixels), [cv2.IMWRITE_JPEG_QUALITY, quality]
-    )
-    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    return torch.from_numpy(decoded).permute(2, 0, 1).float() / 255

@@ -10,14 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from ...pipeline.files import write_whole
+from ..landmarks.points import SIZE
 from ..pixels import to_model
-from .annotator import SHIPPED, SIZE
 from .network import Estimator, load_estimator
 from .onnx import VERSION_KEY
+from .reader import SHIPPED
 
 
 class _Pixels(nn.Module):
-    """Crops (n, 128, 128, 3) uint8 to AUs in both codings (n, 17) in 0-1 and confidence (n,)."""
+    """The estimator from crops (n, 128, 128, 3) uint8 to AUs of both codings (n, 17) in 0-1 and
+    confidences (n,) in 0-1."""
 
     def __init__(self, estimator: Estimator) -> None:
         super().__init__()
@@ -31,9 +33,9 @@ class _Pixels(nn.Module):
 
 def export(estimator: Estimator, path: Path) -> None:
     """Write the estimator to an ONNX file that takes any number of crops."""
-    # With one example crop, the exporter would take the batch for a constant of 1.
     program = torch.onnx.export(
         _Pixels(estimator).eval(),
+        # Two crops: the exporter would treat a batch of one as a constant.
         (torch.zeros(2, SIZE, SIZE, 3, dtype=torch.uint8),),
         input_names=["crops"],
         output_names=["openface", "facs", "confidence"],
@@ -50,7 +52,7 @@ def export(estimator: Estimator, path: Path) -> None:
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), default=SHIPPED)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 def main(weights: Path, out: Path) -> None:
-    """Write and say where."""
+    """Write the file, and print its path and size."""
     export(load_estimator(weights), out)
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 

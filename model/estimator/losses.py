@@ -1,4 +1,4 @@
-"""What the estimator is trained to do: each loss a small function, and their sum."""
+"""The losses of the estimator's third training stage, and their weighted sum."""
 
 from dataclasses import dataclass
 
@@ -13,20 +13,26 @@ from .network import Outputs
 
 @dataclass(frozen=True)
 class EstimatorWeights:
-    """How much each loss counts beside the AUs of OpenFace, which count 1."""
+    """Weights of the losses, relative to the loss on OpenFace's AUs, whose weight is 1."""
 
     facs: float = 0.5
-    """The AUs of human coders, on the faces they scored."""
+    """AUs of human coders, on the faces that they scored."""
     presumed: float = 0.1
-    """What coders would presumably say of the other faces."""
+    """AUs that coders would presumably score, on the other faces; see `presumed_codes`."""
     doubt: float = 0.1
+    """The size of the error; see `doubt_loss`."""
 
 
 def censored_loss(predicted: Tensor, target: Tensor, deviation: Tensor) -> Tensor:
-    """Mean squared error in units of each AU's standard deviation, one-sided at zero; NaN targets
-    are left out.
+    """Mean squared error in units of standard deviations, for targets that are censored at zero.
 
-    OpenFace clips at 0: where it says 0, any prediction below is as right (Tobin 1958).
+    OpenFace clips its intensities at 0. Where the target is 0, predictions below 0 therefore have
+    no error (cf. Tobin 1958).
+
+    Args:
+        predicted: (n, 17), not clamped.
+        target: (n, 17) in 0-1; NaN where it is unknown, which is then left out.
+        deviation: (17,), the standard deviation of each AU.
     """
     error = torch.where(target > 0, predicted - target, predicted.clamp(min=0.0))
     known = ~target.isnan()
@@ -35,16 +41,24 @@ def censored_loss(predicted: Tensor, target: Tensor, deviation: Tensor) -> Tenso
 
 
 def doubt_loss(doubt: Tensor, error: Tensor, expected: Tensor) -> Tensor:
-    """Negative log-likelihood of absolute errors (n, 17) under Laplace distributions whose scale
-    is the error expected at that intensity times exp(doubt), one doubt (n,) a face."""
+    """Negative log-likelihood of absolute errors under Laplace distributions.
+
+    Args:
+        doubt: (n,), one per face: the logarithm of the ratio of scale and expected error.
+        error: (n, 17), absolute errors.
+        expected: (n, 17), expected errors at the intensities of the AUs.
+    """
     scale = expected.log() + doubt[:, None]
     return (error / scale.exp() + scale).mean()
 
 
 class ExpectedError(nn.Module):
-    """The error to expect of each AU at its intensity: stronger AUs are misread by more.
+    """The expected error of each AU as an increasing linear function of its intensity.
 
-    Learned beside the estimator, so that its doubt is about the photograph, not the expression.
+    It is trained with the estimator. Errors grow with the intensity; without this term, doubt would
+    depend on the expression and not only on the quality of the photograph.
+
+    Input and output: (n, 17), intensities in 0-1 and errors on the same scale.
     """
 
     def __init__(self) -> None:
@@ -57,13 +71,18 @@ class ExpectedError(nn.Module):
 
 
 class Objective(nn.Module):
-    """The losses of a batch of examples, weighted, by name."""
+    """The weighted losses of a batch.
+
+    Args:
+        examples: the training examples; batches refer to their positions.
+        weights: the weights of the losses.
+    """
 
     def __init__(self, examples: Examples, weights: EstimatorWeights) -> None:
         super().__init__()
         self._weights = weights
         self._aus, self._facs = examples.faces.aus, examples.facs
-        # Where a coder's score is known, it is not to be presumed.
+        # Presumed scores are used only where no coder's score is known.
         presumed = presumed_codes(examples)
         self._presumed = presumed.masked_fill(~self._facs.isnan(), torch.nan)
         self._deviation = self._aus.std(0).clamp(min=0.02)
@@ -71,8 +90,14 @@ class Objective(nn.Module):
         self.expected_error = ExpectedError()
 
     def forward(self, outputs: Outputs, chosen: Tensor, readable: int) -> dict[str, Tensor]:
-        """outputs: of the examples at the positions `chosen` (n,). The crops after the first
-        `readable` were spoilt, and count for the doubt alone."""
+        """The losses by name, each a scalar that is multiplied by its weight.
+
+        Args:
+            outputs: the estimator's outputs for n crops.
+            chosen: (n,), the positions of the examples.
+            readable: the number of crops, from the first, that are not corrupted. The others have
+                only the loss on doubt.
+        """
         aus = self._aus[chosen]
         read, clear = Outputs(*(value[:readable] for value in outputs)), chosen[:readable]
         error = (outputs.openface.clamp(0.0, 1.0) - aus).abs().detach()
@@ -88,8 +113,11 @@ class Objective(nn.Module):
 
 
 def presumed_codes(examples: Examples) -> Tensor:
-    """What human coders would score, as far as OpenFace's answer (n, 17) tells: per AU the
-    straight line fitted where both are known, OpenFace's own value for AUs nobody scored."""
+    """Estimates (n, 17) in 0-1 of what human coders would score, from OpenFace's AUs.
+
+    For each AU it is a least-squares line, fitted on the faces that coders scored. AUs that nobody
+    scored keep OpenFace's value.
+    """
     presumed = examples.faces.aus.clone()
     for index in range(COUNT):
         both = ~examples.facs[:, index].isnan()
@@ -102,7 +130,7 @@ def presumed_codes(examples: Examples) -> Tensor:
 
 
 def _deviation_of_known(values: Tensor, otherwise: Tensor) -> Tensor:
-    """Standard deviation of each column over what is no NaN; `otherwise` where all of it is."""
+    """Standard deviation of each column without its NaNs; `otherwise` if nothing is left."""
     deviation = otherwise.clone()
     for index in range(COUNT):
         known = values[~values[:, index].isnan(), index]

@@ -1,11 +1,9 @@
-"""The estimator: a small network that reads 17 AUs from a 128x128 crop, in OpenFace's stead.
+"""The estimator: a network that reads 17 AUs from a crop of 128x128 px, trained on OpenFace's.
 
-It reads as OpenFace does, and some ten times faster: it finds 68 landmarks, turns the face upright,
-and reads histograms of oriented gradients there, linearly, with a small network to correct that.
-It annotates where no OpenFace is, gives `animate` the face's own AUs, and measures
-generators. Train one on any shards that OpenFace annotated:
-
-    python -m ganim.model.estimator.train --shards shards/ --out estimator.safetensors
+It follows OpenFace's method (Baltrusaitis et al. 2018), and is about ten times faster: it detects
+68 landmarks, aligns the face, and predicts AUs linearly from histograms of oriented gradients; a
+small convolutional network corrects the linear prediction. It annotates where there is no OpenFace,
+gives `animate` the AUs of the photograph, and measures generators. train.py trains it.
 """
 
 from collections.abc import Sequence
@@ -20,51 +18,56 @@ from torch import Tensor, nn
 
 from ...pipeline.action_units import COUNT
 from ..checkpoint import build, fill, load_weights
-from ..landmarks.alignment import POINTS, VIEW, Aligner, UprightView, fitted, unit
+from ..landmarks.alignment import VIEW, Aligner, UprightView, fitted, unit
+from ..landmarks.points import POINTS
 from ..pixels import to_model
-from .annotator import CODINGS, SHIPPED, Coding
 from .hog import CELL, CHANNELS, Hog
+from .reader import CODINGS, SHIPPED, Coding
 
 FEATURES = CHANNELS * (VIEW // CELL - 2) ** 2 + POINTS * 2
-"""Numbers that are read linearly."""
-_SHAPE_SCALE = 8.0  # brings landmarks to the spread of the histograms
+"""Number of features of the linear prediction: histograms and landmarks."""
+_SHAPE_SCALE = 8.0  # gives landmarks about the variance of the histograms
 
 
 class Outputs(NamedTuple):
-    """What the network says, raw, of n crops."""
+    """The outputs of the network for n crops."""
 
     landmarks: Tensor
     """(n, 68, 2), x and y in -1..1 across the crop."""
     openface: Tensor
-    """AUs (n, 17) on the 0-1 scale as OpenFace would give them, but not clamped."""
+    """(n, 17), AUs as OpenFace reads them, on the 0-1 scale but not clamped."""
     facs: Tensor
-    """AUs (n, 17) on the 0-1 scale as human coders would give them, not clamped."""
+    """(n, 17), AUs as human coders score them, on the 0-1 scale but not clamped."""
     doubt: Tensor
-    """(n,) logarithm of the errors to expect, against those of an average training crop."""
+    """(n,), logarithm of the ratio of the error to that expected at these intensities."""
 
 
 @dataclass(frozen=True)
 class Readings:
-    """What the estimator reads in n crops."""
+    """AUs and confidences of n crops."""
 
     aus: Tensor
     """(n, 17) in 0-1."""
     confidence: Tensor
-    """(n,) in 0-1: about 0.95 for a clear photograph, 0.05 where there is no face to read."""
+    """(n,) in 0-1: about 0.95 for a clear photograph, 0.05 for a crop that cannot be read."""
 
 
 class Estimator(nn.Module):
     """Crops (n, 3, size, size) in -1..1 to landmarks, AUs in two codings, and doubt.
 
-    The AUs are linear in the histograms and the shape of the face, as in OpenFace, plus what a
-    small network over the histograms corrects. They are not clamped: OpenFace clips its intensities
-    at 0, and what it clipped may lie below.
+    AUs are the sum of a linear function of histograms and landmarks, as in OpenFace, and of a
+    correction by a small network over the histograms. They are not clamped, because OpenFace's
+    intensities are censored at 0 (see `losses.censored_loss`).
+
+    Args:
+        widths: channels of the four convolutions of the correction.
+        aligner_widths: channels of the aligner's stages.
     """
 
     half_doubt: Tensor
-    """Doubt at which the confidence is a half."""
+    """The doubt at which the confidence is 0.5. It is set at the end of training."""
     doubt_scale: Tensor
-    """How slowly it falls around there; both are set at the end of training."""
+    """The scale of the logistic function from doubt to confidence, set at the same time."""
 
     def __init__(
         self,
@@ -105,27 +108,30 @@ class Estimator(nn.Module):
         openface, facs = (
             self.linear[coding](features) + self.correction[coding](learned) for coding in CODINGS
         )
-        # Doubt looks on: what cannot be read is not to shape how the rest is.
+        # Detached: the loss on doubt trains the doubt alone, and not the features.
         return Outputs(landmarks, openface, facs, self.doubt(learned.detach()).squeeze(1))
 
     def features(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Landmarks (n, 68, 2), histograms (n, 31, 12, 12), and all that is read linearly,
-        (n, FEATURES): the histograms and the shape of the face."""
+        """The features of crops (n, 3, size, size) in -1..1.
+
+        Returns landmarks (n, 68, 2), histograms (n, 31, 12, 12), and both as the input of the
+        linear prediction (n, FEATURES).
+        """
         crops = fitted(crops)
         landmarks = self.aligner(crops)
-        # Landmarks learn from landmarks alone; the view is not to be bent towards better AUs.
+        # Detached: the aligner is trained on landmarks alone, not on AUs.
         found = landmarks.detach()
         histograms = self.hog((self.view(crops, found) + 1) / 2)
         shape = (self.view.straighten(found) - self.view.mean_face) * _SHAPE_SCALE
         return landmarks, histograms, torch.cat([histograms.flatten(1), shape.flatten(1)], 1)
 
     def confidence(self, doubt: Tensor) -> Tensor:
-        """Doubt (n,) as a confidence in 0-1."""
+        """Confidences (n,) in 0-1 from doubt (n,)."""
         return torch.sigmoid((self.half_doubt - doubt) / self.doubt_scale)
 
     @torch.inference_mode()
     def read(self, crops: Tensor, coding: Coding = "openface") -> Readings:
-        """AUs and confidence of crops (n, 3, size, size), uint8 or already in -1..1."""
+        """AUs and confidences of crops (n, 3, size, size), uint8 or float in -1..1."""
         if crops.dtype == torch.uint8:
             crops = to_model(crops)
         outputs = self(crops)
@@ -133,19 +139,23 @@ class Estimator(nn.Module):
         return Readings(aus.float().clamp(0.0, 1.0), self.confidence(outputs.doubt.float()))
 
     def read_pixels(self, crops: np.ndarray, coding: Coding) -> tuple[np.ndarray, np.ndarray]:
-        """AUs (n, 17) in 0-1 and confidences (n,) of crops (n, size, size, 3) uint8 RGB."""
+        """AUs (n, 17) in 0-1 and confidences (n,) in 0-1 of crops (n, size, size, 3), uint8 RGB."""
         readings = self.read(torch.from_numpy(crops).permute(0, 3, 1, 2), coding)
         return readings.aus.numpy(), readings.confidence.numpy()
 
     @property
     def version(self) -> str:
-        """Of the weights."""
+        """The version of the weights."""
         return str(self.settings["version"])
 
 
 @lru_cache(maxsize=2)
 def load_estimator(path: Path = SHIPPED) -> Estimator:
-    """An estimator in evaluation mode. Raises WrongUse if the file is not one."""
+    """Load an estimator in evaluation mode.
+
+    The last two are cached, so callers must not change what is returned. Raises WrongUse if the
+    file is missing or is not an estimator.
+    """
     tensors, settings = load_weights(path, kind="estimator")
     estimator = build(lambda: Estimator(settings["widths"], settings["aligner_widths"]), path)
     fill(estimator, tensors, path)

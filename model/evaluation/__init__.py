@@ -1,1 +1,1 @@
-"""What a generator does on faces it was not trained on."""
+"""Evaluate generators on faces that they were not trained on."""

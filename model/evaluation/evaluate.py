@@ -1,288 +1,250 @@
-"""Measure generators on faces they never saw: do they show what is asked, and nothing else?
+"""Evaluate generators on the test split of a shard set.
 
-What is measured is what users get: the 128 px crop with the generator's change put on it, as
-`animate` does. docs/evaluation.md says what each figure means.
+The evaluated pictures are those that users get: crops of 128 px to which the change of the
+generator was applied as in `ganim animate`. docs/evaluation.md explains all metrics.
 """
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from ... import __version__
 from ...pipeline.action_units import MAX_INTENSITY, in_words, positions
 from ...pipeline.annotator import Annotator
 from ...pipeline.errors import WrongUse
 from ...pipeline.faces.crop import CROP_SIZE
-from ...pipeline.files import write_whole
-from ..animation.crop_animator import CropAnimator
+from ..animation.animator import Animator, faces_of_crops
 from ..landmarks.dlib_models import hog_box
 from . import metrics
-from .inception import Inception, inception_score
-from .sample import Instruments, Sample, as_png, batches, joined, load_sample
+from .features import Arrays, FeatureExtractor, batches, concatenate, encode_png
+from .inception import Inception
+from .metrics import known_mean
+from .results import Evaluation, Result
+from .sample import Sample, load_sample
 
-ALONE = 0.8
-"""What each AU is raised to by itself."""
-AT_REST = 0.2
-"""… on faces that show less of it than this."""
-_MOST_ALONE = 100
-_SAME_PERSON = 0.6
-_HALVINGS = 10
-
-
-@dataclass(frozen=True)
-class Result:
-    """One generator, measured."""
-
-    animator: CropAnimator
-    figures: dict[str, float]
-    """By name, as evaluation_table.ROWS explains them; NaN where one cannot be had."""
-    units: pd.DataFrame
-    """A row an AU (`AU01`): `r` of asked and measured, `r_photograph` of asked and what is read in
-    the photographs asked for, `sd` of asked and `distance` (both 0-5), `at_rest` (faces), and, of
-    the AU alone, `rise`, `leakage` (all others) and `elsewhere` (other regions), in 0-1."""
-    faces: pd.DataFrame
-    """A row a face of the sample: `key`, `distance` (0-5) and `identity`, for random targets."""
-    spectrum: np.ndarray
-    """Mean radial spectrum of the generated faces, dB, from 1 cycle a picture on."""
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Generators measured on the same faces with the same targets."""
-
-    folder: Path
-    seed: int
-    annotator: str
-    sample: Sample
-    results: list[Result]
-
-    def write_json(self, path: Path) -> None:
-        """All figures, for later comparison; what could not be measured is null."""
-        record = {
-            "ganim": __version__,
-            "shards": str(self.folder),
-            "annotator": self.annotator,
-            "faces": len(self.sample),
-            "unreadable": self.sample.unreadable,
-            "seed": self.seed,
-            "aus": self.sample.aus,
-            "generators": [
-                {
-                    "weights": result.animator.name,
-                    "sha256": result.animator.fingerprint,
-                    "size": result.animator.size,
-                    "figures": _plain(result.figures),
-                    "action_units": {
-                        str(name): _plain(dict(row)) for name, row in result.units.iterrows()
-                    },
-                    "faces": [_plain(dict(row)) for _, row in result.faces.iterrows()],
-                }
-                for result in self.results
-            ],
-        }
-        text = json.dumps(record, indent=1, allow_nan=False)
-        write_whole(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+SINGLE_AU_TARGET = 0.8
+"""The value, 0-1, to which a single AU is set while the others keep their values."""
+INACTIVE_BELOW = 0.2
+"""Single AUs are edited on faces on which the annotator reads less than this, 0-1."""
+_MAX_INACTIVE = 100  # faces for each single AU
+_SAME_PERSON = 0.6  # the threshold of face_recognition for the distance of two descriptors
+_SPLITS = 10  # random halves for distances between sets
 
 
 def evaluate(
     folder: Path,
     weights: Sequence[Path],
     annotator: Annotator,
-    most: int = 500,
+    max_faces: int = 500,
     seed: int = 0,
     inception: Path | None = None,
     device: torch.device | None = None,
     on_start: Callable[[int], None] = lambda total: None,
-    on_pictures: Callable[[int], None] = lambda count: None,
+    on_progress: Callable[[int], None] = lambda count: None,
 ) -> Evaluation:
-    """Measure each generator on up to `most` faces of the test split of `folder`.
+    """Evaluate generators on the same faces of the test split, with the same targets.
 
-    What is asked and measured are the AUs that all of them know. Raises WrongUse for files that
-    are no weights, where there are no such AUs, or no faces to measure on.
+    Only the AUs that all generators know are edited and measured.
+
+    Args:
+        folder: an annotated shard set.
+        weights: files of generator weights.
+        annotator: measures the AUs before and after.
+        max_faces: the number of faces, if the split has as many.
+        seed: decides the faces, the targets and the random halves.
+        inception: weights of Inception v3; without them FID and Inception Score are left out.
+        device: where the networks compute; a GPU by default if there is one.
+        on_start, on_progress: are called with the number of pictures of the next stage, and with
+            the number of each batch that was processed.
+
+    Raises WrongUse if a file does not contain weights, if there is no AU that all generators know,
+    or if the split has fewer than two faces; NothingUsable if the annotator reads fewer than two.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    animators = [CropAnimator(path, device) for path in weights]
-    known = _known_to_all(animators)
-    seen_by = None if inception is None else Inception(inception, device)
-    instruments = Instruments(annotator, hog_box(folder, CROP_SIZE), seen_by)
-    sample = load_sample(folder, most, seed, instruments, on_start, on_pictures, known)
+    animators = [Animator(path, device) for path in weights]
+    aus = _common_aus(animators)
+    network = None if inception is None else Inception(inception, device)
+    extractor = FeatureExtractor(annotator, hog_box(folder, CROP_SIZE), network)
+    sample = load_sample(folder, max_faces, seed, extractor, on_start, on_progress, aus)
     results = [
-        measure(animator, sample, instruments, seed, on_start, on_pictures)
+        evaluate_generator(animator, sample, extractor, seed, on_start, on_progress)
         for animator in animators
     ]
     return Evaluation(folder, seed, annotator.name, sample, results)
 
 
-def _known_to_all(animators: Sequence[CropAnimator]) -> tuple[int, ...]:
+def _common_aus(animators: Sequence[Animator]) -> tuple[int, ...]:
     first, *others = (animator.generator.settings.aus for animator in animators)
-    known = tuple(number for number in first if all(number in other for other in others))
-    if not known:
+    common = tuple(number for number in first if all(number in other for other in others))
+    if not common:
         raise WrongUse(
             "There is no AU that both generators know: one knows "
             f"{', the other '.join(in_words(one) for one in (first, *others))}."
         )
-    return known
+    return common
 
 
-def measure(
-    animator: CropAnimator,
+def evaluate_generator(
+    animator: Animator,
     sample: Sample,
-    instruments: Instruments,
+    extractor: FeatureExtractor,
     seed: int = 0,
     on_start: Callable[[int], None] = lambda total: None,
-    on_pictures: Callable[[int], None] = lambda count: None,
+    on_progress: Callable[[int], None] = lambda count: None,
 ) -> Result:
-    """Measure one generator."""
+    """Compute all metrics of one generator. The arguments are those of `evaluate`."""
     columns = positions(sample.aus)
-    resting = [np.flatnonzero(own < AT_REST)[:_MOST_ALONE] for own in sample.own[:, columns].T]
-    on_start(3 * len(sample) + sum(len(faces) for faces in resting))
-    measured = joined(
+    inactive = [
+        np.flatnonzero(values < INACTIVE_BELOW)[:_MAX_INACTIVE]
+        for values in sample.own_aus[:, columns].T
+    ]
+    on_start(3 * len(sample) + sum(len(indices) for indices in inactive))
+    generated = concatenate(
         [
-            _random_targets(animator, sample, instruments, chosen, on_pictures)
-            for chosen in batches(np.arange(len(sample)))
+            _random_targets(animator, sample, extractor, batch, on_progress)
+            for batch in batches(np.arange(len(sample)))
         ]
     )
-    asked, own, read, of_asked = (
-        aus[:, columns] for aus in (sample.asked, sample.own, measured["aus"], sample.own_of_asked)
+    target, own, measured, reference = (
+        aus[:, columns]
+        for aus in (sample.target_aus, sample.own_aus, generated["aus"], sample.reference_aus)
     )
-    distance = metrics.expression_distance(asked, read)
-    copying = metrics.expression_distance(asked, own)
-    change = measured["descriptors"] - sample.looks["descriptors"]
-    identity = np.linalg.norm(change, axis=1)
-    units = _action_units(animator, sample, instruments, resting, on_pictures).assign(
-        r=metrics.correlations(asked, read),
-        r_photograph=metrics.correlations(asked, of_asked),
-        sd=asked.std(0) * MAX_INTENSITY,
-        distance=[_mean(error) * MAX_INTENSITY for error in np.abs(asked - read).T],
+    distance = metrics.expression_distance(target, measured)
+    identity = np.linalg.norm(generated["descriptors"] - sample.features["descriptors"], axis=1)
+    per_au = _single_aus(animator, sample, extractor, inactive, on_progress).assign(
+        r=metrics.correlations(target, measured),
+        r_reference=metrics.correlations(target, reference),
+        target_sd=target.std(0) * MAX_INTENSITY,
+        expression_distance=[known_mean(e) * MAX_INTENSITY for e in np.abs(target - measured).T],
     )
-    photographs = metrics.expression_distance(asked, of_asked)
-    figures = {
-        "expression_distance": _mean(distance),
-        "expression_distance_of_copying": float(copying.mean()),
-        "expression_distance_ratio": _ratio(copying.mean(), _mean(distance)),
-        "expression_distance_of_photographs": float(photographs.mean()),
-        "correlation": _mean(units["r"]),
-        "correlation_of_photographs": _mean(units["r_photograph"]),
-        "unread": float(np.isnan(distance).mean()),
-        "identity": float(identity.mean()),
+    unedited = float(metrics.expression_distance(target, own).mean())
+    values = {
+        "expression_distance": known_mean(distance),
+        "expression_distance_reference": float(
+            metrics.expression_distance(target, reference).mean()
+        ),
+        "expression_distance_unedited": unedited,
+        "expression_distance_ratio": _ratio(unedited, known_mean(distance)),
+        "correlation": known_mean(per_au["r"]),
+        "correlation_reference": known_mean(per_au["r_reference"]),
+        "unreadable": float(np.isnan(distance).mean()),
+        "identity_distance": float(identity.mean()),
         "same_person": float((identity < _SAME_PERSON).mean()),
-        "own_psnr": float(measured["own_psnr"].mean()),
-        "own_ssim": float(measured["own_ssim"].mean()),
-        "cycle_psnr": float(measured["cycle_psnr"].mean()),
-        "attention": float(measured["attention"].mean()),
-        "attention_keeps": float(measured["keeps"].mean()),
-        "attention_replaces": float(measured["replaces"].mean()),
-        **_realism(sample.looks, measured, seed),
+        **{
+            name: float(generated[name].mean())
+            for name in (
+                "reconstruction_psnr",
+                "reconstruction_ssim",
+                "cycle_psnr",
+                "attention",
+                "attention_kept",
+                "attention_replaced",
+            )
+        },
+        **_set_metrics(sample.features, generated, seed),
     }
-    faces = pd.DataFrame({"key": sample.keys, "distance": distance, "identity": identity})
-    return Result(animator, figures, units, faces, measured["spectra"].mean(0))
+    per_face = pd.DataFrame(
+        {"key": sample.keys, "expression_distance": distance, "identity_distance": identity}
+    )
+    return Result(animator, values, per_au, per_face, generated["spectra"].mean(0))
 
 
 def _random_targets(
-    animator: CropAnimator,
+    animator: Animator,
     sample: Sample,
-    instruments: Instruments,
-    chosen: np.ndarray,
-    on_pictures: Callable[[int], None],
-) -> dict[str, np.ndarray]:
-    """Ask for another face's AUs, then for the way back; and for the face's own."""
-    crops, own = sample.crops(chosen), sample.own[chosen]
-    asked = sample.asked[chosen]
-    there = animator.animate(crops, asked, own)
-    back = animator.animate(there.pictures, own, asked)
-    same = animator.animate(crops, own, own)
-    measured = {
-        "aus": instruments.read(as_png(there.pictures)),
-        "cycle_psnr": metrics.psnr(back.pictures, crops),
-        "own_psnr": metrics.psnr(same.pictures, crops),
-        "own_ssim": metrics.ssim(same.pictures, crops),
-        "attention": there.attention.mean((1, 2)),
-        "keeps": (there.attention > 0.99).mean((1, 2)),
-        "replaces": (there.attention < 0.01).mean((1, 2)),
+    extractor: FeatureExtractor,
+    batch: np.ndarray,
+    on_progress: Callable[[int], None],
+) -> Arrays:
+    """Render faces with the AUs of other faces, from there with their own again (the cycle), and
+    with their own directly (the reconstruction); measure the results.
+
+    Returns AUs, features, PSNR, SSIM and attention, one row per face.
+    """
+    crops, own = sample.crops(batch), sample.own_aus[batch]
+    target = sample.target_aus[batch]
+    edited = animator.render_batch(crops, faces_of_crops(own), target)
+    cycle = animator.render_batch(edited.pictures, faces_of_crops(target), own)
+    reconstruction = animator.render_batch(crops, faces_of_crops(own), own)
+    arrays = {
+        "aus": extractor.aus(encode_png(edited.pictures)),
+        "cycle_psnr": metrics.psnr(np.stack(cycle.pictures), crops),
+        "reconstruction_psnr": metrics.psnr(np.stack(reconstruction.pictures), crops),
+        "reconstruction_ssim": metrics.ssim(np.stack(reconstruction.pictures), crops),
+        "attention": edited.attention.mean((1, 2)),
+        "attention_kept": (edited.attention > 0.99).mean((1, 2)),
+        "attention_replaced": (edited.attention < 0.01).mean((1, 2)),
     }
-    on_pictures(3 * len(chosen))
-    return measured | instruments.look(there.pictures)
+    on_progress(3 * len(batch))
+    return arrays | extractor.features(np.stack(edited.pictures))
 
 
-def _action_units(
-    animator: CropAnimator,
+def _single_aus(
+    animator: Animator,
     sample: Sample,
-    instruments: Instruments,
-    resting: list[np.ndarray],
-    on_pictures: Callable[[int], None],
+    extractor: FeatureExtractor,
+    inactive: list[np.ndarray],
+    on_progress: Callable[[int], None],
 ) -> pd.DataFrame:
-    """Of each AU alone, what Result.units says. resting: for each, the faces to raise it on."""
+    """Set each AU alone to SINGLE_AU_TARGET; the columns for single AUs of `Result.per_au`.
+
+    inactive: for each AU, the indices of the faces to edit.
+    """
     rows = []
-    for number, column, at_rest in zip(sample.aus, positions(sample.aus), resting, strict=True):
+    for number, column, indices in zip(sample.aus, positions(sample.aus), inactive, strict=True):
         files: list[bytes] = []
-        for chosen in batches(at_rest):
-            own = sample.own[chosen]
-            aus = own.copy()
-            aus[:, column] = ALONE
-            files += as_png(animator.animate(sample.crops(chosen), aus, own).pictures)
-            on_pictures(len(chosen))
-        change = instruments.read(files) - sample.own[at_rest]
-        leakage, elsewhere = metrics.leakage(change, number)
+        for batch in batches(indices):
+            own = sample.own_aus[batch]
+            target = own.copy()
+            target[:, column] = SINGLE_AU_TARGET
+            rendered = animator.render_batch(sample.crops(batch), faces_of_crops(own), target)
+            files += encode_png(rendered.pictures)
+            on_progress(len(batch))
+        change = extractor.aus(files) - sample.own_aus[indices]
+        leakage, other_regions = metrics.leakage(change, number)
         rows.append(
             {
                 "AU": f"AU{number:02d}",
-                "at_rest": len(change),
-                "rise": _mean(change[:, column]),
+                "inactive_faces": len(change),
+                "increase": known_mean(change[:, column]),
                 "leakage": leakage,
-                "elsewhere": elsewhere,
+                "leakage_other_regions": other_regions,
             }
         )
     return pd.DataFrame(rows).set_index("AU")
 
 
-def _realism(
-    real: dict[str, np.ndarray], generated: dict[str, np.ndarray], seed: int
-) -> dict[str, float]:
-    """Distances of generated from other real faces, and between real faces, over random halves:
-    the same number of faces on all sides, and never the same face."""
-    kinds = {
-        "frechet_descriptors": ("descriptors", metrics.frechet_distance),
-        "spectrum": ("spectra", metrics.spectrum_distance),
+def _set_metrics(real: Arrays, generated: Arrays, seed: int) -> dict[str, float]:
+    """Distances between the set of generated and the set of real faces, and Inception Scores.
+
+    Each distance is the mean over random halves of the faces: generated faces of one half against
+    real faces of the other, so that no face is compared with itself. The reference compares the
+    real faces of both halves, which are as many.
+    """
+    distances = {
+        "frechet_descriptor_distance": ("descriptors", metrics.frechet_distance),
+        "spectral_distance": ("spectra", metrics.spectral_distance),
     }
-    if "features" in real:
-        kinds["fid"] = ("features", metrics.frechet_distance)
-    figures = {}
-    splits = metrics.halves(len(real["descriptors"]), _HALVINGS, seed)
-    for name, (look, distance) in kinds.items():
-        photographs, faces = real[look], generated[look]
-        figures[name] = float(np.mean([distance(faces[a], photographs[b]) for a, b in splits]))
-        figures[f"{name}_of_photographs"] = float(
-            np.mean([distance(photographs[a], photographs[b]) for a, b in splits])
+    if "inception" in real:
+        distances["fid"] = ("inception", metrics.frechet_distance)
+    values = {}
+    halves = metrics.random_halves(len(real["descriptors"]), _SPLITS, seed)
+    for name, (feature, distance) in distances.items():
+        photographs, faces = real[feature], generated[feature]
+        values[name] = float(np.mean([distance(faces[a], photographs[b]) for a, b in halves]))
+        values[f"{name}_reference"] = float(
+            np.mean([distance(photographs[a], photographs[b]) for a, b in halves])
         )
-    figures["spectrum_ratio"] = _ratio(figures["spectrum"], figures["spectrum_of_photographs"])
-    if "classes" in real:
-        figures["inception_score"] = inception_score(generated["classes"])
-        figures["inception_score_of_photographs"] = inception_score(real["classes"])
-    return figures
+    values["spectral_distance_ratio"] = _ratio(
+        values["spectral_distance"], values["spectral_distance_reference"]
+    )
+    if "logits" in real:
+        values["inception_score"] = metrics.inception_score(generated["logits"])
+        values["inception_score_reference"] = metrics.inception_score(real["logits"])
+    return values
 
 
 def _ratio(a: float, b: float) -> float:
-    return float(a / b) if b else float("nan")
-
-
-def _mean(values: Any) -> float:
-    """The mean of what is known; NaN if nothing is."""
-    known = np.asarray(values, np.float64)
-    known = known[~np.isnan(known)]
-    return float(known.mean()) if known.size else float("nan")
-
-
-def _plain(values: dict[Any, Any]) -> dict[str, Any]:
-    """As JSON takes it."""
-    return {
-        str(name): value
-        if isinstance(value, str)
-        else (round(float(value), 6) if np.isfinite(value) else None)
-        for name, value in values.items()
-    }
+    return a / b if b else float("nan")

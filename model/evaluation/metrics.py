@@ -1,106 +1,151 @@
-"""What is measured of a generator, each measure a small function of arrays.
+"""Metrics of a generator as functions of arrays.
 
-AUs are in 0-1 unless said otherwise, pictures 0-255. An AU that could not be read is NaN and does
-not count.
+AUs are in 0-1 unless another range is given, and pictures are uint8 RGB. NaN stands for an AU that
+could not be measured; such values are left out of means.
 """
+
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch_fidelity.metric_fid import (
+    KEY_METRIC_FID,
+    fid_features_to_statistics,
+    fid_statistics_to_metric,
+)
+from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 
 from ...pipeline.action_units import MAX_INTENSITY, NUMBERS
 from ..estimator.agreement import pearson
 
-PSNR_MOST = 60.0
-"""PSNR ends here, dB: rounding to 8 bit alone costs that much (a squared error of 1/12)."""
+MAX_PSNR = 60.0
+"""Upper limit of the PSNR in dB, close to that of a picture that was only rounded to 8 bit (a mean
+squared error of 1/12). The PSNR of two equal pictures would be infinite."""
 REGIONS = {
     "brows": (1, 2, 4),
     "eyes": (5, 6, 7, 45),
     "nose": (9,),
     "mouth": (10, 12, 14, 15, 17, 20, 23, 25, 26),
 }
-"""Where in the face an AU is seen."""
+"""The AUs of each region of the face."""
 _REGION_OF = {number: region for region, numbers in REGIONS.items() for number in numbers}
 
 
-def expression_distance(asked: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """Mean absolute difference of AUs (n, AUs) on the 0-5 scale, one a face (n,)."""
-    return np.abs(asked - measured).mean(1) * MAX_INTENSITY
+def expression_distance(target: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Expression distance (ED; Pumarola et al. 2019, section 6) of each of n faces.
+
+    The mean absolute difference between target and measured AUs, which are both (n, AUs) in 0-1.
+    Returns (n,) on the 0-5 scale of OpenFace; NaN for a face with an AU that is NaN.
+    """
+    return np.abs(target - measured).mean(1) * MAX_INTENSITY
 
 
-def correlations(asked: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """Pearson's r of asked and measured AUs (n, AUs), one an AU; NaN where one is constant."""
-    read = ~np.isnan(measured).any(1)
-    pairs = zip(asked[read].T, measured[read].T, strict=True)
+def correlations(target: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Pearson's r between target and measured AUs over n faces, for each AU.
+
+    Both are (n, AUs); faces with an AU that is NaN are left out. Returns (AUs,); NaN for an AU that
+    is constant in either.
+    """
+    complete = ~np.isnan(measured).any(1)
+    pairs = zip(target[complete].T, measured[complete].T, strict=True)
     return np.array([pearson(*pair) for pair in pairs])
 
 
 def leakage(change: np.ndarray, number: int) -> tuple[float, float]:
-    """Mean |change| (n, 17) of all AUs but `number`, and of those in other regions of the face."""
+    """Mean absolute change of the AUs that were not edited.
+
+    Args:
+        change: (n, 17), measured AUs after the edit minus those before, in 0-1.
+        number: the AU that was edited.
+
+    Returns the mean over all other AUs, and over those in other regions of the face (REGIONS).
+    """
     others = [au for au, other in enumerate(NUMBERS) if other != number]
     elsewhere = [au for au, other in enumerate(NUMBERS) if _REGION_OF[other] != _REGION_OF[number]]
-    return _mean(np.abs(change[:, others])), _mean(np.abs(change[:, elsewhere]))
+    return known_mean(np.abs(change[:, others])), known_mean(np.abs(change[:, elsewhere]))
 
 
 def psnr(pictures: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Peak signal-to-noise ratio of pictures (n, h, w, 3) uint8, dB (n,), at most PSNR_MOST."""
-    error = np.square(pictures.astype(np.float32) - reference).mean((1, 2, 3))
-    least = 255.0**2 / 10 ** (PSNR_MOST / 10)
-    return 10 * np.log10(255.0**2 / np.maximum(error, least))
+    """Peak signal-to-noise ratio of each of n pictures (n, h, w, 3).
+
+    Returns (n,) in dB, limited to MAX_PSNR.
+    """
+    with np.errstate(divide="ignore"):  # equal pictures
+        values = [
+            peak_signal_noise_ratio(expected, picture, data_range=255)
+            for picture, expected in zip(pictures, reference, strict=True)
+        ]
+    return np.minimum(values, MAX_PSNR)
 
 
 def ssim(pictures: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Structural similarity (Wang et al. 2004) of pictures (n, h, w, 3) uint8, one each (n,).
+    """Mean structural similarity of each of n pictures (n, h, w, 3), both sides 11 px or more.
 
-    A Gaussian window of 11 px with a deviation of 1.5, over each colour; no padding.
+    Wang et al. 2004, equations 13 and 17, with their Gaussian window of 11 px and a standard
+    deviation of 1.5 px, without padding; the mean over the three colour channels. Returns (n,), at
+    most 1.
     """
-    offsets = torch.arange(11.0) - 5
-    line = torch.exp(-(offsets**2) / (2 * 1.5**2))
-    line = line / line.sum()
-
-    def blur(planes: Tensor) -> Tensor:
-        return F.conv2d(F.conv2d(planes, line.view(1, 1, 1, 11)), line.view(1, 1, 11, 1))
-
-    # Each colour of each picture is a plane by itself.
-    x, y = (
-        torch.from_numpy(values).permute(0, 3, 1, 2).flatten(0, 1)[:, None].float()
-        for values in (pictures, reference)
+    return np.array(
+        [
+            structural_similarity(
+                expected,
+                picture,
+                data_range=255,
+                channel_axis=-1,
+                gaussian_weights=True,
+                sigma=1.5,
+                use_sample_covariance=False,
+            )
+            for picture, expected in zip(pictures, reference, strict=True)
+        ]
     )
-    mean_x, mean_y = blur(x), blur(y)
-    variance_x, variance_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
-    covariance = blur(x * y) - mean_x * mean_y
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    structure = (2 * covariance + c2) / (variance_x + variance_y + c2)
-    return (luminance * structure).view(len(pictures), -1).mean(1).numpy()
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Fréchet distance between Gaussians fitted to features (n, d) and (m, d) (Heusel et al. 2017).
+    """Fréchet distance between Gaussians fitted to features (n, d) and (m, d).
 
-    The trace of (C_a C_b)^1/2 is the sum of the singular values of the centred features' product,
-    which holds for fewer faces than features, too.
+    Heusel et al. 2017, equation 6. Applied to features of Inception v3 it is the FID. Returns NaN
+    for fewer than two rows, which have no covariance.
     """
+    if min(len(a), len(b)) < 2:
+        return float("nan")
     a, b = a.astype(np.float64), b.astype(np.float64)
-    difference = a.mean(0) - b.mean(0)
-    a, b = ((values - values.mean(0)) / np.sqrt(max(len(values) - 1, 1)) for values in (a, b))
-    shared = np.linalg.svd(a @ b.T, compute_uv=False).sum()
-    return float(max(difference @ difference + (a * a).sum() + (b * b).sum() - 2 * shared, 0.0))
+    # Rotations leave the distance unchanged. In a basis of the span of both sets the covariances
+    # are (n + m, n + m) instead of (d, d), which is faster where there are few pictures.
+    basis, _ = np.linalg.qr(np.concatenate([a, b]).T)
+    statistics = [fid_features_to_statistics(torch.from_numpy(rows @ basis)) for rows in (a, b)]
+    return max(fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID], 0.0)
+
+
+def inception_score(logits: np.ndarray) -> float:
+    """Inception Score (Salimans et al. 2016, section 4) of class logits (n, classes).
+
+    exp of the mean Kullback-Leibler divergence between the class probabilities of a picture and
+    their mean over all n pictures; 1 or more. All pictures form one split.
+    """
+    return float(
+        isc_features_to_metric(torch.from_numpy(logits), splits=1, shuffle=False)[
+            KEY_METRIC_ISC_MEAN
+        ]
+    )
 
 
 def radial_spectra(pictures: np.ndarray) -> np.ndarray:
-    """Power by spatial frequency of pictures (n, size, size, 3) uint8 in dB: (n, frequencies).
+    """Radial power spectra of n square pictures (n, size, size, 3).
 
-    Grey, less its mean, under a Hann window (the edges of a crop would otherwise show at all
-    frequencies); the power is averaged over rings one cycle a picture wide, from 1 cycle to the
-    corner of the spectrum, where a checkerboard of single pixels lies.
+    The azimuthal average of the power spectrum, as in Durall et al. 2020 ("Watch your
+    up-convolution", section 2), of the luma minus its mean under a Hann window, which removes the
+    discontinuity between opposite edges. Each ring is 1 cycle per picture wide.
+
+    Returns (n, frequencies) float32 in dB, from 1 cycle per picture to the corner of the spectrum,
+    which contains a checkerboard of single pixels.
     """
     size = pictures.shape[1]
-    grey = pictures.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    luma = pictures.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     window = np.hanning(size + 1)[:size].astype(np.float32)
-    grey = (grey - grey.mean((1, 2), keepdims=True)) * np.outer(window, window)
-    power = np.abs(np.fft.fft2(grey)) ** 2
+    luma = (luma - luma.mean((1, 2), keepdims=True)) * np.outer(window, window)
+    power = np.abs(np.fft.fft2(luma)) ** 2
     frequency = np.fft.fftfreq(size, 1 / size)
     ring = np.rint(np.hypot(frequency[:, None], frequency[None])).astype(int).ravel()
     pixels = np.bincount(ring)
@@ -108,18 +153,20 @@ def radial_spectra(pictures: np.ndarray) -> np.ndarray:
     return (10 * np.log10(rings[:, 1:] + 1e-3)).astype(np.float32)
 
 
-def spectrum_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Root mean square difference, dB, of the mean spectra of two sets (n, f) and (m, f)."""
+def spectral_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Root mean square difference in dB between the mean spectra of two sets, (n, f) and (m, f)."""
     return float(np.sqrt(np.square(a.mean(0) - b.mean(0)).mean()))
 
 
-def halves(count: int, times: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Positions 0 to count - 1 in two random halves, `times` over."""
-    draw = np.random.default_rng(seed)
-    orders = [draw.permutation(count) for _ in range(times)]
+def random_halves(count: int, times: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Split the indices 0 to count - 1 into two random halves, `times` times."""
+    rng = np.random.default_rng(seed)
+    orders = [rng.permutation(count) for _ in range(times)]
     return [(order[: count // 2], order[count // 2 :]) for order in orders]
 
 
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
+def known_mean(values: Any) -> float:
+    """The mean of the values that are not NaN; NaN if there are none."""
+    known = np.asarray(values, np.float64)
+    known = known[~np.isnan(known)]
     return float(known.mean()) if known.size else float("nan")

@@ -1,4 +1,4 @@
-"""The page of an evaluation: figures, and pictures to judge them by; nothing from outside."""
+"""The page of an evaluation: metrics and example pictures in one HTML file."""
 
 import os
 from dataclasses import dataclass
@@ -12,16 +12,21 @@ from ...pipeline.action_units import NAMES, NUMBERS, Edit, apply_edits, in_words
 from ...pipeline.errors import WrongUse
 from ...pipeline.faces.crop import CROP_SIZE
 from ...pipeline.report import pages
+from ..animation.animator import faces_of_crops
 from ..animation.grids import known_edits
-from .evaluate import ALONE, AT_REST, Evaluation
+from .evaluate import INACTIVE_BELOW, SINGLE_AU_TARGET
+from .plots import spectrum_plot
+from .results import Evaluation
 from .sample import Sample
-from .table import lines, written
+from .table import formatted, metric_rows
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
-_SWEPT, _SHOWN, _EXTREMES = 4, 6, 6
-"""Faces in sweeps, with random targets, and of the best and the worst."""
-_STEPS = (0.0, 0.25, 0.5, 0.75, 1.0)
-_SWEEPS: dict[str, list[Edit]] = {f"AU12 {step:g}": [Edit(12, step)] for step in _STEPS} | {
+_SWEEP_FACES, _RANDOM_FACES, _EXTREME_FACES = 4, 6, 6
+_SWEEP_CANDIDATES = 40
+_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_SWEEP_EDITS: dict[str, list[Edit]] = {
+    f"AU12 {level:g}": [Edit(12, level)] for level in _LEVELS
+} | {
     "AU4": [Edit(4, 1.0)],
     "AU1+2": [Edit(1, 0.8), Edit(2, 0.8)],
     "AU5": [Edit(5, 0.8)],
@@ -31,30 +36,29 @@ _SWEEPS: dict[str, list[Edit]] = {f"AU12 {step:g}": [Edit(12, step)] for step in
     "AU15+17": [Edit(15, 0.8), Edit(17, 0.6)],
     "AU45": [Edit(45, 1.0)],
 }
-"""Column by column: what is asked of the faces of the sweeps."""
-_PLOT = (640, 240)
+"""The edits of each face of a sweep, by caption."""
 
 
 @dataclass(frozen=True)
-class Tile:
+class CaptionedPicture:
     """A picture on the page."""
 
-    picture: str
-    """A data URI."""
-    label: str
+    uri: str
+    """Its file as a data URI."""
+    caption: str
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A line in the plot of spectra."""
+class Sweep:
+    """A face with all edits of the sweep."""
 
-    name: str
-    points: str
-    """`x,y x,y …` in the plot's pixels."""
+    photograph: CaptionedPicture
+    edited: list[list[CaptionedPicture]]
+    """For each generator, one picture per edit."""
 
 
 def check_output(path: Path) -> None:
-    """Raise WrongUse, before any long work, if a page cannot be written there."""
+    """Raise WrongUse if a page cannot be written to `path`. Creates its folder."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise WrongUse(f"--out {path}: name the page with the ending .html.")
     try:
@@ -62,130 +66,133 @@ def check_output(path: Path) -> None:
     except OSError as error:
         raise WrongUse(f"{path} cannot be written: {error.strerror or error}.") from error
     if not os.access(path.parent, os.W_OK):
-        raise WrongUse(f"--out {path}: nothing may be written to that folder. Name another.")
+        raise WrongUse(f"--out {path}: the folder is not writable. Name another one.")
 
 
 def write_page(path: Path, evaluation: Evaluation) -> None:
-    """Write the page, whole or not at all. The pictures on it are generated anew."""
-    curves, ticks = _spectra(evaluation)
+    """Write the page, completely or not at all. Its pictures are rendered again."""
+    sample = evaluation.sample
     page = pages.render(
         _TEMPLATE,
         evaluation=evaluation,
         folder=str(evaluation.folder),
-        lines=lines(evaluation),
-        units=[(number, NAMES[number]) for number in evaluation.sample.aus],
-        asked="" if evaluation.sample.aus == NUMBERS else in_words(evaluation.sample.aus),
-        written=written,
-        alone=ALONE,
-        at_rest=AT_REST,
+        metric_rows=metric_rows(evaluation),
+        aus=[(number, NAMES[number]) for number in sample.aus],
+        edited_aus="" if sample.aus == NUMBERS else in_words(sample.aus),
+        formatted=formatted,
+        single_au_target=SINGLE_AU_TARGET,
+        inactive_below=INACTIVE_BELOW,
         sweeps=_sweeps(evaluation),
-        targets=_targets(
-            evaluation, np.arange(min(_SHOWN, len(evaluation.sample))), attention=True
+        random_targets=_random_targets(
+            evaluation, np.arange(min(_RANDOM_FACES, len(sample))), attention=True
         ),
         extremes=_extremes(evaluation),
-        curves=curves,
-        ticks=ticks,
-        plot=_PLOT,
+        spectra=_spectra(evaluation),
     )
     pages.write(path, page)
 
 
-def _sweeps(evaluation: Evaluation) -> list[tuple[Tile, list[list[Tile]]]]:
-    """Of each face: its photograph, and a row of pictures from each generator."""
+def _sweeps(evaluation: Evaluation) -> list[Sweep]:
+    """Render the faces with the least expression with all edits of the sweep."""
     sample = evaluation.sample
-    chosen = _quietest(sample)
-    crops = sample.crops(chosen)
-    edits = known_edits(_SWEEPS, sample.aus)
-    swept = []
-    for crop, own in zip(crops, sample.own[chosen], strict=True):
-        asked = np.stack([apply_edits(own, one) for one in edits.values()])
-        repeated, shown = (np.repeat(one[None], len(asked), 0) for one in (crop, own))
-        rows = [
+    indices = _least_expressive(sample)
+    edits = known_edits(_SWEEP_EDITS, sample.aus)
+    sweeps = []
+    for crop, own in zip(sample.crops(indices), sample.own_aus[indices], strict=True):
+        targets = np.stack([apply_edits(own, one) for one in edits.values()])
+        crops, faces = [crop] * len(edits), faces_of_crops(np.repeat(own[None], len(edits), 0))
+        edited = [
             [
-                Tile(_data_uri(picture), label)
-                for picture, label in zip(
-                    result.animator.animate(repeated, asked, shown).pictures, edits, strict=True
+                CaptionedPicture(_data_uri(picture), caption)
+                for picture, caption in zip(
+                    result.animator.render_batch(crops, faces, targets).pictures, edits, strict=True
                 )
             ]
             for result in evaluation.results
         ]
-        swept.append((Tile(_data_uri(crop), "photograph"), rows))
-    return swept
+        sweeps.append(Sweep(CaptionedPicture(_data_uri(crop), "photograph"), edited))
+    return sweeps
 
 
-def _quietest(sample: Sample) -> np.ndarray:
-    """Among the first faces those that show the least, so that one sees what is added."""
-    first = np.arange(min(10 * _SWEPT, len(sample)))
-    return np.sort(first[np.argsort(sample.own[first].sum(1), kind="stable")][:_SWEPT])
+def _least_expressive(sample: Sample) -> np.ndarray:
+    """Indices of the faces with the lowest sum of AUs among the first of the sample. On these the
+    effect of an edit is seen best."""
+    first = np.arange(min(_SWEEP_CANDIDATES, len(sample)))
+    order = np.argsort(sample.own_aus[first].sum(1), kind="stable")
+    return np.sort(first[order[:_SWEEP_FACES]])
 
 
-def _targets(evaluation: Evaluation, chosen: np.ndarray, attention: bool) -> list[list[Tile]]:
-    """Of each face: its photograph, the one whose AUs are asked for, and what came of it."""
+def _random_targets(
+    evaluation: Evaluation, indices: np.ndarray, attention: bool
+) -> list[list[CaptionedPicture]]:
+    """For each face: its photograph, the photograph whose AUs are its targets, and the result of
+    each generator, with the attention mask if `attention`."""
     sample = evaluation.sample
-    crops = sample.crops(chosen)
-    others = sample.crops((chosen + 1) % len(sample))
+    crops = sample.crops(indices)
+    references = sample.crops((indices + 1) % len(sample))
     columns = [
-        [Tile(_data_uri(crop), "photograph") for crop in crops],
-        [Tile(_data_uri(other), "AUs asked for") for other in others],
+        [CaptionedPicture(_data_uri(crop), "photograph") for crop in crops],
+        [CaptionedPicture(_data_uri(reference), "target AUs") for reference in references],
     ]
     for result in evaluation.results:
-        animated = result.animator.animate(crops, sample.asked[chosen], sample.own[chosen])
-        measured = result.faces.iloc[chosen]
+        rendered = result.animator.render_batch(
+            crops, faces_of_crops(sample.own_aus[indices]), sample.target_aus[indices]
+        )
+        measured = result.per_face.iloc[indices]
         columns.append(
             [
-                Tile(_data_uri(picture), f"ED {written('{:.2f}', distance)} · ACD {identity:.2f}")
+                CaptionedPicture(
+                    _data_uri(picture), f"ED {formatted('{:.2f}', distance)} · ACD {identity:.2f}"
+                )
                 for picture, distance, identity in zip(
-                    animated.pictures, measured["distance"], measured["identity"], strict=True
+                    rendered.pictures,
+                    measured["expression_distance"],
+                    measured["identity_distance"],
+                    strict=True,
                 )
             ]
         )
         if attention:
-            columns.append([Tile(_mask_uri(mask), "attention") for mask in animated.attention])
+            columns.append(
+                [CaptionedPicture(_mask_uri(mask), "attention") for mask in rendered.attention]
+            )
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def _extremes(evaluation: Evaluation) -> list[tuple[str, list[list[Tile]]]]:
-    """The best and the worst faces of the first generator."""
-    faces = evaluation.results[0].faces
-    kinds = {
-        "Closest to what was asked (ED)": faces["distance"].nsmallest(_EXTREMES),
-        "Farthest from what was asked (ED)": faces["distance"].nlargest(_EXTREMES),
-        "Most like the person (ACD)": faces["identity"].nsmallest(_EXTREMES),
-        "Least like the person (ACD)": faces["identity"].nlargest(_EXTREMES),
+def _extremes(evaluation: Evaluation) -> list[tuple[str, list[list[CaptionedPicture]]]]:
+    """The faces with the lowest and highest distances of the first generator, by title."""
+    faces = evaluation.results[0].per_face
+    distance, identity = faces["expression_distance"], faces["identity_distance"]
+    extremes = {
+        "Lowest expression distance (ED)": distance.nsmallest(_EXTREME_FACES),
+        "Highest expression distance (ED)": distance.nlargest(_EXTREME_FACES),
+        "Lowest identity distance (ACD)": identity.nsmallest(_EXTREME_FACES),
+        "Highest identity distance (ACD)": identity.nlargest(_EXTREME_FACES),
     }
     return [
-        (title, _targets(evaluation, extreme.index.to_numpy(), attention=False))
-        for title, extreme in kinds.items()
+        (title, _random_targets(evaluation, extreme.index.to_numpy(), attention=False))
+        for title, extreme in extremes.items()
         if len(extreme)
     ]
 
 
-def _spectra(evaluation: Evaluation) -> tuple[list[Curve], list[tuple[float, str]]]:
-    """The mean spectra as lines, and the ticks below them as position and cycles a picture."""
-    spectra = {"photographs": evaluation.sample.looks["spectra"].mean(0)} | {
-        f"{number}: {result.animator.name}": result.spectrum
-        for number, result in enumerate(evaluation.results, start=1)
-    }
-    values = np.stack(list(spectra.values()))
-    low, high = float(values.min()), float(values.max())
-    width, height = _PLOT
-    # Frequencies on a logarithmic scale, as photographs fall along a straight line there.
-    x = np.log(np.arange(1, values.shape[1] + 1)) / np.log(values.shape[1]) * width
-    y = (high - values) / max(high - low, 1e-6) * height
-    curves = [
-        Curve(name, " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, line, strict=True)))
-        for name, line in zip(spectra, y, strict=True)
-    ]
-    marks = (1, 2, 4, 8, 16, 32, CROP_SIZE // 2)
-    return curves, [(float(x[mark - 1]), f"{mark}") for mark in marks]
+def _spectra(evaluation: Evaluation) -> str:
+    """The mean spectra of the photographs and of each generator as inline SVG."""
+    return spectrum_plot(
+        {"photographs": evaluation.sample.features["spectra"].mean(0)}
+        | {
+            f"{number}: {result.animator.weights.name}": result.spectrum
+            for number, result in enumerate(evaluation.results, start=1)
+        }
+    )
 
 
 def _data_uri(picture: np.ndarray) -> str:
-    """A picture (h, w, 3) uint8 for the page."""
+    """A picture (h, w, 3) uint8 RGB as a data URI."""
     return pages.data_uri(Image.fromarray(picture), subsampling=0)
 
 
 def _mask_uri(mask: np.ndarray) -> str:
-    """An attention mask (h, w) in 0-1: white keeps the photograph."""
+    """An attention mask (h, w) in 0-1 as a data URI: white keeps the photograph."""
     grey = cv2.resize(mask, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_LINEAR)
     return _data_uri(np.repeat(np.rint(grey * 255).astype(np.uint8)[:, :, None], 3, 2))

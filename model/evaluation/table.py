@@ -1,4 +1,4 @@
-"""The figures of an evaluation, with the bars they are held to; as tables on a terminal."""
+"""The metrics of an evaluation with their thresholds, as tables on a terminal."""
 
 import math
 from collections.abc import Sequence
@@ -9,25 +9,27 @@ from rich.console import Console
 from rich.table import Table
 
 from ...pipeline.action_units import NAMES, NUMBERS, in_words
-from .evaluate import Evaluation, Result
+from .evaluate import SINGLE_AU_TARGET
+from .results import Evaluation, Result
 
 _LOG_WIDTH = 100
-BARRED_AUS = (12, 25, 4, 1)
-"""Those whose rise alone is held to a bar."""
+_THRESHOLD_AUS = (12, 25, 4, 1)
+"""The AUs whose single edits have thresholds."""
 
 
 @dataclass(frozen=True)
-class Bar:
-    """What a figure should reach."""
+class Threshold:
+    """The value that a metric of a good generator reaches."""
 
     value: float
     at_least: bool
+    """Whether higher values are better."""
     gpu: float | None = None
-    """What it should reach after training on a GPU."""
+    """A stricter value for generators that were trained on a GPU."""
 
-    def met(self, figure: float) -> bool:
-        """Whether the figure reaches it; not a number never does."""
-        return figure >= self.value if self.at_least else figure <= self.value
+    def met(self, value: float) -> bool:
+        """Whether a value reaches the threshold; False for NaN."""
+        return value >= self.value if self.at_least else value <= self.value
 
     def __str__(self) -> str:
         sign = "≥" if self.at_least else "≤"
@@ -36,153 +38,163 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A figure: its name, what it is called, how it is written."""
+class Metric:
+    """How a metric is shown."""
 
     name: str
+    """Its key in `Result.metrics`."""
     title: str
-    form: str = "{:.3f}"
-    bar: Bar | None = None
-    beside: str = ""
-    """Another figure's name, to be read beside it: the same of photographs."""
+    format: str = "{:.3f}"
+    threshold: Threshold | None = None
+    reference: str = ""
+    """The name of the same metric of photographs, which is shown beside it."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A figure as it is shown."""
+class Value:
+    """A metric of one generator as text."""
 
     text: str
     verdict: str
-    """`met`, `met for GPU`, `falls short`, `not measured`, or nothing without a bar."""
+    """`met`, `met (GPU)`, `not met` or `not measured`; empty without a threshold."""
 
 
-ROWS = (
-    Row("expression_distance", "Expression distance (ED), of 5", "{:.2f}",
-        beside="expression_distance_of_photographs"),
-    Row("expression_distance_of_copying", "ED of copying the input", "{:.2f}"),
-    Row("expression_distance_ratio", "ED of copying ÷ ED", "{:.3f}", Bar(2, True, 4)),
-    Row("correlation", "Correlation with what was asked", "{:.3f}",
-        Bar(0.6, True, 0.75), beside="correlation_of_photographs"),
+METRICS = (
+    Metric("expression_distance", "Expression distance (ED), 0-5", "{:.2f}",
+           reference="expression_distance_reference"),
+    Metric("expression_distance_unedited", "ED of the unedited input", "{:.2f}"),
+    Metric("expression_distance_ratio", "ED of the unedited input ÷ ED", "{:.3f}",
+           Threshold(2, True, 4)),
+    Metric("correlation", "Correlation with the targets (r)", "{:.3f}",
+           Threshold(0.6, True, 0.75), reference="correlation_reference"),
     *(
-        row
-        for number in BARRED_AUS
-        for row in (
-            Row(f"AU{number:02d}_rise", f"AU{number:02d} alone to 0.8: rise", "{:.3f}",
-                Bar(0.4, True)),
-            Row(f"AU{number:02d}_elsewhere", f"AU{number:02d} alone: other regions",
-                "{:.3f}", Bar(0.1, False)),
+        metric
+        for number in _THRESHOLD_AUS
+        for metric in (
+            Metric(f"AU{number:02d}_increase",
+                   f"AU{number:02d} only, to {SINGLE_AU_TARGET:g}: increase", "{:.3f}",
+                   Threshold(0.4, True)),
+            Metric(f"AU{number:02d}_leakage_other_regions",
+                   f"AU{number:02d} only: leakage, other regions", "{:.3f}",
+                   Threshold(0.1, False)),
         )
     ),
-    Row("identity", "Identity distance (ACD)", "{:.3f}", Bar(0.4, False)),
-    Row("same_person", "… faces under 0.6", "{:.0%}"),
-    Row("own_psnr", "Own AUs asked: PSNR, dB", "{:.1f}", Bar(30, True)),
-    Row("own_ssim", "Own AUs asked: SSIM"),
-    Row("cycle_psnr", "There and back: PSNR, dB", "{:.1f}"),
-    Row("attention", "Attention, mean"),
-    Row("attention_keeps", "… pixels above 0.99", "{:.1%}"),
-    Row("attention_replaces", "… pixels below 0.01", "{:.1%}"),
-    Row("frechet_descriptors", "Fréchet distance of dlib descriptors", "{:.4f}",
-        beside="frechet_descriptors_of_photographs"),
-    Row("spectrum", "Distance of power spectra, dB", "{:.2f}", beside="spectrum_of_photographs"),
-    Row("spectrum_ratio", "… ÷ that of photographs", "{:.2f}", Bar(2, False)),
-    Row("fid", "FID (torchvision's Inception v3)", "{:.1f}", beside="fid_of_photographs"),
-    Row("inception_score", "Inception Score (torchvision's)", "{:.2f}",
-        beside="inception_score_of_photographs"),
-    Row("unread", "Faces the annotator could not read", "{:.1%}"),
+    Metric("identity_distance", "Identity distance (ACD)", "{:.3f}", Threshold(0.4, False)),
+    Metric("same_person", "Faces with ACD below 0.6", "{:.0%}"),
+    Metric("reconstruction_psnr", "Reconstruction PSNR, dB", "{:.1f}", Threshold(30, True)),
+    Metric("reconstruction_ssim", "Reconstruction SSIM"),
+    Metric("cycle_psnr", "Cycle PSNR, dB", "{:.1f}"),
+    Metric("attention", "Attention, mean"),
+    Metric("attention_kept", "Attention above 0.99", "{:.1%}"),
+    Metric("attention_replaced", "Attention below 0.01", "{:.1%}"),
+    Metric("frechet_descriptor_distance", "Fréchet distance of dlib descriptors", "{:.4f}",
+           reference="frechet_descriptor_distance_reference"),
+    Metric("spectral_distance", "Spectral distance, dB", "{:.2f}",
+           reference="spectral_distance_reference"),
+    Metric("spectral_distance_ratio", "Spectral distance ÷ that of photographs", "{:.2f}",
+           Threshold(2, False)),
+    Metric("fid", "FID (torchvision's Inception v3)", "{:.1f}", reference="fid_reference"),
+    Metric("inception_score", "Inception Score (torchvision's)", "{:.2f}",
+           reference="inception_score_reference"),
+    Metric("unreadable", "Faces that the annotator could not read", "{:.1%}"),
 )  # fmt: skip
-"""In the order they are shown; docs/evaluation.md explains each."""
+"""All metrics in the order of the table; docs/evaluation.md defines each."""
 
 
 @dataclass(frozen=True)
-class Line:
-    """A row filled in."""
+class MetricRow:
+    """A metric of all generators."""
 
-    row: Row
-    cells: list[Cell]
-    """One a generator."""
-    photographs: str
-    """The same figure for photographs, or nothing."""
+    metric: Metric
+    values: list[Value]
+    """One per generator."""
+    reference: str
+    """The same metric of photographs; empty if there is none."""
 
 
-def lines(evaluation: Evaluation) -> list[Line]:
-    """The rows for which there are figures."""
-    figures = [_figures(result) for result in evaluation.results]
-    first = figures[0]
+def metric_rows(evaluation: Evaluation) -> list[MetricRow]:
+    """One row for each of METRICS that was measured."""
+    of_generators = [result.metrics | _single_au_metrics(result) for result in evaluation.results]
+    first = of_generators[0]
     return [
-        Line(
-            row,
-            [_cell(row, of_one[row.name]) for of_one in figures],
-            written(row.form, first[row.beside]) if row.beside else "",
+        MetricRow(
+            metric,
+            [_value(metric, values[metric.name]) for values in of_generators],
+            formatted(metric.format, first[metric.reference]) if metric.reference else "",
         )
-        for row in ROWS
-        if row.name in first
+        for metric in METRICS
+        if metric.name in first
     ]
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
-    """Print the figures and, per AU, how well it is obeyed."""
+    """Print a table of all metrics and, for each generator, a table of the metrics per AU."""
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = _LOG_WIDTH
     console.print(
-        f"{len(evaluation.sample)} faces of the test split of {evaluation.folder}, read by "
+        f"{len(evaluation.sample)} faces of the test split of {evaluation.folder}, AUs measured by "
         f"{evaluation.annotator}, seed {evaluation.seed}",
         soft_wrap=True,
     )
     if evaluation.sample.aus != NUMBERS:
-        console.print(f"Asked and measured: {in_words(evaluation.sample.aus)}", soft_wrap=True)
+        console.print(f"Edited and measured: {in_words(evaluation.sample.aus)}", soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("")
     for number, result in enumerate(evaluation.results, start=1):
-        console.print(f"{number}: {result.animator.name}, {result.animator.size} px")
+        console.print(f"{number}: {result.animator.weights.name}, {result.animator.size} px")
         table.add_column(f"{number}", justify="right")
         table.add_column("")
     table.add_column("photos", justify="right")
-    table.add_column("bar")
-    for line in lines(evaluation):
-        shown = [part for cell in line.cells for part in (cell.text, cell.verdict)]
-        table.add_row(line.row.title, *shown, line.photographs, str(line.row.bar or ""))
+    table.add_column("threshold")
+    for row in metric_rows(evaluation):
+        cells = [text for value in row.values for text in (value.text, value.verdict)]
+        table.add_row(row.metric.title, *cells, row.reference, str(row.metric.threshold or ""))
     console.print(table)
     for result in evaluation.results:
-        console.print(_units_table(result, evaluation.sample.aus))
+        console.print(_per_au_table(result, evaluation.sample.aus))
 
 
-def _units_table(result: Result, aus: Sequence[int]) -> Table:
+def _per_au_table(result: Result, aus: Sequence[int]) -> Table:
     table = Table(
-        box=box.SIMPLE_HEAD, title=f"{result.animator.name}, AU by AU; from `rise` on alone"
+        box=box.SIMPLE_HEAD,
+        title=f"{result.animator.weights.name}, per AU; the last three columns: this AU only",
     )
     table.add_column("AU")
-    for heading in ("r", "(photographs)", "sd asked", "ED", "rise", "leakage", "elsewhere"):
+    headings = ("r", "(photos)", "target sd", "ED", "increase", "leakage", "other regions")
+    for heading in headings:
         table.add_column(heading, justify="right")
-    columns = ("r", "r_photograph", "sd", "distance", "rise", "leakage", "elsewhere")
-    for number, (name, unit) in zip(aus, result.units.iterrows(), strict=True):
-        figures = [written("{:.2f}", unit[column]) for column in columns]
-        table.add_row(f"{name} {NAMES[number]}", *figures)
+    columns = (
+        "r", "r_reference", "target_sd", "expression_distance",
+        "increase", "leakage", "leakage_other_regions",
+    )  # fmt: skip
+    for number, (name, row) in zip(aus, result.per_au.iterrows(), strict=True):
+        cells = [formatted("{:.2f}", row[column]) for column in columns]
+        table.add_row(f"{name} {NAMES[number]}", *cells)
     return table
 
 
-def written(form: str, figure: float) -> str:
-    """A figure as text; a dash for one that could not be measured."""
-    return form.format(figure) if math.isfinite(figure) else "-"
+def formatted(template: str, value: float) -> str:
+    """Format a value; `-` for NaN and infinity."""
+    return template.format(value) if math.isfinite(value) else "-"
 
 
-def _figures(result: Result) -> dict[str, float]:
-    units = {
-        f"AU{number:02d}_{column}": float(result.units[column][f"AU{number:02d}"])
-        for number in BARRED_AUS
-        if f"AU{number:02d}" in result.units.index
-        for column in ("rise", "elsewhere")
+def _single_au_metrics(result: Result) -> dict[str, float]:
+    return {
+        f"AU{number:02d}_{column}": float(result.per_au[column][f"AU{number:02d}"])
+        for number in _THRESHOLD_AUS
+        if f"AU{number:02d}" in result.per_au.index
+        for column in ("increase", "leakage_other_regions")
     }
-    return result.figures | units
 
 
-def _cell(row: Row, figure: float) -> Cell:
-    text = written(row.form, figure)
-    if row.bar is None:
-        return Cell(text, "")
-    if not math.isfinite(figure):
-        return Cell(text, "not measured")
-    if not row.bar.met(figure):
-        return Cell(text, "falls short")
-    gpu = row.bar.gpu is not None and Bar(row.bar.gpu, row.bar.at_least).met(figure)
-    return Cell(text, "met for GPU" if gpu else "met")
+def _value(metric: Metric, value: float) -> Value:
+    text, threshold = formatted(metric.format, value), metric.threshold
+    if threshold is None:
+        return Value(text, "")
+    if not math.isfinite(value):
+        return Value(text, "not measured")
+    if not threshold.met(value):
+        return Value(text, "not met")
+    gpu = threshold.gpu is not None and Threshold(threshold.gpu, threshold.at_least).met(value)
+    return Value(text, "met (GPU)" if gpu else "met")

@@ -1,1 +1,1 @@
-"""Where the parts of a face are."""
+"""Facial landmarks: detection, alignment, and dlib's models."""

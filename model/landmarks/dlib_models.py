@@ -1,6 +1,7 @@
-"""What dlib's networks, as face_recognition ships them, say of crops: landmarks, descriptors.
+"""Landmarks and face descriptors of crops by dlib's models, which face_recognition ships.
 
-A crop of `prepare` tells by its margin where its HOG box is, so nothing is detected again.
+The HOG box of a crop follows from the margin that `prepare` added to it, so that no face is
+detected here.
 """
 
 import warnings
@@ -18,7 +19,10 @@ from ...pipeline.faces.crop import MARGIN
 
 
 def hog_box(folder: Path, size: int) -> list[int]:
-    """Left, top, right and bottom of the HOG box in the crops of a shard set, at this size."""
+    """The HOG box in the crops of a shard set, resized to `size` px.
+
+    Returns left, top, right and bottom in px.
+    """
     manifest = shards.read_manifest(folder)
     margin = manifest["settings"].get("margin", MARGIN) if manifest else MARGIN
     inset = size * margin / (1 + 2 * margin)
@@ -26,7 +30,14 @@ def hog_box(folder: Path, size: int) -> list[int]:
 
 
 def landmarks(images: Tensor, box: list[int]) -> Tensor:
-    """dlib's 68 landmarks of crops (n, 3, size, size) uint8, in -1..1 across the crop."""
+    """Landmarks by dlib's shape predictor (Kazemi & Sullivan 2014).
+
+    Args:
+        images: crops (n, 3, size, size), uint8 RGB.
+        box: the HOG box in the crops, as `hog_box` returns it.
+
+    Returns (n, 68, 2), x and y in -1..1 across the crop.
+    """
     import dlib
 
     predictor = _landmark_model()
@@ -39,7 +50,15 @@ def landmarks(images: Tensor, box: list[int]) -> Tensor:
 
 
 def descriptors(images: Tensor, box: list[int]) -> np.ndarray:
-    """face_recognition's descriptors (n, 128) of crops (n, 3, size, size) uint8."""
+    """Face descriptors by dlib's recognition network.
+
+    Args:
+        images: crops (n, 3, size, size), uint8 RGB.
+        box: the HOG box in the crops, as `hog_box` returns it.
+
+    Returns (n, 128), float32. Photographs of one person have a small Euclidean distance; dlib's
+    threshold is 0.6.
+    """
     import dlib
 
     predictor, network = _descriptor_models()
@@ -61,7 +80,7 @@ def _landmark_model() -> Any:
 
 @lru_cache(maxsize=1)
 def _descriptor_models() -> tuple[Any, Any]:
-    """The one that finds five landmarks, and the one that describes the face they frame."""
+    """The five-landmark predictor that aligns a face, and the recognition network."""
     import dlib
 
     models = _models()
@@ -70,7 +89,7 @@ def _descriptor_models() -> tuple[Any, Any]:
 
 
 def _models() -> Any:
-    """The package of dlib's models, without the warning about how it looks for its own files."""
+    """The package with dlib's models, imported without its warning about pkg_resources."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import face_recognition_models
@@ -78,5 +97,5 @@ def _models() -> Any:
 
 
 def _each(function: Callable[[Any], np.ndarray], images: Tensor) -> np.ndarray:
-    """A function of (size, size, 3) pixels over crops (n, 3, size, size)."""
+    """Apply a function of (size, size, 3) pixels to each of the crops (n, 3, size, size)."""
     return np.stack([function(image.permute(1, 2, 0).contiguous().numpy()) for image in images])

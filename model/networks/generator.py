@@ -1,61 +1,35 @@
-"""The generator: a face and target AUs to an attention mask, a colour mask and a new face.
+"""The generator: from a face and target AUs to an attention mask, a colour mask and a new face.
 
-Pumarola et al., GANimation (ECCV 2018; IJCV 2019), section 4.1. Attention 1 keeps the
-photograph, as in the journal paper and the original code.
+Pumarola et al., GANimation (ECCV 2018; IJCV 2019), section 4.1. An attention of 1 keeps the input,
+as in the journal paper and the original code.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...pipeline.action_units import positions
-from ...pipeline.faces.crop import Change
-from ..checkpoint import build, fill, load_weights
 from ..config import GeneratorSettings
-from ..pixels import from_model
-from .motion import Motion, warped
+from ..warp import warped
+from .masks import Masks
+from .motion import Motion
 
-_STYLE = 64  # numbers in the embedding of the AUs, for AdaIN
-
-
-class Masks(NamedTuple):
-    """What the generator regresses, and the face that it is for."""
-
-    attention: Tensor
-    """(n, 1, h, w), 0-1: how much of the input is kept."""
-    colour: Tensor
-    """(n, 3, h, w), -1..1: what stands where it is not."""
-    face: Tensor
-    """(n, 3, h, w), -1..1: the input, moved by the flow."""
-    flow: Tensor | None = None
-    """(n, 2, h, w), of a generator with `motion`: where each pixel of it was fetched from."""
-
-    def blend(self) -> Tensor:
-        """I_out = A*I + (1-A)*C, equation 1 of the paper in the journal's orientation."""
-        return self.attention * self.face + (1 - self.attention) * self.colour
-
-    def changes(self) -> list[Change]:
-        """What was done to each face, to be done to it at another resolution."""
-        painted = from_model(self.blend()) - from_model(self.face)
-        differences = painted.permute(0, 2, 3, 1).cpu().numpy()
-        if self.flow is None:
-            return [Change(difference) for difference in differences]
-        flows = self.flow.permute(0, 2, 3, 1).cpu().numpy()
-        return [Change(*both) for both in zip(differences, flows, strict=True)]
+_STYLE = 64  # dimensions of the embedding of the AUs for AdaIN
 
 
 class Generator(nn.Module):
-    """Faces (n, 3, h, w) in -1..1, target AUs (n, 17) and the faces' own, in 0-1, to Masks.
+    """The generator network.
 
-    h and w: multiples of 4. Of the 17 AUs it looks at those of its settings. The own AUs matter to
-    a generator with `relative` or `motion` alone; another may be called without. Instance
-    normalisation has no running statistics, so that training and use agree.
+    Its call takes faces (n, 3, h, w) in -1..1, where h and w are multiples of 4, target AUs (n, 17)
+    and the faces' own AUs (n, 17) in 0-1, and returns Masks. Only the AUs in `settings.aus` have an
+    effect. The own AUs are needed by a generator with `relative` or `motion`, which raises
+    ValueError without them; other generators ignore them.
+
+    Instance normalisation has no running statistics, so that the network computes the same in
+    training and in evaluation mode.
     """
 
     def __init__(self, settings: GeneratorSettings | None = None) -> None:
@@ -76,12 +50,12 @@ class Generator(nn.Module):
         self.bottleneck = nn.ModuleList(_Residual(width * 4, norm) for _ in range(settings.blocks))
         self.decoder = nn.ModuleList(
             [
-                _Enlarge(width * 4, width * 2, settings.upsampling, norm),
-                _Enlarge(width * 2, width, settings.upsampling, norm),
+                _Upsample(width * 4, width * 2, settings.upsampling, norm),
+                _Upsample(width * 2, width, settings.upsampling, norm),
             ]
         )
-        # Both masks by one convolution: the same maths as two, at half the cost on a CPU, which
-        # computes one or three channels as slowly as sixteen.
+        # One convolution for both masks is equivalent to two and takes half the time on a CPU,
+        # where one or three channels are as slow as sixteen.
         self.to_masks = nn.Conv2d(width, settings.attention + 3, 7, 1, 3, bias=False)
         if settings.colour == "residual":
             nn.init.zeros_(self.to_masks.weight)
@@ -91,7 +65,7 @@ class Generator(nn.Module):
         flow = None
         if self.settings.relative or self.motion is not None:
             if own_aus is None:
-                raise ValueError("this generator must be told the faces' own AUs")
+                raise ValueError("a generator with `relative` or `motion` needs the own AUs")
             change = aus - own_aus
             if self.motion is not None:
                 flow = self.motion(faces, change[:, self._known], self._known)
@@ -117,44 +91,8 @@ class Generator(nn.Module):
         return Masks(torch.sigmoid(masks[:, :1]), colour, faces, flow)
 
 
-def for_aus(generator: Generator, aus: tuple[int, ...]) -> Generator:
-    """The same generator for other AUs, to be trained on.
-
-    What it knows of an AU is a column of its first layer's weights (of the embedding, or of the
-    first convolution). Those of AUs in both are kept, new ones start at zero: the faces it makes
-    are the same as before with the AUs that it no longer knows at 0, whatever the new ones are.
-    """
-    known = generator.settings.aus
-    other = Generator(replace(generator.settings, aus=aus))
-    # Behind the three colours, where AUs are channels of the input.
-    name, first = ("encoder.0.weight", 3) if other.embedding is None else ("embedding.0.weight", 0)
-    weights = generator.state_dict()
-    before = weights[name]
-    after = before.new_zeros(before.shape[0], first + len(aus), *before.shape[2:])
-    after[:, :first] = before[:, :first]
-    for column, number in enumerate(aus, first):
-        if number in known:
-            after[:, column] = before[:, first + known.index(number)]
-    other.load_state_dict(weights | {name: after})
-    return other
-
-
-def with_motion(generator: Generator) -> Generator:
-    """The same generator, to be trained on moved faces; its `motion` has not learned any yet."""
-    other = Generator(replace(generator.settings, motion=True))
-    other.load_state_dict(other.state_dict() | generator.state_dict())
-    return other
-
-
-def load_generator(path: Path) -> tuple[Generator, int]:
-    """A generator in evaluation mode and the size it was trained at; WrongUse for other files."""
-    tensors, settings = load_weights(path, kind="generator")
-    generator = build(lambda: Generator(GeneratorSettings(**settings["generator"])), path)
-    fill(generator, tensors, path)
-    return generator.eval(), settings["size"]
-
-
 def _conv(inputs: int, outputs: int, kernel: int, stride: int, affine: bool) -> list[nn.Module]:
+    """A convolution with instance normalisation and ReLU."""
     padding = (kernel - 1) // 2
     return [
         nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False),
@@ -164,7 +102,8 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int, affine: bool) -> 
 
 
 class _Norm(nn.Module):
-    """Instance normalisation; scale and shift are learned, or come from a style (AdaIN)."""
+    """Instance normalisation with learned scale and shift, or with those that a linear layer
+    computes from a style (AdaIN; Huang & Belongie 2017, equation 8)."""
 
     def __init__(self, channels: int, style: int | None, affine: bool) -> None:
         super().__init__()
@@ -180,7 +119,7 @@ class _Norm(nn.Module):
 
 
 class _Residual(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
+    """A residual block of two 3x3 convolutions."""
 
     def __init__(self, width: int, norm: Callable[[int], nn.Module]) -> None:
         super().__init__()
@@ -194,8 +133,9 @@ class _Residual(nn.Module):
         return x + self.norm2(self.conv2(y), style)
 
 
-class _Enlarge(nn.Module):
-    """Twice the resolution, by a transposed convolution or by enlarging and convolving."""
+class _Upsample(nn.Module):
+    """Doubles the resolution by a transposed convolution, or by nearest-neighbour upsampling and a
+    convolution (Odena et al. 2016)."""
 
     def __init__(
         self, inputs: int, outputs: int, upsampling: str, norm: Callable[[int], nn.Module]

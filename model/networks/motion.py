@@ -1,120 +1,139 @@
-"""Where a face moves with its AUs: mean displacements of 68 landmarks, spread out to a flow.
+"""Warp faces by their AUs: from mean displacements of 68 landmarks to a flow field.
 
-A network that paints can only put a second brow above the first. So the face is moved before it
-is painted, as in warp-guided GANs (Geng et al. 2018, Warp-guided GANs for single-photo facial
-animation); there a driving video says where the landmarks go, here the AUs do.
+Colour and attention masks cannot move a feature: a raised brow would appear above the old one. The
+face is therefore warped before the masks are applied, as in Geng et al. 2018 ("Warp-guided GANs for
+single-photo facial animation"). There the displacements of the landmarks come from a driving video,
+here from the change of the AUs.
 """
+
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...pipeline.action_units import NUMBERS, positions
-from ..data import Faces
 from ..estimator.network import load_estimator
 from ..estimator.ridge import Moments
 from ..landmarks.alignment import MIRRORED, POINTS, Aligner, UprightView, fitted
 from ..pixels import to_model
 
-# How much of the way a face is moved. Who someone is shows in the shape of the face, too: from 0.7
-# to all of it the shipped generator's r rises from 0.787 to 0.794, and the distance of the
-# descriptors from 0.392 to 0.406 (160 faces).
-_PART = 0.85
-# The aligner is slow to follow brows: of a picture whose brows were moved by 4.6 px it reads 2.6.
-# So in photographs, too, AU1, 2 and 4 move them further than it says.
-_BROWS, _BROW_AUS, _BROWS_PART = slice(17, 27), (1, 2, 4), 1.5
-_SPREAD = 0.2  # standard deviation of a landmark's pull, in half sides: 13 px of 128
-_EASE = 0.4  # how far landmarks that pull against each other may fall short
-_COARSE = 4  # pixels to one of the flow's, which is smooth
+if TYPE_CHECKING:
+    from ..data import Faces
+
+# The share of the mean displacement that is applied. Larger displacements change the shape of the
+# face and with it the identity: from 0.7 to 1 the correlation r of the shipped generator rises from
+# 0.787 to 0.794, and the identity distance from 0.392 to 0.406 (160 faces).
+_SHARE = 0.85
+# The aligner underestimates displacements of the brows: after a shift of 4.6 px it measures 2.6 px.
+# The displacements that are learned from its landmarks are too small by about as much.
+_BROWS, _BROW_AUS, _BROWS_SHARE = slice(17, 27), (1, 2, 4), 1.5
+_RBF_WIDTH = 0.2  # standard deviation of the radial basis functions in half sides: 13 px of 128
+_RBF_RIDGE = 0.4  # regularisation, which lets the flow differ from contradicting displacements
+_FLOW_STRIDE = 4  # the flow is smooth and is computed at a quarter of the resolution
 _RIDGE = 1e-3  # added to the variance of each AU, which is 0.02 in the mean
-_ENOUGH = 20_000  # faces to learn from
+_MAX_FACES = 20_000  # for `learn`
 _BATCH = 64
 
 
 class Motion(nn.Module):
-    """Faces (n, 3, h, w) in -1..1, and by how much some of their AUs are to change (n, k), to a
-    flow (n, 2, h, w): how far right and down of its place each pixel is to be fetched from, in
-    half sides.
+    """A flow field from the change of AUs.
 
-    The landmarks are those that the estimator's aligner finds; nothing here is trained by descent.
+    The landmarks come from the aligner of the estimator, and their displacements from `learn`. No
+    parameter is trained by gradient descent.
     """
 
     displacements: Tensor
-    """(17, 68, 2): where an AU that rises from 0 to 1 takes each landmark of the upright view."""
-    part: Tensor
-    """(17, 68, 1): how much of that way it is moved."""
+    """(17, 68, 2): the mean displacement of each landmark in the aligned view for an AU that rises
+    from 0 to 1, in half sides of the view."""
+    share: Tensor
+    """(17, 68, 1): the share of it that is applied."""
 
     def __init__(self) -> None:
         super().__init__()
         self.aligner = Aligner()
         self.view = UprightView(torch.zeros(POINTS, 2))
         self.register_buffer("displacements", torch.zeros(len(NUMBERS), POINTS, 2))
-        part = torch.full((len(NUMBERS), POINTS, 1), _PART)
-        part[positions(_BROW_AUS), _BROWS] = _BROWS_PART
-        self.register_buffer("part", part, persistent=False)
+        share = torch.full((len(NUMBERS), POINTS, 1), _SHARE)
+        share[positions(_BROW_AUS), _BROWS] = _BROWS_SHARE
+        self.register_buffer("share", share, persistent=False)
         self.requires_grad_(False)
         self.eval()
 
     def train(self, mode: bool = True) -> "Motion":
-        """Stays as it is: the aligner's batch norms are done with learning."""
+        """Keep the evaluation mode, so that the batch norms of the aligner do not change."""
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, faces: Tensor, change: Tensor, which: Tensor) -> Tensor:
-        """which: (k,), the places among the 17 of the AUs that change."""
-        # In full precision: eight bits are half a pixel.
+        """Compute the flow.
+
+        Args:
+            faces: (n, 3, h, w) in -1..1; h and w are multiples of 4.
+            change: (n, k), target minus own value of k AUs, in -1..1.
+            which: (k,), the positions of these AUs among the 17.
+
+        Returns (n, 2, h, w): the offset (right, down) from each output pixel to the input pixel
+        that it shows, in half sides.
+        """
+        # In float32, because the rounding error of bfloat16 is half a pixel.
         with torch.autocast(faces.device.type, enabled=False):
             landmarks = self.aligner(fitted(faces.float()))
             turn, _ = self.view.similarity(landmarks)
-            ways = (self.part * self.displacements)[which]
-            by = torch.einsum("nk,kpc->npc", change.float(), ways) @ turn.transpose(1, 2)
-            height, width = (side // _COARSE for side in faces.shape[2:])
-            flow = _spread(landmarks + by, -by, height, width)
-            return F.interpolate(flow, scale_factor=_COARSE, mode="bilinear", align_corners=False)
+            per_au = (self.share * self.displacements)[which]
+            moved_by = torch.einsum("nk,kpc->npc", change.float(), per_au) @ turn.transpose(1, 2)
+            height, width = (side // _FLOW_STRIDE for side in faces.shape[2:])
+            flow = _interpolated(landmarks + moved_by, -moved_by, height, width)
+            return F.interpolate(
+                flow, scale_factor=_FLOW_STRIDE, mode="bilinear", align_corners=False
+            )
 
     @torch.no_grad()
-    def learn(self, faces: Faces) -> None:
-        """Take the shipped estimator's aligner, and learn the displacements by ridge regression
-        on annotated faces, each also seen in the mirror: no AU moves a face to one side."""
+    def learn(self, faces: "Faces") -> None:
+        """Copy the aligner of the shipped estimator, and estimate the displacements.
+
+        The displacements are the slopes of a ridge regression of the aligned landmarks on the AUs
+        of annotated faces. Each face also counts mirrored, so that they are symmetric. Of more than
+        20,000 faces an evenly spaced part is used.
+        """
         estimator = load_estimator()
         self.aligner.load_state_dict(estimator.aligner.state_dict())
         self.view.load_state_dict(estimator.view.state_dict())
         moments = Moments(len(NUMBERS), POINTS * 2)
         flipped = torch.tensor([-1.0, 1.0])
-        step = -(-len(faces) // _ENOUGH)
+        step = -(-len(faces) // _MAX_FACES)
         chosen = range(0, len(faces), step)
         for start in range(0, len(chosen), _BATCH):
-            some = list(chosen[start : start + _BATCH])
-            shapes = self.view.straighten(self.aligner(fitted(to_model(faces.images[some]))))
+            batch = list(chosen[start : start + _BATCH])
+            shapes = self.view.straighten(self.aligner(fitted(to_model(faces.images[batch]))))
             for each in (shapes, shapes[:, list(MIRRORED)] * flipped):
-                moments.add(faces.aus[some], each.flatten(1), torch.ones(len(some)))
+                moments.add(faces.aus[batch], each.flatten(1), torch.ones(len(batch)))
         slopes, _ = moments.ridge(_RIDGE)
         self.displacements.copy_(slopes.T.reshape(self.displacements.shape))
 
     @property
     def learned(self) -> bool:
-        """Whether anything moves."""
+        """Whether the displacements were estimated or loaded."""
         return bool(self.displacements.any())
 
 
-def _spread(points: Tensor, vectors: Tensor, height: int, width: int) -> Tensor:
-    """Vectors (n, p, 2) at points (n, p, 2) in -1..1 to a field (n, 2, height, width) that has them
-    there, nearly, and fades out around: by Gaussian radial basis functions, with a ridge."""
-    scale = -1 / (2 * _SPREAD**2)
+def _interpolated(points: Tensor, vectors: Tensor, height: int, width: int) -> Tensor:
+    """Interpolate vectors by regularised Gaussian radial basis functions.
+
+    Args:
+        points: (n, p, 2), x and y in -1..1.
+        vectors: (n, p, 2), the values at the points.
+
+    Returns (n, 2, height, width): a field that is near the vectors at the points and falls to zero
+    away from them.
+    """
+    scale = -1 / (2 * _RBF_WIDTH**2)
     down, across = (
         (torch.arange(side, device=points.device) * 2 + 1) / side - 1 for side in (height, width)
     )
     near_y = (scale * (down[None, :, None] - points[:, None, :, 1]).square()).exp()
     near_x = (scale * (across[None, :, None] - points[:, None, :, 0]).square()).exp()
-    apart = (points[:, :, None] - points[:, None]).square().sum(-1)
-    ridge = _EASE * torch.eye(points.shape[1], device=points.device)
-    pulls = torch.linalg.solve((scale * apart).exp() + ridge, vectors)
-    return torch.einsum("nyp,nxp,npc->ncyx", near_y, near_x, pulls)
-
-
-def warped(faces: Tensor, flow: Tensor) -> Tensor:
-    """Faces (n, 3, h, w) with each pixel fetched from where its flow points; edges repeat."""
-    still = torch.eye(2, 3, device=faces.device).expand(len(faces), 2, 3)
-    grid = F.affine_grid(still, list(faces.shape), align_corners=False)
-    grid = grid + flow.permute(0, 2, 3, 1)
-    return F.grid_sample(faces, grid, padding_mode="border", align_corners=False)
+    distances = (points[:, :, None] - points[:, None]).square().sum(-1)
+    ridge = _RBF_RIDGE * torch.eye(points.shape[1], device=points.device)
+    weights = torch.linalg.solve((scale * distances).exp() + ridge, vectors)
+    return torch.einsum("nyp,nxp,npc->ncyx", near_y, near_x, weights)

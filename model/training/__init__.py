@@ -1,1 +1,1 @@
-"""From annotated faces to a generator."""
+"""The training of a generator: objective, sampler, trainer, run folder, diagnostics, report."""

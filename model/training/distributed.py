@@ -1,8 +1,9 @@
-"""Training in several processes that torchrun starts: on GPUs through nccl, on CPUs through gloo.
+"""Data-parallel training in the processes that torchrun starts.
 
-Each process makes its part of every batch; gradients are averaged before each optimiser step, so
-that all hold the same weights. Since every term of the objective is a mean over faces, the mean of
-the parts' gradients is the gradient of the whole batch, that of the penalty included.
+GPUs use the NCCL backend, CPUs Gloo. Each process computes its part of every batch, and gradients
+are averaged before each optimiser step, so that all processes hold the same weights. Every term of
+the objective, the gradient penalty included, is a mean over faces; therefore the mean of the
+processes' gradients is the gradient of the whole batch.
 """
 
 import os
@@ -22,63 +23,78 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Workers:
-    """The processes of this training, of which one, by itself, is the rule."""
+    """The processes of a training; by default this one alone."""
 
     rank: int = 0
+    """The number of this process, from 0."""
     count: int = 1
+    """The number of processes (the world size)."""
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this is the process that writes files and calls callbacks: rank 0."""
         return self.rank == 0
 
     def part(self, batch: int) -> slice:
-        """This process's part of a batch. Raises WrongUse if it cannot be divided evenly."""
+        """This process's part of a batch of `batch` faces.
+
+        Raises WrongUse if the batch cannot be divided evenly.
+        """
         if batch % self.count:
             raise WrongUse(
-                f"--batch {batch} cannot be divided among {self.count} processes: it counts the "
-                f"faces of all of them together. Take a multiple of {self.count}."
+                f"--batch {batch} cannot be divided among {self.count} processes: it is the number "
+                f"of faces of all of them together. Take a multiple of {self.count}."
             )
         size = batch // self.count
         return slice(self.rank * size, (self.rank + 1) * size)
 
     def average_gradients(self, network: nn.Module) -> None:
-        """Put the mean over all processes in place of each gradient."""
+        """Replace each gradient of `network` by its mean over all processes.
+
+        Raises NothingUsable if another process has ended.
+        """
         if self.count == 1:
             return
         gradients = [p.grad for p in network.parameters() if p.grad is not None]
-        with _company():
-            under_way = [dist.all_reduce(gradient, async_op=True) for gradient in gradients]
-            for gradient, work in zip(gradients, under_way, strict=True):
+        with _lost_process_reported():
+            pending = [dist.all_reduce(gradient, async_op=True) for gradient in gradients]
+            for gradient, work in zip(gradients, pending, strict=True):
                 assert work is not None
                 work.wait()
                 gradient /= self.count
 
     def gather(self, mine: T) -> list[T]:
-        """What each process has, by rank; all must ask at the same time."""
+        """The values that all processes pass, by rank. Every process must call this.
+
+        Raises NothingUsable if another process has ended.
+        """
         if self.count == 1:
             return [mine]
-        everyones: list[T] = [mine] * self.count
-        with _company():
-            dist.all_gather_object(everyones, mine)
-        return everyones
+        gathered: list[T] = [mine] * self.count
+        with _lost_process_reported():
+            dist.all_gather_object(gathered, mine)
+        return gathered
 
 
-def speaks() -> bool:
-    """Whether this process may print: the first of those that torchrun started, or the only one."""
+def is_first_process() -> bool:
+    """Whether this process may print: rank 0, or the only one."""
     return not dist.is_torchelastic_launched() or os.environ["RANK"] == "0"
 
 
 @contextmanager
 def join(device: torch.device | None) -> Iterator[tuple[Workers, torch.device]]:
-    """Join the processes that torchrun started, if it did; say who we are and what to train on.
+    """Join the process group if torchrun started this process.
 
-    device: None for this process's GPU where there is one, else the CPU.
+    Args:
+        device: None for this process's GPU if there is one, else the CPU.
+
+    Yields the workers and the device to train on. Raises WrongUse if there are more processes than
+    GPUs.
     """
-    if not dist.is_torchelastic_launched():
-        yield Workers(), device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not dist.is_torchelastic_launched():
+        yield Workers(), device
+        return
     if device.type == "cuda":
         local, present = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
         if local >= present:
@@ -90,25 +106,25 @@ def join(device: torch.device | None) -> Iterator[tuple[Workers, torch.device]]:
         torch.cuda.set_device(device)
     store, rank, count = next(dist.rendezvous("env://"))
     if os.environ["GROUP_WORLD_SIZE"] == "1":
-        # torchrun keeps its store over a restart (2.15), and in it the addresses of the lost.
+        # torchrun (2.15) keeps its store over a restart, with the addresses of ended processes.
         store = dist.PrefixStore(f"attempt {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
     backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=count)
     try:
         yield Workers(rank, count), device
-        with _company():
-            dist.barrier()  # all leave together: the first still writes its page
+        with _lost_process_reported():
+            dist.barrier()  # the others wait while the first writes its report
     finally:
         dist.destroy_process_group()
 
 
 @contextmanager
-def _company() -> Iterator[None]:
-    """Turns the loss of another process into a sentence."""
+def _lost_process_reported() -> Iterator[None]:
+    """Raise NothingUsable in place of torch's error for a process that cannot be reached."""
     try:
         yield
     except RuntimeError as error:
         raise NothingUsable(
-            "Another process of this training has ended or cannot be reached; torchrun with "
-            f"--max-restarts starts all again from the last state. ({str(error).splitlines()[0]})"
+            "Another process of this training has ended or cannot be reached. torchrun with "
+            f"--max-restarts restarts all from the last state. ({str(error).splitlines()[0]})"
         ) from error

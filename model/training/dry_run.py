@@ -1,4 +1,4 @@
-"""What a training would take, found out by ten of its iterations; nothing is written."""
+"""The dry run of a training: time, memory and disk space, estimated from ten iterations."""
 
 import sys
 import time
@@ -11,48 +11,54 @@ from ..config import TrainSettings
 from ..data import constant_aus, load_faces
 from . import validation
 from .distributed import join
+from .resume import start
 from .trainer import Trainer
 
-_MEASURED = 10
+_ITERATIONS = 10
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training would take on this machine."""
+    """What a training takes on this machine."""
 
     faces: int
+    """Training faces."""
     held_out: int
+    """Test faces that are used for validation."""
     iterations: int
     generator_steps: int
+    """Iterations in which the generator is trained."""
     generator_parameters: int
     critic_parameters: int
     device: str
     precision: str
+    """`bf16` or `fp32`."""
     processes: int
     seconds: float
-    """From the first iteration to the last."""
+    """Time of all iterations, without validation and pictures."""
     photographs_per_second: float
+    """Over all processes together."""
     memory: int
-    """Most that was taken, in bytes: of the device's, or of this process's on a CPU."""
+    """Peak memory in bytes: of the GPU, or of this process on a CPU."""
     disk: int
-    """Bytes in the run folder, at most, without pictures."""
+    """Size of the run folder in bytes, without pictures, at most."""
 
     def in_words(self) -> str:
-        """The plan as lines of text."""
+        """The plan as text, one line for each item."""
         share = f", in each of {self.processes} processes" if self.processes > 1 else ""
         return "\n".join(
             [
-                f"faces       {self.faces:,} to train on, {self.held_out} held out to measure on",
+                f"faces       {self.faces:,} to train on, {self.held_out} held out for validation",
                 f"iterations  {self.iterations:,}, of which {self.generator_steps:,} with a step "
                 "of the generator",
                 f"parameters  generator {self.generator_parameters:,}, critic "
                 f"{self.critic_parameters:,}",
                 f"device      {self.device}, {self.precision}",
                 f"memory      {self.memory / 2**30:.1f} GiB at most{share}",
-                f"disk        {self.disk / 2**30:.2f} GiB in the run's folder",
+                f"disk        {self.disk / 2**30:.2f} GiB in the run folder",
                 f"speed       {self.photographs_per_second:.1f} photographs a second",
                 f"time        {_duration(self.seconds)}",
-                "Nothing was written. The time is without measuring and drawing at each epoch.",
+                "Nothing was written. The time does not include validation and pictures.",
             ]
         )
 
@@ -63,20 +69,25 @@ def measure(
     device: torch.device | None = None,
     init: Path | None = None,
 ) -> Plan:
-    """Try a training for ten iterations. Raises what `run.train` raises for its input."""
+    """Train for ten iterations without writing anything.
+
+    The arguments, and the errors raised for them, are those of `run.train`.
+    """
     settings.validate()
     with join(device) as (workers, device):
         faces = load_faces(shards, "train", settings.size)
-        test = load_faces(shards, "test", settings.size, most=validation.MOST)
+        test = load_faces(shards, "test", settings.size, most=validation.MAX_FACES)
         constant_aus(faces, settings.generator.aus)
-        trainer = Trainer(settings, faces, device, init, workers)
+        trainer = start(settings, faces, device, init, workers)
         warmup = min(settings.critic_warmup, trainer.iterations)
-        alone = _seconds(trainer, 0, _MEASURED) if warmup else 0.0
-        # Whole rounds of critic and generator, as many as make ten iterations.
-        rounds = -(-_MEASURED // settings.critic_steps) * settings.critic_steps
-        both = _seconds(trainer, settings.critic_warmup, rounds)
-        seconds = warmup * alone + (trainer.iterations - warmup) * both
-        networks = [_bytes(network) for network in (trainer.generator, trainer.critic)]
+        warmup_seconds = _seconds_per_iteration(trainer, 0, _ITERATIONS) if warmup else 0.0
+        # A multiple of critic_steps, so that the generator's share of the time is right.
+        count = -(-_ITERATIONS // settings.critic_steps) * settings.critic_steps
+        seconds = _seconds_per_iteration(trainer, settings.critic_warmup, count)
+        generator_bytes, critic_bytes = _bytes(trainer.generator), _bytes(trainer.critic)
+        # A state holds both networks with two moments of Adam each, and the averaged generator.
+        # The folder holds two states, and two weights files in half precision.
+        state_bytes = 3 * (generator_bytes + critic_bytes) + generator_bytes
         return Plan(
             faces=len(faces),
             held_out=len(test),
@@ -87,25 +98,24 @@ def measure(
             device=str(device),
             precision="bf16" if trainer.bf16 else "fp32",
             processes=workers.count,
-            seconds=seconds,
-            photographs_per_second=settings.batch / both,
+            seconds=warmup * warmup_seconds + (trainer.iterations - warmup) * seconds,
+            photographs_per_second=settings.batch / seconds,
             memory=_peak_memory(device),
-            # A state holds networks and two moments of Adam each, and the average; two are kept.
-            disk=2 * (3 * sum(networks) + networks[0]) + 2 * networks[0] // 2,
+            disk=2 * state_bytes + 2 * generator_bytes // 2,
         )
 
 
-def _seconds(trainer: Trainer, start: int, count: int) -> float:
-    """Mean time of an iteration from `start` on, after a first round that is not counted."""
+def _seconds_per_iteration(trainer: Trainer, start: int, count: int) -> float:
+    """Mean time of `count` iterations from `start` on, after critic_steps that are not timed."""
     trainer.iteration = start
     for _ in range(trainer.settings.critic_steps):
         trainer.step()
     trainer.iteration = start
-    _wait(trainer.device)
+    _synchronize(trainer.device)
     began = time.perf_counter()
     for _ in range(count):
         trainer.step()
-    _wait(trainer.device)
+    _synchronize(trainer.device)
     return (time.perf_counter() - began) / count
 
 
@@ -114,7 +124,7 @@ def _duration(seconds: float) -> str:
     return f"about {hours} h {minutes} min" if hours else f"about {seconds / 60:.1f} min"
 
 
-def _wait(device: torch.device) -> None:
+def _synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -122,10 +132,10 @@ def _wait(device: torch.device) -> None:
 def _peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    import resource
+    import resource  # not on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
 
 
 def _parameters(network: torch.nn.Module) -> int:

@@ -1,60 +1,158 @@
-"""The losses of GANimation (Pumarola et al. 2018, section 5), each a mean.
+"""The objective of GANimation (Pumarola et al., ECCV 2018, section 4.2), as named terms.
 
-Every term is a mean over faces, pixels and AUs, so that its weight holds at any batch size and
-resolution. `facts.md` of the original code gives the mapping of its weights at batch 25 and
-128 px: its AU loss of 4000 on MSE/batch is 160 on a mean over elements; its total variation of
-1e-5 on a sum is about 4 on a mean; the others are means already.
+The critic minimises the sum of weight x term over `critic_terms`, the generator over
+`generator_terms`. Together they are equation 6 of the paper:
+
+    term                  equation      weight in LossWeights
+    critic_adversarial    2             adversarial
+    critic_aus            4             aus
+    gp                    2             gp
+    adversarial           2             adversarial
+    aus                   4             aus
+    attention             3             attention
+    tv                    3             tv
+    cycle                 5             cycle
+    perceptual            none          perceptual
+
+The log, and the options of `ganim train` (`--lambda-gp` sets the weight `gp`), use the same names.
+
+Every term is a mean over faces, pixels and AUs, so a weight has the same effect at any batch size
+and resolution. The original code instead has sums in two terms, at a batch of 25 and 128 px: its
+weight of 4000 on AUs is 160 on a mean, its weight of 1e-5 on total variation is about 4 on a mean.
 """
 
 from collections.abc import Callable
 
 from torch import Tensor
 
+from ..config import LossWeights
+from ..networks.critic import CriticOutput
+from ..networks.masks import Masks
+
+Terms = dict[str, Tensor]
+"""Scalars by the names of the table above, not weighted."""
+
+
+def critic_terms(
+    real: CriticOutput,
+    fake: CriticOutput,
+    gradient: Tensor,
+    own_aus: Tensor,
+    au_weight: Tensor | float = 1.0,
+) -> Terms:
+    """What the critic minimises.
+
+    real, fake: its output for the faces, and for the generated faces, which are constants here.
+    gradient: (n, 3, h, w), of its score at points that `interpolated` gives. own_aus: (n, AUs), of
+    the faces; AUs are learned from real faces only. au_weight: see `au_loss`.
+    """
+    return {
+        "critic_adversarial": critic_adversarial_loss(real.scores, fake.scores),
+        "critic_aus": au_loss(real.aus, own_aus, au_weight),
+        "gp": gradient_penalty(gradient),
+    }
+
+
+def generator_terms(
+    faces: Tensor,
+    generated: Masks,
+    restored: Masks,
+    fake: CriticOutput,
+    target_aus: Tensor,
+    au_weight: Tensor | float = 1.0,
+    perceptual: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Terms:
+    """What the generator minimises.
+
+    faces: (n, 3, h, w). generated: its output for the faces and the target AUs. restored: its
+    output for the generated faces and the faces' own AUs. fake: the critic's output for the
+    generated faces. target_aus: (n, AUs). au_weight: see `au_loss`. perceptual: a distance of two
+    batches of faces, for the term of that name, which the paper does not have.
+    """
+    terms = {
+        "adversarial": generator_adversarial_loss(fake.scores),
+        "aus": au_loss(fake.aus, target_aus, au_weight),
+        "attention": attention_loss(generated.attention) + attention_loss(restored.attention),
+        "tv": total_variation(generated.attention) + total_variation(restored.attention),
+    }
+    restored_faces = restored.blend()
+    terms["cycle"] = cycle_loss(restored_faces, faces)
+    if perceptual is not None:
+        terms["perceptual"] = perceptual(restored_faces, faces)
+    return terms
+
+
+def weighted_sum(terms: Terms, weights: LossWeights) -> Tensor:
+    """Equation 6: the sum of weight x term. A term `critic_x` has the weight of `x`."""
+    first, *rest = (
+        getattr(weights, name.removeprefix("critic_")) * term for name, term in terms.items()
+    )
+    for each in rest:
+        first = first + each
+    return first
+
 
 def critic_adversarial_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Image adversarial loss of the critic: E[D(fake)] - E[D(real)] (Gulrajani et al. 2017)."""
+    """Image adversarial loss of the critic, from scores of patches (equation 2).
+
+    E[D(fake)] - E[D(real)], as in a Wasserstein GAN (Gulrajani et al. 2017).
+    """
     return fake.mean() - real.mean()
 
 
 def generator_adversarial_loss(fake: Tensor) -> Tensor:
-    """Image adversarial loss of the generator: -E[D(fake)]."""
+    """Image adversarial loss of the generator, from scores of patches: -E[D(fake)] (equation 2)."""
     return -fake.mean()
 
 
-def gradient_penalty(
-    slope: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor
-) -> Tensor:
-    """E[(||grad D(x)||_2 - 1)^2] at x between real and fake faces (Gulrajani et al. 2017).
+def interpolated(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
+    """Points between real and generated faces, at which the gradient penalty is taken.
 
-    slope: faces (n, 3, h, w) to the gradients of their scores, in the graph of the critic's
-    weights; a score is a mean over patches, as in the losses above. mix: (n,) in 0-1, the share
-    of the real face.
+    real, fake: (n, 3, h, w). alpha: (n,) in 0-1, the share of the real face. The result carries no
+    gradient to either.
     """
-    mix = mix.view(-1, 1, 1, 1)
-    gradient = slope((mix * real + (1 - mix) * fake).detach())
+    alpha = alpha.view(-1, 1, 1, 1)
+    return (alpha * real + (1 - alpha) * fake).detach()
+
+
+def gradient_penalty(gradient: Tensor) -> Tensor:
+    """E[(||gradient||_2 - 1)^2] (equation 2; Gulrajani et al. 2017).
+
+    gradient: (n, 3, h, w), of the critic's score of each face with respect to that face. The score
+    of a face is the mean over its patches, as in the adversarial losses.
+    """
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 
-def au_loss(regressed: Tensor, aus: Tensor, emphasis: Tensor | float = 1.0) -> Tensor:
-    """Conditional expression loss: mean squared error of regressed AUs.
+def au_loss(regressed: Tensor, aus: Tensor, weight: Tensor | float = 1.0) -> Tensor:
+    """Conditional expression loss: mean squared error of AUs (equation 4).
 
-    emphasis: factors of the squares; the paper has none.
+    regressed, aus: (n, AUs), on the 0-1 scale. weight: factors of the squared errors, of a shape
+    that broadcasts to (n, AUs); the paper has none.
     """
-    return (emphasis * (regressed - aus).square()).mean()
+    return (weight * (regressed - aus).square()).mean()
 
 
 def attention_loss(attention: Tensor) -> Tensor:
-    """Attention loss: the mean, so that attention does not saturate at 1, which is copying."""
+    """Mean of an attention mask (n, 1, h, w), whose value 1 keeps the face (equation 3).
+
+    The paper has the L2 norm, its code the mean. Without this term attention saturates at 1, and
+    the generator copies its input.
+    """
     return attention.mean()
 
 
 def total_variation(attention: Tensor) -> Tensor:
-    """Attention smoothness: mean absolute difference between neighbours, down and across."""
+    """Total variation of an attention mask (n, 1, h, w), for smoothness (equation 3).
+
+    The mean absolute difference of vertical neighbours plus that of horizontal ones. The paper has
+    squared differences, its code absolute ones.
+    """
     down = (attention[:, :, 1:] - attention[:, :, :-1]).abs().mean()
     across = (attention[:, :, :, 1:] - attention[:, :, :, :-1]).abs().mean()
     return down + across
 
 
-def cycle_loss(restored: Tensor, face: Tensor) -> Tensor:
-    """Identity loss: L1 between a face and its way there and back."""
-    return (restored - face).abs().mean()
+def cycle_loss(restored: Tensor, faces: Tensor) -> Tensor:
+    """Identity loss: mean absolute difference of faces and restored faces (equation 5)."""
+    return (restored - faces).abs().mean()

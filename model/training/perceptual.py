@@ -1,4 +1,4 @@
-"""How alike two faces look to a network that reads faces: a distance of features, not of pixels."""
+"""The distance of two faces in the features of a network, for the term `perceptual`."""
 
 from copy import deepcopy
 
@@ -6,16 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..estimator.annotator import SIZE
 from ..estimator.network import load_estimator
+from ..landmarks.points import SIZE
 
 _STAGES = 4
-"""Convolutions of the estimator's aligner whose features count, from the first on; later ones know
-where the face is, but hardly whose."""
+"""How many convolutions of the estimator's aligner are used, from the first on. Features of later
+ones depend on the positions of landmarks more than on the identity of the face."""
 
 
 class Perceptual(nn.Module):
-    """The first features of the aligner that ships, frozen (after Johnson et al. 2016)."""
+    """A perceptual loss (Johnson et al. 2016) on frozen layers of the shipped aligner."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,12 +23,15 @@ class Perceptual(nn.Module):
         self.stages = layers[:_STAGES].eval().requires_grad_(False)
 
     def forward(self, one: Tensor, other: Tensor) -> Tensor:
-        """The mean distance of faces (n, 3, h, w) in -1..1: over stages and places, the squared
-        difference of features of unit length (Zhang et al. 2018), 0 to 4."""
+        """The mean distance of two batches of faces, each (n, 3, h, w) in -1..1.
+
+        A distance is the squared difference of features of unit length (Zhang et al. 2018), from 0
+        to 4, averaged over stages and positions.
+        """
         both = torch.cat([one, other])
         if both.shape[-1] != SIZE:
             both = F.interpolate(both, (SIZE, SIZE), mode="bilinear", align_corners=False)
-        both = F.avg_pool2d(both, 2)  # what the aligner looks at
+        both = F.avg_pool2d(both, 2)  # the resolution of the aligner
         distances = []
         for stage in self.stages:
             both = stage(both)

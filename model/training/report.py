@@ -1,5 +1,7 @@
-"""`report.html` of a run: how it stands, what looks wrong, curves and pictures, on one page that
-needs nothing else."""
+"""The report of a training, `report.html`: progress, warnings, plots, pictures and settings.
+
+The page is one file without scripts or external resources.
+"""
 
 import io
 import re
@@ -7,111 +9,134 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 from ...pipeline.report import pages
-from .log import Metrics
+from .log import MetricsLog
 from .trainer import Trainer
 
 NAME = "report.html"
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
-_MOST_POINTS = 400
+_MAX_POINTS = 400
+"""Points per curve, to limit the size of the page."""
+_BY_RANK = "photographs_per_second_by_rank"
+_GREY, _COLOURS = "#8a929b", ("#3a78c2", "#d9822b", "#3a9a5f")
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A figure of the log, as it is drawn."""
+    """A metric in a plot."""
 
-    figure: str
+    metric: str
+    """Its name in the log."""
     label: str
-    reference: bool = False
-    """What others are held against: dashed."""
+    """Its name in the legend."""
+    is_reference: bool = False
+    """Whether the others are compared with it; if so, it is dashed and grey."""
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One diagram: figures of the same kind over the epochs."""
+class Plot:
+    """A plot of related metrics over epochs."""
 
     title: str
     explanation: str
     curves: Sequence[Curve]
 
 
-PANELS = (
-    Panel(
+PLOTS = (
+    Plot(
         "AU error, held-out faces",
-        "Mean squared error of the AUs that the estimator reads, 0 to 1, each epoch. Below the "
-        "dashed line the generator obeys better than the photograph as it is.",
+        "Mean squared error of the target AUs, as the estimator reads them, in 0 to 1. Below the "
+        "dashed line, generated faces show the target AUs better than the photographs.",
         [Curve("test_aus", "generated"), Curve("test_aus_copy", "photographs", True)],
     ),
-    Panel(
+    Plot(
         "AU error, by the critic",
-        "The same while training, as the critic reads the AUs.",
+        "Mean squared error of AUs as the critic reads them, on training faces.",
         [
-            Curve("generator_aus", "generated"),
+            Curve("aus", "generated"),
             Curve("critic_aus", "real faces"),
             Curve("copy_aus", "photographs", True),
         ],
     ),
-    Panel(
+    Plot(
         "Critic: generated minus real",
-        "Its mean scores. Far below 0 it tells the two apart; coming nearer to 0 is good.",
-        [Curve("critic", "")],
+        "Difference of mean scores. The nearer it is to 0, the less the critic can tell generated "
+        "faces from real ones.",
+        [Curve("critic_adversarial", "")],
     ),
-    Panel("Gradient penalty", "Near 0 when the critic's slope is 1.", [Curve("penalty", "")]),
-    Panel(
+    Plot(
+        "Gradient penalty",
+        "Near 0 where the norm of the critic's gradient is near 1.",
+        [Curve("gp", "")],
+    ),
+    Plot(
         "Attention",
-        "Mean of the mask: at 1 the photograph is kept, at 0 all is painted anew.",
+        "Mean of the mask: 1 keeps the photograph, 0 replaces it by the colour mask.",
         [Curve("attention", "")],
     ),
-    Panel("Cycle", "L1 of the way there and back, faces in -1 to 1.", [Curve("cycle", "")]),
-    Panel("Learning rate", "Of Adam.", [Curve("rate", "")]),
-    Panel("Photographs a second", "All processes together.", [Curve("photographs_per_second", "")]),
+    Plot(
+        "Cycle",
+        "L1 distance of a face and its reconstruction, in -1 to 1.",
+        [Curve("cycle", "")],
+    ),
+    Plot("Learning rate", "Of Adam, for both networks.", [Curve("rate", "")]),
+    Plot(
+        "Photographs a second", "Of all processes together.", [Curve("photographs_per_second", "")]
+    ),
 )
 
 
-def write_page(run: Path, trainer: Trainer, shown: int, metrics: Metrics) -> None:
-    """Write the page of a run into its folder, whole or not at all.
+def write_page(folder: Path, trainer: Trainer, pictured: int, log: MetricsLog) -> None:
+    """Write the report into a run folder.
 
-    shown: how many faces `metrics` measures on and the pictures are of.
+    Args:
+        folder: the run folder.
+        trainer: gives the settings, the device and the length of the training.
+        pictured: the number of faces used for validation and pictures.
+        log: the metrics.
     """
-    lines, settings = metrics.lines, trainer.settings
-    pictures = sorted((run / "grids").glob("epoch-*.png"))
+    entries = log.entries
+    pictures = sorted((folder / "grids").glob("epoch-*.png"))
     page = pages.render(
         _TEMPLATE,
-        run=run.resolve().name,
+        run=folder.resolve().name,
         trainer=trainer,
-        shown=shown,
+        pictured=pictured,
         bf16=trainer.bf16,
-        seconds=sum(line.get("seconds", 0.0) for line in lines),
-        latest={name: line[name] for line in lines for name in line},
+        seconds=sum(entry.get("seconds", 0.0) for entry in entries),
+        latest={name: entry[name] for entry in entries for name in entry},
         by_rank=next(
-            (v for line in reversed(lines) if (v := line.get("photographs_per_second_by_rank"))), []
+            (
+                v
+                for entry in reversed(entries)
+                if (v := entry.get("photographs_per_second_by_rank"))
+            ),
+            [],
         ),
-        warnings=[line for line in lines if "warning" in line],
-        panels=[(panel, svg) for panel in PANELS if (svg := _svg(panel, metrics))],
+        warnings=[entry for entry in entries if "warning" in entry],
+        plots=[(plot, svg) for plot in PLOTS if (svg := _svg(plot, log))],
         pictures=[(path.stem, _data_uri(path)) for path in reversed(pictures[-2:])],
-        settings=_flat(asdict(settings)),
+        settings=_flat(asdict(trainer.settings)),
     )
-    pages.write(run / NAME, page)
+    pages.write(folder / NAME, page)
 
 
-def _svg(panel: Panel, metrics: Metrics) -> str:
-    """A diagram as inline SVG; nothing if the log has none of its figures."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    grey = "#8a929b"
+def _svg(plot: Plot, log: MetricsLog) -> str:
+    """A plot as an SVG element; empty if the log has none of its metrics."""
     figure = Figure(figsize=(4.4, 2.3))
     axes = figure.add_axes((0.13, 0.1, 0.85, 0.86))
-    for curve, colour in zip(panel.curves, ("#3a78c2", "#d9822b", "#3a9a5f"), strict=False):
-        epochs, values = metrics.series(curve.figure)
+    for curve, colour in zip(plot.curves, _COLOURS, strict=False):
+        epochs, values = log.series(curve.metric)
         if values:
             axes.plot(
-                *_thinned(epochs, values),
-                color=grey if curve.reference else colour,
-                linestyle="--" if curve.reference else "-",
+                *_binned(epochs, values),
+                color=_GREY if curve.is_reference else colour,
+                linestyle="--" if curve.is_reference else "-",
                 linewidth=1.4,
                 marker="o" if len(values) < 40 else "",
                 markersize=3,
@@ -119,36 +144,38 @@ def _svg(panel: Panel, metrics: Metrics) -> str:
             )
     if not axes.lines:
         return ""
-    if len(panel.curves) > 1:
+    if len(plot.curves) > 1:
         axes.legend(fontsize=8, frameon=False)
     axes.grid(alpha=0.25, lw=0.6)
-    axes.tick_params(colors=grey, labelsize=8)
+    axes.tick_params(colors=_GREY, labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(grey)
+    axes.spines[["left", "bottom"]].set_color(_GREY)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": panel.title}):
+    # A fixed salt and no date: the same log gives the same page.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": plot.title}):
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue()
     return re.sub("<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
 
 
-def _thinned(epochs: list[float], values: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    """A long curve as the means of equal stretches, so that the page stays small."""
-    every = -(-len(values) // _MOST_POINTS)
+def _binned(epochs: list[float], values: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Reduce a curve to at most _MAX_POINTS by averaging neighbours."""
+    every = -(-len(values) // _MAX_POINTS)
     starts = np.arange(0, len(values), every)
     counts = np.diff(np.append(starts, len(values)))
-    return tuple(np.add.reduceat(np.asarray(row), starts) / counts for row in (epochs, values))  # type: ignore[return-value]
+    x, y = (np.add.reduceat(np.asarray(row), starts) / counts for row in (epochs, values))
+    return x, y
 
 
 def _data_uri(path: Path) -> str:
-    """A PNG for the page, at a tenth of its bytes."""
+    """A PNG file as a data URI in JPEG, which is about a tenth of the size."""
     with Image.open(path) as picture:
         return pages.data_uri(picture)
 
 
 def _flat(settings: dict[str, object], prefix: str = "") -> dict[str, object]:
-    """Nested settings as one level: `generator.width`."""
+    """Nested settings as one level, with names such as `generator.width`."""
     flat: dict[str, object] = {}
     for name, value in settings.items():
         flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}

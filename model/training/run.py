@@ -1,4 +1,4 @@
-"""A run: train into a folder, go on after a stop, stop when asked, when done, or when lost."""
+"""A training from start to end: resume, train, log, stop."""
 
 import signal
 import time
@@ -11,135 +11,166 @@ import torch
 from torch import Tensor
 
 from ...pipeline.errors import NothingUsable, WrongUse
-from ..checkpoint import load_state
 from ..config import TrainSettings
 from ..data import constant_aus, load_faces
 from . import validation
 from .distributed import join
-from .log import Line
-from .run_folder import BEST, PREVIOUS_STATE, Ears, Scribe
-from .trainer import STATE, WEIGHTS, Trainer
+from .log import Entry
+from .resume import resume, start
+from .run_folder import BEST, Callbacks, RunFolder
+from .trainer import WEIGHTS, Trainer
 
 _LOG_EVERY = 50
-_LOOK_EVERY = 10
+"""Iterations per log entry."""
+_CHECK_EVERY = 10
+"""Iterations between two checks for NaN and signals on a GPU, as each check waits for it."""
 
 
 def train(
     shards: Path,
-    run: Path,
+    folder: Path,
     settings: TrainSettings | None = None,
     device: torch.device | None = None,
     init: Path | None = None,
     patience: int | None = None,
     tensorboard: bool = False,
-    ears: Ears | None = None,
+    callbacks: Callbacks | None = None,
 ) -> Path:
-    """Train on the train split of `shards` into the folder `run`; return the weights' path.
+    """Train a generator on the train split of a shard set.
 
-    A second call goes on from the last state in `run`. patience: stop when the AU error on the
-    test split has not fallen for so many epochs, and return the best epoch's weights. Under
-    torchrun, one of several processes; the first writes, and its ears hear.
+    A second call resumes from the last state in `folder`. Under torchrun, every process calls this;
+    the first writes the run folder and calls the callbacks.
 
-    Raises WrongUse for missing shards or AUs, too few faces, settings other than the run's and a
-    folder that cannot be written; NothingUsable when figures are no numbers any more.
+    Args:
+        shards: the shard set, annotated.
+        folder: the run folder.
+        settings: the settings; the paper's if None.
+        device: a GPU if there is one, else the CPU, if None.
+        init: weights or a run folder to start from; see `Trainer`.
+        patience: stop when the validation error has not decreased for this many epochs.
+        tensorboard: also write TensorBoard event files.
+        callbacks: functions to call while training.
+
+    Returns the path of the weights: those of the best epoch with `patience`, else the last.
+
+    Raises:
+        WrongUse: if shards or AUs are missing, faces are too few, settings are not those of the
+            state in `folder`, or `folder` cannot be written to.
+        NothingUsable: if losses are not finite.
+        KeyboardInterrupt: after SIGINT or SIGTERM, when the state has been saved.
     """
-    settings, ears = settings or TrainSettings(), ears or Ears()
+    settings, callbacks = settings or TrainSettings(), callbacks or Callbacks()
     settings.validate()
     with join(device) as (workers, device):
         faces = load_faces(shards, "train", settings.size)
-        test = load_faces(shards, "test", settings.size, most=validation.MOST)
+        test = load_faces(shards, "test", settings.size, most=validation.MAX_FACES)
         if patience is not None and not len(test):
             raise WrongUse(
-                f"{shards} holds no test faces to stop early by: prepare with --test-fraction 0.1, "
-                "or leave out --patience."
+                f"{shards} has no test faces, which --patience needs: prepare with "
+                "--test-fraction 0.1, or leave out --patience."
             )
         constant = constant_aus(faces, settings.generator.aus)
-        trainer = Trainer(settings, faces, device, init, workers)
+        trainer = start(settings, faces, device, init, workers)
         if not workers.first:
-            ears = Ears()
+            callbacks = Callbacks()
         for name in constant:
-            ears.on_word(f"{name} is the same in every face: the generator cannot learn it.")
+            callbacks.on_message(
+                f"{name} is the same in every face: the generator cannot learn it."
+            )
         try:
-            _resume(trainer, run, ears)
-            ears.on_start(trainer.iterations, trainer.iteration)
-            scribe = Scribe(trainer, test, run, tensorboard, ears) if workers.first else None
-            _run(trainer, scribe, patience)
+            resume(trainer, folder, callbacks.on_message)
+            callbacks.on_start(trainer.iterations, trainer.iteration)
+            run_folder = (
+                RunFolder(trainer, test, folder, tensorboard, callbacks) if workers.first else None
+            )
+            _train(trainer, run_folder, patience)
         except OSError as error:
             raise WrongUse(
-                f"{run} cannot be written to: {error.strerror or error}. What was saved before is "
-                "whole: make room, and the same command goes on from there."
+                f"{folder} cannot be written to: {error.strerror or error}. What was saved before "
+                "is intact: make room, and the same command resumes from there."
             ) from error
-    best = patience is not None and (run / BEST).exists()
-    return run / (BEST if best else WEIGHTS)
+    best = patience is not None and (folder / BEST).exists()
+    return folder / (BEST if best else WEIGHTS)
 
 
-def _run(trainer: Trainer, scribe: Scribe | None, patience: int | None) -> None:
-    """Train to the end, or until asked to stop. scribe: who writes, in the first process."""
+def _train(trainer: Trainer, run_folder: RunFolder | None, patience: int | None) -> None:
+    """The training loop, to the last iteration, early stopping or a signal.
+
+    run_folder: None in all processes but the first.
+    """
     workers = trainer.workers
-    logged, logged_at = trainer.iteration, time.monotonic()
+    logged_iteration, logged_at = trainer.iteration, time.monotonic()
 
-    def enough() -> bool:
-        return any(workers.gather(scribe is not None and scribe.has_stalled(patience)))
+    def has_stalled() -> bool:
+        mine = run_folder is not None and run_folder.has_stalled(patience)
+        return any(workers.gather(mine))
 
-    with _asked_to_stop() as stopping:
-        done = enough()
+    with _deferred_signals() as stop_requested:
+        done = has_stalled()
         while trainer.iteration < trainer.iterations and not done:
-            figures = trainer.step()
-            for name, value in figures.items():
+            metrics = trainer.step()
+            for name, value in metrics.items():
                 trainer.unlogged.setdefault(name, []).append(value)
             epoch_ends = trainer.iteration % trainer.iterations_per_epoch == 0
             log = epoch_ends or trainer.iteration % _LOG_EVERY == 0
-            if not (log or trainer.device.type == "cpu" or trainer.iteration % _LOOK_EVERY == 0):
-                continue  # to look at a figure is to wait for the GPU
-            looks = workers.gather((stopping.is_set(), _finite(figures)))
-            stop = any(asked for asked, _ in looks)
-            if not all(finite for _, finite in looks):
-                raise NothingUsable(_diverged(trainer, scribe))
+            check = trainer.device.type == "cpu" or trainer.iteration % _CHECK_EVERY == 0
+            if not (log or check):
+                continue
+            checks = workers.gather((stop_requested.is_set(), _are_finite(metrics)))
+            stop = any(requested for requested, _ in checks)
+            if not all(finite for _, finite in checks):
+                raise NothingUsable(_divergence(trainer, run_folder))
+            entry = None
             if log:
-                means = _means(trainer, trainer.iteration - logged, time.monotonic() - logged_at)
-                logged, logged_at = trainer.iteration, time.monotonic()
-            if scribe is not None:
-                scribe.record(means if log else None, epoch_ends, stop)
+                iterations = trainer.iteration - logged_iteration
+                entry = _log_entry(trainer, iterations, time.monotonic() - logged_at)
+                logged_iteration, logged_at = trainer.iteration, time.monotonic()
+            if run_folder is not None:
+                run_folder.update(entry, epoch_ends, stop)
             if stop:
                 raise KeyboardInterrupt
-            done = epoch_ends and enough()
-    if scribe is not None:
-        scribe.write_page()
+            done = epoch_ends and has_stalled()
+    if run_folder is not None:
+        run_folder.write_page()
 
 
-def _finite(figures: dict[str, Tensor]) -> bool:
-    return bool(torch.stack(list(figures.values())).isfinite().all())
+def _are_finite(metrics: dict[str, Tensor]) -> bool:
+    return bool(torch.stack(list(metrics.values())).isfinite().all())
 
 
-def _diverged(trainer: Trainer, scribe: Scribe | None) -> str:
-    """What to say when the losses are no numbers any more."""
-    text = f"The losses are no numbers any more (NaN) at iteration {trainer.iteration}."
-    if scribe is None:
+def _divergence(trainer: Trainer, run_folder: RunFolder | None) -> str:
+    """The error message for losses that are not finite. Also writes the report."""
+    text = f"The losses are not finite any more (NaN) at iteration {trainer.iteration}."
+    if run_folder is None:
         return text
-    scribe.write_page()
-    advice = f"a --rate lower than {trainer.settings.rate:g}"
+    run_folder.write_page()
+    advice = f"a --lr lower than {trainer.settings.lr:g}"
     if trainer.bf16:
         advice += ", or --precision fp32"
-    if not scribe.saved:
-        return f"{text} Nothing was saved yet: begin anew with {advice}."
+    if not run_folder.saved_iteration:
+        return f"{text} No state was saved yet: start again with {advice}."
     return (
-        f"{text} The run's folder still holds the state and weights of iteration {scribe.saved}, "
-        f"from before. Go on from there with --init, another --run, and {advice}."
+        f"{text} The run folder still holds the state and weights of iteration "
+        f"{run_folder.saved_iteration}, from before. Continue from them with --init, another "
+        f"--run, and {advice}."
     )
 
 
-def _means(trainer: Trainer, iterations: int, seconds: float) -> Line:
-    """The mean of each figure since the last line, over all processes, and where the run stands.
+def _log_entry(trainer: Trainer, iterations: int, seconds: float) -> Entry:
+    """Average the metrics since the last log entry over iterations and processes.
 
-    iterations: made here in so many seconds; a run that was resumed made others before.
+    Args:
+        iterations: how many this process has made since then. There may be more in the means, from
+            before the state that was resumed.
+        seconds: the time they took.
     """
     mine = {name: float(torch.stack(values).mean()) for name, values in trainer.unlogged.items()}
     trainer.unlogged.clear()
     workers = trainer.workers
     mine["speed"] = iterations * trainer.settings.batch / workers.count / seconds
-    everyones = workers.gather(mine)
-    speeds = [figures.pop("speed") for figures in everyones]
-    line: Line = {
+    gathered = workers.gather(mine)
+    speeds = [metrics.pop("speed") for metrics in gathered]
+    entry: Entry = {
         "iteration": trainer.iteration,
         "epoch": trainer.iteration / trainer.iterations_per_epoch,
         "rate": trainer.critic_adam.param_groups[0]["lr"],
@@ -147,54 +178,23 @@ def _means(trainer: Trainer, iterations: int, seconds: float) -> Line:
         "photographs_per_second": sum(speeds),
     }
     if workers.count > 1:
-        line["photographs_per_second_by_rank"] = speeds
-    return line | {
-        name: sum(figures[name] for figures in everyones) / workers.count for name in everyones[0]
+        entry["photographs_per_second_by_rank"] = speeds
+    return entry | {
+        name: sum(metrics[name] for metrics in gathered) / workers.count for name in gathered[0]
     }
 
 
-def _resume(trainer: Trainer, run: Path, ears: Ears) -> None:
-    """Go on from the last state that can be read, if there is one."""
-    damage: WrongUse | None = None
-    for path in (run / STATE, run / PREVIOUS_STATE):
-        if not path.exists():
-            continue
-        try:
-            state = load_state(path)
-        except WrongUse as error:
-            damage = error
-            continue
-        trainer.resume(state)
-        if damage is not None:
-            ears.on_word(
-                f"{run / STATE} is damaged: going on from the state before it, of iteration "
-                f"{trainer.iteration}."
-            )
-            if trainer.workers.first:  # or the next save would put it in the good one's place
-                (run / STATE).unlink(missing_ok=True)
-        break
-    else:
-        if damage is not None:
-            raise damage
-    if len(set(trainer.workers.gather(trainer.iteration))) > 1:
-        raise WrongUse(
-            f"The processes do not find the same state in {run}: it must be a folder that all of "
-            "them share."
-        )
-
-
 @contextmanager
-def _asked_to_stop() -> Iterator[Event]:
-    """Set by Ctrl-C and SIGTERM, which then wait for the end of an iteration: half of one cannot
-    be saved."""
-    asked = Event()
+def _deferred_signals() -> Iterator[Event]:
+    """Handle SIGINT and SIGTERM by setting an event, as only whole iterations can be saved."""
+    requested = Event()
     if current_thread() is not main_thread():
-        yield asked  # only the main thread may handle signals
+        yield requested  # only the main thread may install signal handlers
         return
     signals = (signal.SIGINT, signal.SIGTERM)
-    earlier = [signal.signal(number, lambda *_: asked.set()) for number in signals]
+    earlier = [signal.signal(number, lambda *_: requested.set()) for number in signals]
     try:
-        yield asked
+        yield requested
     finally:
         for number, handler in zip(signals, earlier, strict=True):
             signal.signal(number, handler)

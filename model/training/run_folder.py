@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: log, measures on held-out faces, pictures, states, weights."""
+"""The run folder of a training: settings, metrics log, validation, pictures, states and weights."""
 
 import json
 import time
@@ -11,126 +11,141 @@ from ..animation.grids import save_grid, save_sweep
 from ..checkpoint import save_state
 from ..data import Faces
 from . import diagnostics
-from .log import Line, Metrics
+from .export import save_generator
+from .log import Entry, MetricsLog
 from .report import write_page
 from .trainer import STATE, WEIGHTS, Trainer
-from .validation import HeldOut
+from .validation import Validation
 
 SETTINGS = "settings.json"
 PREVIOUS_STATE = "state-previous.pt"
 BEST = "best.safetensors"
 GRIDS = "grids"
 _SAVE_SECONDS = 300.0
-_MOST_GRIDS = 30
+"""The longest time between two saved states."""
+_MAX_GRIDS = 30
 _PAGE_SHARE = 0.05
-"""Of the time of a run, the most that may go into writing its page anew."""
+"""The largest fraction of the training time that may be spent on writing the report."""
 
 
-def _nothing(*_: object) -> None: ...
+def _ignore(*_: object) -> None: ...
 
 
 @dataclass(frozen=True)
-class Ears:
-    """Who wants to hear of a run while it goes on; by default nobody."""
+class Callbacks:
+    """Functions that are called during a training. By default none is."""
 
-    on_start: Callable[[int, int], None] = _nothing
-    """Told how many iterations there are, and how many were done before."""
-    on_step: Callable[[Line], None] = _nothing
-    """The mean figures of the last iterations."""
-    on_word: Callable[[str], None] = _nothing
-    """What a person should know: warnings, and why a run goes on from an earlier state."""
+    on_start: Callable[[int, int], None] = _ignore
+    """Called once with the total number of iterations and the number that are already done."""
+    on_step: Callable[[Entry], None] = _ignore
+    """Called with each entry of mean metrics that is appended to the log."""
+    on_message: Callable[[str], None] = _ignore
+    """Called with each warning, and with the reason if an earlier state is resumed from."""
 
 
-class Scribe:
-    """Writes the folder of a run; of several processes only the first has one.
+class RunFolder:
+    """Writes everything that a training leaves on disk. Only the first process has one.
 
-    test: held-out faces; where there are none, pictures show faces that are trained on.
+    Args:
+        trainer: the trainer whose progress is written.
+        test: held-out faces for validation and pictures. If there are none, nothing is validated,
+            and the pictures show training faces.
+        folder: the run folder, which may hold an earlier part of the same training.
+        tensorboard: also write TensorBoard event files.
+        callbacks: `on_step` and `on_message` are called from here.
+
+    Raises OSError if the folder cannot be written to.
     """
 
     def __init__(
-        self, trainer: Trainer, test: Faces, run: Path, tensorboard: bool, ears: Ears
+        self, trainer: Trainer, test: Faces, folder: Path, tensorboard: bool, callbacks: Callbacks
     ) -> None:
-        self._trainer, self._run, self._ears = trainer, run, ears
-        self._shown = test if len(test) else trainer.faces
-        self._held_out = (
-            HeldOut(test, trainer.device, trainer.settings.generator.aus) if len(test) else None
+        self._trainer, self._folder, self._callbacks = trainer, folder, callbacks
+        self._pictured = test if len(test) else trainer.faces
+        self._validation = (
+            Validation(test, trainer.device, trainer.settings.generator.aus) if len(test) else None
         )
-        self._metrics = Metrics(run, trainer.iteration, tensorboard)
-        self.saved = trainer.iteration
-        """The iteration of the last state that was saved; 0 if none was."""
+        self._log = MetricsLog(folder, trainer.iteration, tensorboard)
+        self.saved_iteration = trainer.iteration
+        """The iteration of the last saved state; 0 if there is none."""
         self._saved_at = time.monotonic()
-        self._page_at, self._page_took = time.monotonic(), 1.0
-        for litter in run.glob(".*.tmp"):  # of a process that was killed while it wrote
-            litter.unlink()
+        self._page_at, self._page_seconds = time.monotonic(), 1.0
+        for temporary in folder.glob(".*.tmp"):  # left by a process that was killed while it wrote
+            temporary.unlink()
         text = json.dumps(asdict(trainer.settings), indent=1)
-        write_whole(run / SETTINGS, lambda beside: beside.write_text(text))
+        write_whole(folder / SETTINGS, lambda beside: beside.write_text(text))
 
-    def record(self, means: Line | None, epoch_ends: bool, stop: bool) -> None:
-        """Write what is due after an iteration: `means` are the figures to log, if it is time."""
-        if means is not None:
-            self._metrics.append(means)
-            self._ears.on_step(means)
+    def update(self, metrics: Entry | None, epoch_ends: bool, stop: bool) -> None:
+        """Write what is due after an iteration.
+
+        Args:
+            metrics: mean metrics to append to the log, or None between two entries.
+            epoch_ends: whether this iteration is the last of an epoch: validate, draw and save.
+            stop: whether training stops after this iteration: save.
+        """
+        if metrics is not None:
+            self._log.append(metrics)
+            self._callbacks.on_step(metrics)
         if epoch_ends:
-            self._measure()
+            self._validate()
             self._draw()
-        if means is not None:
+        if metrics is not None:
             self._warn()
         if epoch_ends or stop or time.monotonic() - self._saved_at > _SAVE_SECONDS:
             self._save()
             now = time.monotonic()
-            if stop or now - self._page_at > self._page_took / _PAGE_SHARE:
+            if stop or now - self._page_at > self._page_seconds / _PAGE_SHARE:
                 self.write_page()
 
     def has_stalled(self, patience: int | None) -> bool:
-        """Whether the error on held-out faces has not fallen for `patience` epochs."""
-        return patience is not None and diagnostics.stalled(self._metrics.lines, patience)
+        """Whether the validation error has not decreased for `patience` epochs."""
+        return patience is not None and diagnostics.stalled(self._log.entries, patience)
 
     def write_page(self) -> None:
-        """Write report.html anew."""
+        """Write report.html."""
         began = time.monotonic()
-        write_page(self._run, self._trainer, len(self._shown), self._metrics)
+        write_page(self._folder, self._trainer, len(self._pictured), self._log)
         self._page_at = time.monotonic()
-        self._page_took = self._page_at - began
+        self._page_seconds = self._page_at - began
 
-    def _where(self) -> Line:
+    def _position(self) -> Entry:
         trainer = self._trainer
         return {
             "iteration": trainer.iteration,
             "epoch": trainer.iteration / trainer.iterations_per_epoch,
         }
 
-    def _measure(self) -> None:
-        if self._held_out is None:
+    def _validate(self) -> None:
+        """Log the validation error, and save the weights if it is the lowest so far."""
+        if self._validation is None:
             return
-        error = self._held_out.error(self._trainer.averaged_generator)
-        before = self._metrics.series("test_aus")[1]
-        line = {"test_aus": error, "test_aus_copy": self._held_out.copy_error}
-        self._metrics.append(self._where() | line)
-        if error < min(before, default=float("inf")):
-            self._trainer.save_generator(self._run / BEST)
+        error = self._validation.error(self._trainer.averaged_generator)
+        earlier = self._log.series("test_aus")[1]
+        errors = {"test_aus": error, "test_aus_copy": self._validation.copy_error}
+        self._log.append(self._position() | errors)
+        if error < min(earlier, default=float("inf")):
+            save_generator(self._trainer, self._folder / BEST)
 
     def _draw(self) -> None:
+        """Save pictures, at the end of at most about _MAX_GRIDS epochs."""
         trainer, settings = self._trainer, self._trainer.settings
         epoch = trainer.iteration // trainer.iterations_per_epoch
-        if epoch % max(1, settings.epochs // _MOST_GRIDS) == 0 or epoch == settings.epochs:
-            folder = self._run / GRIDS
-            save_grid(folder / f"epoch-{epoch:04d}.png", trainer.averaged_generator, self._shown)
-            save_sweep(
-                folder / f"epoch-{epoch:04d}-aus.png", trainer.averaged_generator, self._shown
-            )
+        if epoch % max(1, settings.epochs // _MAX_GRIDS) == 0 or epoch == settings.epochs:
+            name = f"epoch-{epoch:04d}"
+            grids = self._folder / GRIDS
+            save_grid(grids / f"{name}.png", trainer.averaged_generator, self._pictured)
+            save_sweep(grids / f"{name}-aus.png", trainer.averaged_generator, self._pictured)
 
     def _warn(self) -> None:
-        """Say what is new among what looks wrong; it stands in the log, so it is said once."""
-        said = {line["warning"] for line in self._metrics.lines if "warning" in line}
-        for concern in diagnostics.look(self._metrics.lines, self._trainer.settings.size):
-            if concern.kind not in said:
-                self._metrics.append(
-                    self._where() | {"warning": concern.kind, "text": concern.text}
-                )
-                self._ears.on_word(concern.text)
+        """Log the diagnostics of which there is no entry yet, and pass them to the callback."""
+        logged = {entry["warning"] for entry in self._log.entries if "warning" in entry}
+        for found in diagnostics.diagnose(self._log.entries, self._trainer.settings.size):
+            if found.kind not in logged:
+                self._log.append(self._position() | {"warning": found.kind, "text": found.text})
+                self._callbacks.on_message(found.text)
 
     def _save(self) -> None:
-        """The weights first: a run whose state says it is finished has them."""
-        self._trainer.save_generator(self._run / WEIGHTS)
-        save_state(self._run / STATE, self._trainer.state(), self._run / PREVIOUS_STATE)
-        self.saved, self._saved_at = self._trainer.iteration, time.monotonic()
+        # The weights first, so that a folder whose state is of the last iteration has them.
+        save_generator(self._trainer, self._folder / WEIGHTS)
+        save_state(self._folder / STATE, self._trainer.state_dict(), self._folder / PREVIOUS_STATE)
+        self.saved_iteration, self._saved_at = self._trainer.iteration, time.monotonic()

@@ -1,22 +1,21 @@
-"""The training of a GANimation generator: the paper's iteration, and the state it leaves."""
+"""The training of a GANimation generator: the networks, their optimisers, and one iteration."""
 
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from ...pipeline.action_units import in_words, positions
+from ...pipeline.action_units import positions
 from ...pipeline.errors import WrongUse
-from ..checkpoint import load_state, save_weights
-from ..config import GeneratorSettings, TrainSettings
+from ..config import TrainSettings
 from ..data import Faces
 from ..ema import averaged
-from ..estimator.augment import coarsened, moved
-from ..networks.critic import Critic
-from ..networks.generator import Generator, Masks, for_aus, load_generator, with_motion
+from ..networks.critic import Critic, CriticOutput
+from ..networks.generator import Generator
+from ..networks.masks import Masks
 from . import losses
 from .distributed import Workers
 from .perceptual import Perceptual
@@ -24,14 +23,20 @@ from .sampler import Batch, Sampler
 
 STATE = "state.pt"
 WEIGHTS = "generator.safetensors"
+_BETAS = (0.5, 0.999)
+_PARTS = ("generator", "critic", "average", "generator_adam", "critic_adam")
+"""What has a state dict of its own within the state of a trainer."""
 
 
 class Trainer:
-    """The networks, their optimisers and the position in a run.
+    """The networks, their optimisers and the number of the iteration.
 
-    faces: what to train on. device: where. init: weights of a generator to start from, perhaps of
-    other AUs; or the folder of another run, whose critic and optimisers then come along. workers:
-    the processes that train together; of each batch this one makes its part.
+    `resume.py` makes one from earlier weights or from an earlier training.
+
+    faces: the training faces. workers: the processes that train together; of each batch this
+    process makes its part. initial_generator: builds the generator to start from; without it the
+    weights are random. warm_average: see `averaged`; false for a generator that is trained already.
+    Raises WrongUse for settings out of range, and for fewer faces than a batch has.
     """
 
     def __init__(
@@ -39,8 +44,9 @@ class Trainer:
         settings: TrainSettings,
         faces: Faces,
         device: torch.device,
-        init: Path | None = None,
         workers: Workers | None = None,
+        initial_generator: Callable[[], Generator] | None = None,
+        warm_average: bool = True,
     ) -> None:
         settings.validate()
         self.workers = workers or Workers()
@@ -52,32 +58,30 @@ class Trainer:
             )
         self.settings, self.faces, self.device = settings, faces, device
         torch.manual_seed(settings.seed)
-        generator = (
-            _start_from(init, settings.generator)
-            if init is not None and not init.is_dir()
-            else Generator(settings.generator)
-        )
+        generator = initial_generator() if initial_generator else Generator(settings.generator)
         if generator.motion is not None and not generator.motion.learned:
             generator.motion.learn(faces)
         self.generator = generator.to(device)
-        known = settings.generator.aus
-        self._known = torch.tensor(positions(known), device=device)
-        self._balance = _balance(faces.aus[:, positions(known)]).to(device)
+        known = positions(settings.generator.aus)
+        self._known = torch.tensor(known, device=device)
         self.critic = Critic(settings.size, settings.critic, len(known)).to(device)
-        self.average = averaged(self.generator, settings.ema, warm=init is None)
+        self.average = averaged(self.generator, settings.ema, warm_average)
         self.generator_adam, self.critic_adam = (
             # Fused: one pass over the weights, a tenth of the time on a CPU.
-            torch.optim.Adam(_trained(network), settings.rate, (0.5, 0.999), fused=True)
+            torch.optim.Adam(
+                [each for each in network.parameters() if each.requires_grad],
+                settings.lr,
+                _BETAS,
+                fused=True,
+            )
             for network in (self.generator, self.critic)
         )
-        if init is not None and init.is_dir():
-            self._continue(init)
-        # Features of a frozen network, and no part of the state.
+        # Its weights are constant, so they are not part of the state.
         self._perceptual = Perceptual().to(device) if settings.weights.perceptual else None
         self.iteration = 0
         self.unlogged: dict[str, list[Tensor]] = {}
-        """Figures since the last line of the log; in the state, so that a run stopped between two
-        lines and resumed logs what an undisturbed one does."""
+        """Metrics since the last line of the log. They are part of the state, so that a training
+        that was stopped between two lines logs the same means as an uninterrupted one."""
         self.sampler = Sampler(faces, settings)
         self.iterations_per_epoch = self.sampler.per_epoch
         self.iterations = self.iterations_per_epoch * settings.epochs
@@ -86,245 +90,122 @@ class Trainer:
         )
         self._autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=self.bf16)
 
-    def step(self) -> dict[str, Tensor]:
-        """One iteration: the critic, and every `critic_steps`-th the generator.
+    def step(self) -> losses.Terms:
+        """One iteration: a step of the critic, and in every `critic_steps`-th one of the generator.
 
-        Returns the figures of this process's part of the batch, still on the device.
+        Returns the metrics of this process's part of the batch: scalars on the device.
         """
-        self._set_rates()
+        self._set_learning_rate()
         batch = self.sampler.batch(self.iteration, self.device, self._part)
-        turn = self.iteration - self.settings.critic_warmup
+        since_warmup = self.iteration - self.settings.critic_warmup
         self.iteration += 1
-        if turn < 0:
+        if since_warmup < 0:
             return self._warmup_step(batch)
-        generators_turn = turn % self.settings.critic_steps == 0
-        # The critic's step leaves the generator as it is, so one forward pass serves both.
-        with self._autocast(), torch.set_grad_enabled(generators_turn):
-            there = self.generator(batch.faces, batch.target_aus, batch.own_aus)
-            fakes = there.blend()
-        figures = self._critic_step(batch, fakes.detach())
-        if generators_turn:
-            figures |= self._generator_step(batch, there, fakes)
-        return figures
+        generator_steps = since_warmup % self.settings.critic_steps == 0
+        # The critic's step does not change the generator, so both steps use one forward pass.
+        with self._autocast(), torch.set_grad_enabled(generator_steps):
+            generated = self.generator(batch.faces, batch.target_aus, batch.own_aus)
+            fakes = generated.blend()
+        metrics = self._critic_step(batch, fakes.detach())
+        if generator_steps:
+            metrics |= self._generator_step(batch, generated, fakes)
+        return metrics
 
-    def _warmup_step(self, batch: Batch) -> dict[str, Tensor]:
+    def _warmup_step(self, batch: Batch) -> losses.Terms:
+        """The critic learns AUs only."""
+        own_aus = batch.own_aus[:, self._known]
         with self._autocast():
-            aus = self._au_loss(self.critic(_seen(batch.faces, batch)).aus, batch.own_aus, batch)
-        self._descend(self.critic, self.critic_adam, self.settings.weights.aus * aus)
-        return {"critic_aus": aus.detach()}
+            real = self.critic(batch.augmented(batch.faces))
+            terms = {"critic_aus": losses.au_loss(real.aus, own_aus, batch.au_weight)}
+        self._update(self.critic, self.critic_adam, terms)
+        return _detached(terms)
 
-    def _critic_step(self, batch: Batch, fakes: Tensor) -> dict[str, Tensor]:
-        weights = self.settings.weights
-        faces, fakes = _seen(batch.faces, batch), _seen(fakes, batch)
+    def _critic_step(self, batch: Batch, fakes: Tensor) -> losses.Terms:
+        own_aus, target_aus = batch.own_aus[:, self._known], batch.target_aus[:, self._known]
+        faces, fakes = batch.augmented(batch.faces), batch.augmented(fakes)
         with self._autocast():
-            both = self.critic(torch.cat([faces, fakes]))  # once costs less than twice
-        real, fake = both.realism.chunk(2)
-        read = both.aus[: len(fakes)]
-        adversarial = losses.critic_adversarial_loss(real, fake)
-        aus = self._au_loss(read, batch.own_aus, batch)
-        # In full precision: a penalty on a norm near 1 is lost in bf16's three digits.
-        penalty = losses.gradient_penalty(self.critic.slope, faces, fakes, batch.mix)
-        loss = weights.adversarial * adversarial + weights.aus * aus + weights.gp * penalty
-        self._descend(self.critic, self.critic_adam, loss)
-        return {
-            "critic": adversarial.detach(),
-            "critic_aus": aus.detach(),
-            "penalty": penalty.detach(),
-            # What a generator that copies would get, by the same reader as the generator's.
-            "copy_aus": self._au_loss(read.detach(), batch.target_aus, batch),
-        }
+            both = self.critic(torch.cat([faces, fakes]))  # one pass costs less than two
+        count = len(faces)
+        real = CriticOutput(both.scores[:count], both.aus[:count])
+        fake = CriticOutput(both.scores[count:], both.aus[count:])
+        # In full precision: bf16 has too few digits for the difference of a norm and 1.
+        gradient = self.critic.slope(losses.interpolated(faces, fakes, batch.alpha))
+        terms = losses.critic_terms(real, fake, gradient, own_aus, batch.au_weight)
+        self._update(self.critic, self.critic_adam, terms)
+        # The error of a generator that copies its input, to compare the metric `aus` with.
+        copy_aus = losses.au_loss(real.aus.detach(), target_aus, batch.au_weight)
+        return _detached(terms) | {"copy_aus": copy_aus}
 
-    def _generator_step(self, batch: Batch, there: Masks, fakes: Tensor) -> dict[str, Tensor]:
-        weights = self.settings.weights
+    def _generator_step(self, batch: Batch, generated: Masks, fakes: Tensor) -> losses.Terms:
+        target_aus = batch.target_aus[:, self._known]
         self.critic.requires_grad_(False)
         with self._autocast():
-            verdict = self.critic(_seen(fakes, batch))
-            back = self.generator(fakes, batch.own_aus, batch.target_aus)
-        adversarial = losses.generator_adversarial_loss(verdict.realism)
-        aus = self._au_loss(verdict.aus, batch.target_aus, batch, batch.emphasis)
-        attention = losses.attention_loss(there.attention) + losses.attention_loss(back.attention)
-        smoothness = losses.total_variation(there.attention) + losses.total_variation(
-            back.attention
-        )
-        restored = back.blend()
-        cycle = losses.cycle_loss(restored, batch.faces)
-        loss = (
-            weights.adversarial * adversarial
-            + weights.aus * aus
-            + weights.attention * attention
-            + weights.tv * smoothness
-            + weights.cycle * cycle
-        )
-        figures = {}
-        if self._perceptual is not None:
-            with self._autocast():
-                perceptual = self._perceptual(restored, batch.faces)
-            loss = loss + weights.perceptual * perceptual
-            figures["perceptual"] = perceptual.detach()
-        self._descend(self.generator, self.generator_adam, loss)
+            fake = self.critic(batch.augmented(fakes))
+            restored = self.generator(fakes, batch.own_aus, batch.target_aus)
+            terms = losses.generator_terms(
+                batch.faces,
+                generated,
+                restored,
+                fake,
+                target_aus,
+                batch.target_weight,
+                self._perceptual,
+            )
+        self._update(self.generator, self.generator_adam, terms)
         self.critic.requires_grad_(True)
         self.average.update_parameters(self.generator)
-        return figures | {
-            "generator": adversarial.detach(),
-            # Without emphasis, to stand beside `copy_aus`.
-            "generator_aus": self._au_loss(verdict.aus.detach(), batch.target_aus, batch),
-            "attention": attention.detach() / 2,
-            "smoothness": smoothness.detach() / 2,
-            "cycle": cycle.detach(),
+        return _detached(terms) | {
+            # Without the weights of single AUs, so that it is comparable with `copy_aus`.
+            "aus": losses.au_loss(fake.aus.detach(), target_aus, batch.au_weight),
+            # The terms are sums over two passes; the metrics are means.
+            "attention": terms["attention"].detach() / 2,
+            "tv": terms["tv"].detach() / 2,
         }
 
-    def _au_loss(
-        self, read: Tensor, aus: Tensor, batch: Batch, emphasis: Tensor | None = None
-    ) -> Tensor:
-        """Of what the critic reads: the AUs that the generator knows, and if some faces are
-        coarse, from those alone."""
-        counted = self._balance if self.settings.balanced_aus else torch.ones_like(self._balance)
-        if emphasis is not None:
-            counted = counted * emphasis[:, self._known]
-        if batch.views is not None and self.settings.critic_coarse:
-            counted = counted * (batch.views.coarse / self.settings.critic_coarse)[:, None]
-        return losses.au_loss(read, aus[:, self._known], counted)
-
-    def _descend(self, network: nn.Module, adam: torch.optim.Optimizer, loss: Tensor) -> None:
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
+    def _update(
+        self, network: nn.Module, optimiser: torch.optim.Optimizer, terms: losses.Terms
+    ) -> None:
+        optimiser.zero_grad(set_to_none=True)
+        losses.weighted_sum(terms, self.settings.weights).backward()
         self.workers.average_gradients(network)
-        adam.step()
+        optimiser.step()
 
-    def _set_rates(self) -> None:
+    def _set_learning_rate(self) -> None:
+        """Constant, then falling linearly towards 0 over the last `decay_epochs` epochs."""
         left = self.iterations - self.iteration
         decay = self.settings.decay_epochs * self.iterations_per_epoch
-        rate = self.settings.rate * min(1.0, left / decay if decay else 1.0)
-        for adam in (self.generator_adam, self.critic_adam):
-            for group in adam.param_groups:
-                group["lr"] = rate
+        lr = self.settings.lr * min(1.0, left / decay if decay else 1.0)
+        for optimiser in (self.generator_adam, self.critic_adam):
+            for group in optimiser.param_groups:
+                group["lr"] = lr
 
-    def state(self) -> dict[str, Any]:
-        """All that a resumed run needs."""
+    @property
+    def averaged_generator(self) -> Generator:
+        """The generator whose weights are the running average; the one that is exported."""
+        return cast(Generator, self.average.module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed training needs: nested tensors, numbers and texts."""
         return {
             "settings": asdict(self.settings),
             "faces": len(self.faces),
             "iteration": self.iteration,
             "unlogged": {name: torch.stack(each) for name, each in self.unlogged.items()},
-            "generator": self.generator.state_dict(),
-            "critic": self.critic.state_dict(),
-            "average": self.average.state_dict(),
-            "generator_adam": self.generator_adam.state_dict(),
-            "critic_adam": self.critic_adam.state_dict(),
+            **{name: getattr(self, name).state_dict() for name in _PARTS},
         }
 
-    def resume(self, state: dict[str, Any]) -> None:
-        """Go on from a state of the same settings. Raises WrongUse for another's."""
-        for name, then, now in _differences(state, self.settings):
-            raise WrongUse(
-                f"The run was started with {name}={then}, this command says {now}. Repeat the "
-                "earlier setting, or choose another --run."
-            )
-        if state["faces"] != len(self.faces):
-            raise WrongUse(
-                f"The run was started on {state['faces']} faces, the shards now hold "
-                f"{len(self.faces)}. Choose another --run."
-            )
-        self.iteration = state["iteration"]
-        unlogged = state.get("unlogged", {})  # those of earlier versions kept none
-        self.unlogged = {name: list(each.to(self.device)) for name, each in unlogged.items()}
-        self._load(state)
-
-    def _continue(self, run: Path) -> None:
-        if not (run / STATE).exists():
-            raise WrongUse(f"{run} holds no {STATE}: name the folder of a run, or a weights file.")
-        state = load_state(run / STATE)
-        started = TrainSettings.from_dict(state["settings"]).generator
-        if started.aus != self.settings.generator.aus:
-            raise WrongUse(
-                f"The critic of {run} reads {in_words(started.aus)}, and this command asks for "
-                f"others. Start from the generator alone: --init {run / WEIGHTS}, with "
-                "--critic-warmup."
-            )
-        if self.settings.generator.motion and not started.motion:
-            state["settings"]["generator"]["motion"] = True
-            for name, network in (("generator", self.generator), ("average", self.average)):
-                state[name] = network.state_dict() | state[name]
-        for name, then, now in _differences(state, self.settings):
-            if name in ("generator", "critic"):
-                raise WrongUse(
-                    f"{run} was trained with {name}={then}, this command says {now}. Only other "
-                    "settings can change on the way."
-                )
-        if state["settings"]["size"] != self.settings.size:
-            # The optimisers' averages would not fit; they are soon learned anew.
-            self.generator.load_state_dict(state["generator"])
-            self.average.load_state_dict(state["average"])
-            self.critic.load_resized(state["critic"])
-            return
-        self._load(state)
-
-    def _load(self, state: dict[str, Any]) -> None:
-        for name in ("generator", "critic", "average", "generator_adam", "critic_adam"):
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load the networks and optimisers of a state, and neither its iteration nor metrics."""
+        for name in _PARTS:
             getattr(self, name).load_state_dict(state[name])
-
-    @property
-    def averaged_generator(self) -> Generator:
-        """The generator whose weights are the running average."""
-        return cast(Generator, self.average.module)
-
-    def save_generator(self, path: Path) -> None:
-        """Write the averaged generator, with all its use and its history need."""
-        settings = asdict(self.settings)
-        save_weights(
-            path,
-            self.averaged_generator.state_dict(),
-            "generator",
-            {
-                "generator": settings["generator"],
-                "size": self.settings.size,
-                "training": settings,
-                "faces": len(self.faces),
-                "iteration": self.iteration,
-            },
-        )
-
-
-def _trained(network: nn.Module) -> list[nn.Parameter]:
-    return [parameter for parameter in network.parameters() if parameter.requires_grad]
-
-
-def _seen(faces: Tensor, batch: Batch) -> Tensor:
-    """Faces, real or generated, as the critic is to see them."""
-    if batch.views is None:
-        return faces
-    turn, shift, coarse = batch.views
-    return coarsened(moved(faces, turn, shift), coarse)
-
-
-def _balance(aus: Tensor) -> Tensor:
-    """(AUs,): how much the error of each AU counts, in inverse proportion to its standard deviation
-    and so that copying costs as much in sum as it does unbalanced; at most tenfold."""
-    spread = aus.std(0, correction=0)
-    even = spread.square().mean() / spread.mean()
-    return even / spread.clamp(min=even / 10)
 
 
 def computes_bf16(device: torch.device) -> bool:
-    """Whether bf16 arithmetic is in the hardware; elsewhere it would be slower than fp32."""
+    """Whether the hardware computes in bf16; elsewhere it would be slower than fp32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def _differences(state: dict[str, Any], settings: TrainSettings) -> list[tuple[str, Any, Any]]:
-    """Name, value then and value now of the settings that a state was not made with."""
-    then, now = asdict(TrainSettings.from_dict(state["settings"])), asdict(settings)
-    return [(name, then[name], now[name]) for name in now if then[name] != now[name]]
-
-
-def _start_from(init: Path, asked: GeneratorSettings) -> Generator:
-    generator, _ = load_generator(init)
-    if asked.motion and not generator.settings.motion:
-        generator = with_motion(generator)
-    if replace(generator.settings, aus=asked.aus) != asked:
-        raise WrongUse(
-            f"{init} holds a generator of {asdict(generator.settings)}, but the settings ask for "
-            f"{asdict(asked)}. Leave width, blocks and upsampling to the file."
-        )
-    return for_aus(generator, asked.aus).train()
+def _detached(terms: losses.Terms) -> losses.Terms:
+    return {name: term.detach() for name, term in terms.items()}

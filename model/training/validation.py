@@ -1,4 +1,4 @@
-"""How well a generator obeys, on faces that training never sees, as a reader of AUs sees it."""
+"""The validation error: how well a generator shows target AUs on faces it is not trained on."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -13,33 +13,39 @@ from ..networks.generator import Generator
 from ..pixels import to_model
 from .losses import au_loss
 
-MOST = 256
-"""Held-out faces that are measured on; more would cost more time than they add certainty."""
+MAX_FACES = 256
+"""The number of test faces that validation uses at most, to limit its time."""
 _BATCH = 32
 
 
-class HeldOut:
-    """Held-out faces and the AUs that are asked of each: those of another, always the same one.
+class Validation:
+    """Measures AU errors on held-out faces, by the shipped estimator.
 
-    aus: those that count, as the generator knows no others. The judge is the estimator that ships,
-    and not the critic's AU head: the critic knows the generator it trains with and has been fooled
-    by it, the estimator has never met it.
+    The target of each face are the AUs of the face before it, the same at every call. The critic is
+    not used to measure, because the generator is trained against it; the estimator is independent
+    of both.
+
+    Args:
+        faces: held-out faces, at least one.
+        device: where to compute.
+        aus: numbers of the AUs that are counted: those that the generator is trained on.
     """
 
     def __init__(self, faces: Faces, device: torch.device, aus: Sequence[int] = NUMBERS) -> None:
         self.faces, self._device = faces, device
         self._estimator = deepcopy(load_estimator()).to(device)
-        self.asked = faces.aus.roll(1, 0)
+        self.targets = faces.aus.roll(1, 0)
+        """(faces, 17) in 0-1."""
         self._counted = positions(aus)
         self.copy_error = self._error([self._read(images) for images in self._images()])
-        """The error of the photographs as they are: what a generator that copies has."""
+        """The error of the unchanged photographs, which is that of a generator that copies."""
 
     @torch.inference_mode()
     def error(self, generator: Generator) -> float:
-        """Mean squared difference of asked and read AUs, on the 0-1 scale."""
-        asked, own = self.asked.split(_BATCH), self.faces.aus.split(_BATCH)
+        """Mean squared difference of target AUs and AUs read in generated faces, in 0-1."""
+        targets, own = self.targets.split(_BATCH), self.faces.aus.split(_BATCH)
         read = []
-        for images, target, before in zip(self._images(), asked, own, strict=True):
+        for images, target, before in zip(self._images(), targets, own, strict=True):
             masks = generator(images, target.to(self._device), before.to(self._device))
             read.append(self._read(masks.blend()))
         return self._error(read)
@@ -51,4 +57,4 @@ class HeldOut:
         return self._estimator.read(images).aus.cpu()
 
     def _error(self, read: list[Tensor]) -> float:
-        return float(au_loss(torch.cat(read)[:, self._counted], self.asked[:, self._counted]))
+        return float(au_loss(torch.cat(read)[:, self._counted], self.targets[:, self._counted]))

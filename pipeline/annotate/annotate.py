@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,8 @@ from . import reannotation
 from .batches import batch_size, batched
 from .rows import Face, ShardsInProgress, find_rows
 
+CLUSTER_WORKERS = 16
+"""Batches are sized for so many workers of a cluster, whose number can change."""
 _AHEAD = 8
 """How many batches each worker of a cluster may be ahead of the oldest one that is not read."""
 
@@ -43,13 +45,7 @@ Read = Callable[[list[Face]], list[Reading]]
 Results = Generator[tuple[list[Face], list[Reading]], None, None]
 
 
-def in_turn(read: Read, batches: Iterable[list[Face]]) -> Results:
-    """Read one batch after the other, in this thread."""
-    for batch in batches:
-        yield batch, read(batch)
-
-
-def on_cluster(scheduler: str, read: Read, batches: Iterable[list[Face]]) -> Results:
+def _on_cluster(scheduler: str, read: Read, batches: Iterable[list[Face]]) -> Results:
     """Read batches on the workers of a Dask cluster. scheduler: its address, such as `tcp://…`."""
     for batch, readings in pool.run(read, batches, scheduler=scheduler, ahead=_AHEAD):
         if isinstance(readings, pool.Crashed):
@@ -60,13 +56,26 @@ def on_cluster(scheduler: str, read: Read, batches: Iterable[list[Face]]) -> Res
         yield batch, readings
 
 
+def _read_all(
+    annotator: Annotator, faces: Iterator[Face], count: int, scheduler: str | None
+) -> Results:
+    """Read `count` faces in batches, by the annotator on this machine or on a Dask cluster."""
+    if scheduler is not None:
+        annotator = annotator.for_cluster()
+    workers = annotator.workers if scheduler is None else CLUSTER_WORKERS
+    batches = batched(faces, batch_size(count, annotator.batch, workers))
+    read = partial(read_faces, annotator)
+    if scheduler is None:
+        return annotator.run(read, batches)
+    return _on_cluster(scheduler, read, batches)
+
+
 def annotate(
     folder: Path,
     annotator: Annotator,
     overwrite: bool = False,
     redo_below: float | None = None,
-    workers: int = 1,
-    run: Callable[[Read, Iterable[list[Face]]], Results] = in_turn,
+    scheduler: str | None = None,
     on_start: Callable[[int, int], None] = lambda total, skipped: None,
     on_face: Callable[[str], None] = lambda status: None,
 ) -> Summary:
@@ -77,9 +86,7 @@ def annotate(
 
     overwrite: annotate all faces again.
     redo_below: annotate faces again that have a lower confidence (0-1), or no AUs.
-    workers: how many batches `run` reads at once, which decides their size.
-    run: `run(read, batches)` calls `read` for every batch, here or elsewhere, and yields the
-    batches with their readings, in any order.
+    scheduler: address of a Dask cluster that reads the batches; None: `annotator.run` does.
     on_start: called with the number of faces, and of those that are annotated already.
     on_face: called with the new status of each face.
     Raises WrongUse if there are no shards, or if another annotator has annotated faces, and
@@ -98,8 +105,7 @@ def annotate(
         count = sum(len(indices) for indices in rows.values())
         on_start(total, total - count)
         in_progress = ShardsInProgress(rows, annotator.name, again)
-        batches = batched(in_progress.faces(), batch_size(count, annotator.batch, workers))
-        results = run(partial(read_faces, annotator), batches)
+        results = _read_all(annotator, in_progress.faces(), count, scheduler)
         with contextlib.closing(in_progress), contextlib.closing(results):
             for batch, readings in results:
                 for face, reading in zip(batch, readings, strict=True):

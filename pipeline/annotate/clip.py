@@ -7,12 +7,11 @@ from pathlib import Path
 from ..action_units import COLUMNS
 from ..annotator import Annotator, Crop, Reading
 from ..errors import NothingUsable
+from ..faces.extract import extract_faces_from_image
 from ..files import write_whole
 from ..images import video
 from ..images.decode import UnreadableImage
-from ..openface.annotator import OpenFace
 from ..openface.output import BadCsv, read_csv
-from ..prepare import cut
 from .batches import batched
 
 _HEADER = ["frame", "face_id", "timestamp", "confidence", "success", *COLUMNS]
@@ -38,13 +37,31 @@ def annotate_clip(
 
     Frames are counted from 1, timestamps are in seconds from the start of the clip, AUs are 0-5.
     A frame without a face, or whose face has no AUs, has zeros and success 0, as in OpenFace's
-    CSVs. Raises NothingUsable if the clip cannot be read, or, after the CSV is written, if no
+    CSVs. The CSV of an annotator that reads clips itself is kept unchanged, and `on_frame` is not
+    called. Raises NothingUsable if the clip cannot be read, or, after the CSV is written, if no
     frame has AUs.
 
     on_frame: called with the status of each frame, `ok` or `no_aus`.
     """
-    lines = [", ".join(_HEADER)]
     problems: list[str] = []
+    try:
+        if next(video.frames(clip), None) is None:
+            raise UnreadableImage("it has no frames")
+        text = annotator.read_clip(clip)
+    except (UnreadableImage, BadCsv) as reason:
+        raise NothingUsable(f"{clip} cannot be read: {reason}.") from reason
+    if text is None:
+        text = _read_frames(clip, annotator, problems, on_frame)
+    summary = _write(text, out, clip)
+    return replace(summary, problem="; ".join(problems) or None)
+
+
+def _read_frames(
+    clip: Path, annotator: Annotator, problems: list[str], on_frame: Callable[[str], None]
+) -> str:
+    """The CSV from the crops of the frames. Adds to `problems` why the clip was not read to its
+    end, if it was not."""
+    lines = [", ".join(_HEADER)]
     for batch in batched(_largest_faces(clip, problems), annotator.batch):
         crops = [crop for _, crop in batch if crop is not None]
         readings = iter(annotator.read(crops) if crops else [])
@@ -52,22 +69,7 @@ def annotate_clip(
             reading = Reading(None, error="no face") if crop is None else next(readings)
             lines.append(_line(frame, reading))
             on_frame("ok" if reading.aus is not None else "no_aus")
-    if len(lines) == 1:
-        raise NothingUsable(f"{clip} cannot be read: {'; '.join(problems)}.")
-    summary = _write("\n".join(lines) + "\n", out, clip)
-    return replace(summary, problem="; ".join(problems) or None)
-
-
-def openface_clip(clip: Path, out: Path, openface: OpenFace) -> ClipSummary:
-    """Annotate a clip by OpenFace's FeatureExtraction, whose CSV is checked and kept unchanged.
-
-    Raises NothingUsable as `annotate_clip` does.
-    """
-    try:
-        next(video.frames(clip))  # for our reader's error message if the file is not a clip
-        return _write(openface.read_clip(clip), out, clip)
-    except (UnreadableImage, BadCsv) as reason:
-        raise NothingUsable(f"{clip} cannot be read: {reason}.") from reason
+    return "\n".join(lines) + "\n"
 
 
 def _write(text: str, out: Path, clip: Path) -> ClipSummary:
@@ -87,7 +89,7 @@ def _largest_faces(clip: Path, problems: list[str]) -> Iterator[tuple[video.Fram
     """
     try:
         for frame in video.frames(clip):
-            faces = cut.cut_faces_of(frame.picture).faces
+            faces = extract_faces_from_image(frame.pixels).faces
             if not faces:
                 yield frame, None
                 continue

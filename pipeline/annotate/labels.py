@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from ..annotator import Crop, Reading
+from ..annotator import Annotator, Crop, Reading
 from ..errors import WrongUse
 from ..openface.output import MIN_CONFIDENCE, BadCsv, FaceRecord, pick_face, read_csv, to_reading
 from .label_pickle import read_pickle
@@ -23,7 +23,7 @@ class _NoLabel(Exception):
     """A crop has no usable label. The message is the reason, as written into the shards."""
 
 
-class Labels:
+class Labels(Annotator):
     """The annotator that looks up AUs. `Labels.load` makes one."""
 
     batch = 4096

@@ -1,1 +1,1 @@
-"""Where tasks run: processes of this machine, or a Dask cluster."""
+"""Runs a function over many tasks, in processes of this machine or on a Dask cluster."""

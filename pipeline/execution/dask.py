@@ -1,26 +1,32 @@
-"""Work on a Dask cluster, through its concurrent.futures interface. The extra `cluster`.
+"""An executor on a Dask cluster, through Dask's `concurrent.futures` interface (extra `cluster`).
 
-Every worker needs this ganim, and one thread (`dask worker --nthreads 1`), as the detector is not
-made for several. A worker that dies is replaced by its nanny, and Dask gives its tasks to others.
+Every worker needs the same ganim, and a single thread (`dask worker --nthreads 1`), because the
+face detector is not thread-safe. If a worker dies, its nanny starts a new one, and Dask runs the
+worker's tasks elsewhere; a task that was on several workers that died raises KilledWorker.
 """
 
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, wait
-from types import TracebackType
 from typing import Any, Self
 
 from ..errors import NothingUsable, WrongUse
 
 _CONNECT_SECONDS = 20
-_COUNT_EVERY_SECONDS = 5.0
-_GIVE_UP_SECONDS = 120.0
+_POLL_SECONDS = 5.0
+"""How often the workers are counted."""
+_NO_WORKER_SECONDS = 120.0
+"""How long the cluster may be without a worker before the run ends."""
 
 
-class Cluster:
-    """The workers of the scheduler at an address: an engine.Place."""
+class DaskExecutor:
+    """The workers of the Dask scheduler at an address (an `executor.Executor`).
+
+    Raises WrongUse if Dask is not installed, if no scheduler answers, if it has no workers, or if
+    ganim is not installed where they run; NothingUsable if scheduler or workers are lost later.
+    """
 
     def __init__(self, scheduler: str) -> None:
         try:
@@ -34,16 +40,16 @@ class Cluster:
                 f"No Dask scheduler answers at {scheduler}: {error}. Start one with "
                 "`dask scheduler`, and workers with `dask worker ADDRESS --nthreads 1`."
             ) from error
-        self.crash: type[Exception] = KilledWorker
+        self.worker_died: type[Exception] = KilledWorker
         self._scheduler = scheduler
         self._executor = self._client.get_executor(pure=False)
-        self._counted = self._seen = -_COUNT_EVERY_SECONDS
-        self._workers = 1
+        self._worker_count = 1
+        self._counted = self._last_worker_seen = -_POLL_SECONDS
 
     def __enter__(self) -> Self:
         try:
             self._client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
-            self.submit(_know_ganim, None).result()
+            self.submit(_import_ganim, None).result()
         except TimeoutError as error:
             self.__exit__()
             raise WrongUse(
@@ -58,57 +64,46 @@ class Cluster:
             ) from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        trace: TracebackType | None = None,
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
+        # While it closes, the client logs tracebacks of errors that are raised here in a sentence.
         logger = logging.getLogger("distributed.client")
         level = logger.level
-        logger.setLevel(logging.CRITICAL)  # it shows tracebacks of what we say in a sentence
+        logger.setLevel(logging.CRITICAL)
         self._executor.shutdown(wait=False)
         self._client.close()
         logger.setLevel(level)
 
-    def workers(self) -> int:
+    def worker_count(self) -> int:
+        """Return the number of worker threads, counted every few seconds."""
         now = time.monotonic()
-        if now - self._counted >= _COUNT_EVERY_SECONDS:
+        if now - self._counted >= _POLL_SECONDS:
             self._counted, count = now, sum(self._client.nthreads().values())
             if count:
-                self._workers, self._seen = count, now
-            elif now - self._seen > _GIVE_UP_SECONDS:
+                self._worker_count, self._last_worker_seen = count, now
+            elif now - self._last_worker_seen > _NO_WORKER_SECONDS:
                 raise NothingUsable(
-                    f"The cluster at {self._scheduler} has no workers left. Start some; the same "
-                    "command then goes on from here."
+                    f"The cluster at {self._scheduler} has no workers left. Start some, then run "
+                    "the same command again: it continues from here."
                 )
-        return self._workers
+        return self._worker_count
 
     def submit(self, function: Callable[[Any], Any], task: Any) -> Future[Any]:
         return self._executor.submit(function, task)
 
-    def one_by_one(
-        self, function: Callable[[Any], Any], tasks: Iterable[Any]
-    ) -> Iterator[Future[Any]]:
-        for task in tasks:
-            future = self.submit(function, task)
-            self.wait([future])
-            yield future
-
     def wait(self, futures: Collection[Future[Any]], first: bool = False) -> set[Future[Any]]:
-        until = FIRST_COMPLETED if first else ALL_COMPLETED
+        return_when = FIRST_COMPLETED if first else ALL_COMPLETED
         while True:
-            done, missing = wait(futures, _COUNT_EVERY_SECONDS, until)
+            done, not_done = wait(futures, _POLL_SECONDS, return_when)
             if any(future.cancelled() for future in done):
                 raise NothingUsable(
-                    f"The scheduler at {self._scheduler} is gone. Start it again; the same "
-                    "command then goes on from here."
+                    f"The scheduler at {self._scheduler} is gone. Start it again, then run the "
+                    "same command again: it continues from here."
                 )
-            if not missing or (first and done):
+            if not not_done or (first and done):
                 return done
-            self.workers()  # raises when there is nobody left to wait for
+            self.worker_count()  # raises if there have been no workers for too long
 
 
-def _know_ganim(_: None) -> int:
-    """Runs on a worker only where ganim can be imported."""
+def _import_ganim(_: None) -> int:
+    """Runs on a worker; to unpickle this function the worker has to import ganim."""
     return os.getpid()

@@ -1,66 +1,36 @@
-"""Where work runs: this machine's processes, or a Dask cluster. The steps hand over tasks and do
-not know.
+"""Apply a function to many tasks in parallel; get the results in the order of the tasks.
 
-    for task, result in engine.run(function, tasks, workers=8):                     # here
-    for task, result in engine.run(function, tasks, scheduler="tcp://host:8786"):   # there
+    for task, result in pool.run(function, tasks, workers=8):                     # this machine
+    for task, result in pool.run(function, tasks, scheduler="tcp://host:8786"):   # a Dask cluster
 
-Function, tasks and results must pickle, and the function must be importable by its name where it
-runs. The order of the results is that of the tasks, so what is written does not depend on where
-or how fast the work ran.
+The function, the tasks and the results must be picklable, and the function must be importable
+where it runs. The order of the results does not depend on where or how fast the tasks ran.
 """
 
-import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 from ..errors import WrongUse
+from .executor import Executor
+from .processes import ProcessExecutor
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_RUNNING = 4
-"""Tasks handed over to each worker at a time: enough that it never waits for the next."""
-_REASON = "it crashed the process that read it, or ran out of memory"
+QUEUE_PER_WORKER = 4
+"""Tasks submitted for each worker at a time, so that none waits for its next task."""
 AHEAD = 32
-"""Tasks a worker may be ahead of the oldest unfinished one; their results wait in memory."""
+"""Tasks for each worker that may be submitted or finished before the oldest one has finished.
+Their results are held in memory."""
+_REASON = "it crashed the process that read it, or ran out of memory"
 
 
 class Crashed(Exception):
     """A task killed its worker process (a crash in native code, or out of memory)."""
-
-
-class Place(Protocol):
-    """Where work can run. A context: leaving it ends what still runs."""
-
-    crash: type[Exception]
-    """What the future of a task raises whose worker died, be it by this task or another."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *error: Any) -> None: ...
-
-    def workers(self) -> int:
-        """How many tasks can run at once; may change as machines join and leave."""
-
-    def submit(self, function: Callable[[Any], Any], task: Any) -> Future[Any]:
-        """Have a task run beside the others."""
-
-    def wait(self, futures: Collection[Future[Any]], first: bool = False) -> set[Future[Any]]:
-        """Wait for all futures, or for the first; return those that are done."""
-
-    def one_by_one(
-        self, function: Callable[[Any], Any], tasks: Iterable[Any]
-    ) -> Iterator[Future[Any]]:
-        """Have tasks run with no other beside them, so that a crash has one culprit. The futures
-        are done; nothing else is in flight meanwhile."""
 
 
 def run(
@@ -70,174 +40,105 @@ def run(
     scheduler: str | None = None,
     ahead: int = AHEAD,
 ) -> Iterator[tuple[Task, Result | Crashed]]:
-    """Apply `function` to every task; yield the results in the order of the tasks.
+    """Apply `function` to every task; yield (task, result) in the order of the tasks.
 
-    By `workers` processes of this machine (None: one a core), or by the Dask cluster whose
-    scheduler is named. At most `ahead` tasks a worker are begun and not yielded, so memory stays
-    flat over any number of them; give less where results are large. A task that kills its worker
-    is yielded with a Crashed, and costs no other task its result. What the function raises
-    reaches the caller. Raises WrongUse where the workers cannot be had.
+    workers: the number of processes of this machine; None for one per core.
+    scheduler: the address of a Dask scheduler whose workers are used instead.
+    ahead: see `AHEAD`; choose fewer if results are large. Tasks are taken from their
+        iterator only when they are submitted, so memory does not grow with their number.
+
+    A task that kills its worker is run once more, alone; if it kills that worker too, its result
+    is a `Crashed`. No other task loses its result. An exception of the function is raised here.
+    Raises WrongUse if no workers can be started or reached.
     """
-    with _place(workers, scheduler) as place:
-        yield from _in_order(place, function, iter(tasks), ahead)
+    with _executor(workers, scheduler) as executor:
+        yield from _run_in_order(executor, function, iter(tasks), ahead)
 
 
-def _place(workers: int | None, scheduler: str | None) -> Place:
+def _executor(workers: int | None, scheduler: str | None) -> Executor:
     if scheduler is None:
-        return _Processes(workers or os.cpu_count() or 1)
+        return ProcessExecutor(workers or os.cpu_count() or 1)
     if workers is not None:
-        raise WrongUse("--workers counts processes here, --scheduler has its own: give one.")
-    from .dask import Cluster
+        raise WrongUse(
+            "--workers sets the number of local processes, but --scheduler uses the workers of "
+            "its cluster: give one of the two."
+        )
+    from .dask import DaskExecutor
 
-    return Cluster(scheduler)
+    return DaskExecutor(scheduler)
 
 
 @dataclass
-class _Slot(Generic[Task, Result]):
-    """A task that was begun and not yielded yet."""
+class _Pending(Generic[Task, Result]):
+    """A task that was submitted and not yielded yet."""
 
     task: Task
     result: Result | Crashed | None = None
     done: bool = False
 
+    def finish(self, result: Result | Crashed) -> None:
+        self.result, self.done = result, True
 
-def _in_order(
-    place: Place, function: Callable[[Task], Result], remaining: Iterator[Task], ahead: int
+
+def _run_in_order(
+    executor: Executor,
+    function: Callable[[Task], Result],
+    tasks: Iterator[Task],
+    ahead: int,
 ) -> Iterator[tuple[Task, Result | Crashed]]:
-    slots: deque[_Slot[Task, Result]] = deque()
-    running: dict[Future[Result], _Slot[Task, Result]] = {}
-    more = True
+    pending: deque[_Pending[Task, Result]] = deque()
+    running: dict[Future[Result], _Pending[Task, Result]] = {}
+    exhausted = False
     while True:
-        workers = place.workers()
-        while more and len(running) < _RUNNING * workers and len(slots) < ahead * workers:
+        workers = executor.worker_count()
+        while (
+            not exhausted
+            and len(running) < QUEUE_PER_WORKER * workers
+            and len(pending) < ahead * workers
+        ):
             try:
-                slot = _Slot[Task, Result](next(remaining))
+                item = _Pending[Task, Result](next(tasks))
             except StopIteration:
-                more = False
+                exhausted = True
                 break
-            running[place.submit(function, slot.task)] = slot
-            slots.append(slot)
-        if not slots:
+            running[executor.submit(function, item.task)] = item
+            pending.append(item)
+        if not pending:
             return
-        done = place.wait(running, first=True)
-        if any(isinstance(future.exception(), place.crash) for future in done):
-            _clear_suspects(place, function, running)
+        done = executor.wait(running, first=True)
+        if any(isinstance(future.exception(), executor.worker_died) for future in done):
+            _recover(executor, function, running)
         else:
             for future in done:
-                _fill(running.pop(future), future)
-        del done  # a future on a cluster keeps its result there for as long as it lives
-        while slots and slots[0].done:
-            slot = slots.popleft()
-            yield slot.task, cast(Result | Crashed, slot.result)
+                running.pop(future).finish(future.result())
+        del done  # Dask keeps a result on its worker as long as a reference to its future exists
+        while pending and pending[0].done:
+            item = pending.popleft()
+            yield item.task, cast(Result | Crashed, item.result)
 
 
-def _fill(slot: _Slot[Task, Result], future: Future[Result]) -> None:
-    slot.result = future.result()
-    slot.done = True
-
-
-def _clear_suspects(
-    place: Place,
+def _recover(
+    executor: Executor,
     function: Callable[[Task], Result],
-    running: dict[Future[Result], _Slot[Task, Result]],
+    running: dict[Future[Result], _Pending[Task, Result]],
 ) -> None:
-    """A worker died, and with it the tasks it had: which one was to blame is not said. So those
-    that were lost run again one at a time; who crashes alone is guilty."""
-    place.wait(running)
-    suspects: list[_Slot[Task, Result]] = []
-    while running:
-        future, slot = running.popitem()
-        if isinstance(future.exception(), place.crash):
-            suspects.insert(0, slot)
+    """Finish all running tasks after a worker died.
+
+    The executor does not say which task killed the worker. Therefore all tasks that were lost run
+    again, one at a time: a task that kills its worker while no other task runs is the cause.
+    """
+    executor.wait(running)
+    lost: list[_Pending[Task, Result]] = []
+    for future, item in running.items():
+        if isinstance(future.exception(), executor.worker_died):
+            lost.append(item)
         else:
-            _fill(slot, future)
-    futures = place.one_by_one(function, [slot.task for slot in suspects])
-    for slot, future in zip(suspects, futures, strict=True):
-        if isinstance(future.exception(), place.crash):
-            slot.result, slot.done = Crashed(_REASON), True
+            item.finish(future.result())
+    running.clear()
+    for item in lost:
+        future = executor.submit(function, item.task)
+        executor.wait([future])
+        if isinstance(future.exception(), executor.worker_died):
+            item.finish(Crashed(_REASON))
         else:
-            _fill(slot, future)
-
-
-class _Processes:
-    """Processes of this machine. One that dies breaks the pool: all that was in flight is lost."""
-
-    crash: type[Exception] = BrokenProcessPool
-
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-        self._pool: ProcessPoolExecutor | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None = None,
-        error: BaseException | None = None,
-        trace: TracebackType | None = None,
-    ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
-
-    def workers(self) -> int:
-        return self._workers
-
-    def submit(self, function: Callable[[Any], Any], task: Any) -> Future[Any]:
-        self._pool = self._pool or _pool(self._workers)
-        try:
-            return self._pool.submit(function, task)
-        except BrokenProcessPool as error:
-            lost: Future[Any] = Future()
-            lost.set_exception(error)
-            return lost
-
-    def wait(self, futures: Collection[Future[Any]], first: bool = False) -> set[Future[Any]]:
-        return wait(futures, None, FIRST_COMPLETED if first else ALL_COMPLETED).done
-
-    def one_by_one(
-        self, function: Callable[[Any], Any], tasks: Iterable[Any]
-    ) -> Iterator[Future[Any]]:
-        self.__exit__()
-        for task in tasks:
-            if self._pool is None:
-                self._pool = _checked_pool()
-            future = self._pool.submit(function, task)
-            wait([future])
-            if isinstance(future.exception(), BrokenProcessPool):
-                self.__exit__()
-            yield future
-        self.__exit__()
-
-
-def _checked_pool() -> ProcessPoolExecutor:
-    """A pool of one process that is known to start."""
-    pool = _pool(1)
-    try:
-        pool.submit(os.getpid).result()
-    except BrokenProcessPool as error:
-        pool.shutdown()
-        raise WrongUse(
-            "Worker processes end as soon as they start. A script of your own must call ganim "
-            "below `if __name__ == '__main__':`; otherwise look at the machine's memory."
-        ) from error
-    return pool
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_depend_on_parent)
-
-
-def _depend_on_parent() -> None:
-    """Let a worker end by its parent alone: with it when it is killed, and not by Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+            item.finish(future.result())

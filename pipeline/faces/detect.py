@@ -1,178 +1,159 @@
-"""Find faces with dlib's HOG detector, cut the one crop that every step uses, put changes back.
+"""Find faces coarse to fine on an image pyramid, with dlib's HOG detector.
 
-The crop is a square around the HOG box with a margin on each side. At 128 px a margin of 0.15
-of the box was measured best for OpenFace (mean Pearson r 0.969 against the full photograph;
-0.955 with 0.30, 0.842 without). `prepare` and `animate` share it, so that the generator always
-sees a face framed as in training.
+The detector finds faces from 80 px, and its time grows with the number of pixels. Searching a
+photograph at full size would take nearly all the time of `prepare`. Therefore:
+
+1. The image is halved until its longer side is at most 400 px. This level is searched entirely.
+2. In each finer level only faces of 80-160 px remain to be found. They are searched for in the
+   regions that a small network proposes (`proposals.py`).
+3. A face with an uncertain score is searched for again in the next finer level and in colour.
+
+If only the largest faces are wanted, the search ends at the level that contains them.
 """
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import cv2
 import numpy as np
 
-from ..images.pyramid import Levels, resize
-from . import proposals
-from .crop import Box, crop_box, inside
+from ..images.pyramid import Pyramid, resize
+from . import hog, proposals
+from .crop import Box, crop_box
+from .hog import Face
 
-# The detector sees faces from 80 px, and its cost grows with the pixels. So the picture is halved
-# until its longer side is at most this: there the detector scans all of it. In the levels between
-# that and full size it looks only at the places that proposals.py names, coarse to fine.
-_GLANCE = 400
-_SMALLEST = 80
-# No face much larger than 160 px is to be expected where the network sees one.
-_LARGEST = 190
-# If nothing was found, pictures up to this longer side are searched once more, enlarged twice.
-_ENLARGED = 1600
-# A face with less than this score, found in a coarse look, is looked at again in a finer one.
-_SURE = 0.8
-# The score from which a face is one. dlib's own 0 lets pockets and patches of cloth through; it is
-# kept where the network is sure of a face too, by its logit.
+_COARSEST_SIDE = 400
+"""Longest side in pixels of the level that is searched entirely."""
+_LARGEST_PROPOSED = 190
+"""Width in pixels that no face in a proposed region is expected to exceed."""
+_MAX_ENLARGED_SIDE = 1600
+"""If no face was found, images up to this side (px) are searched again at twice their size."""
+_CONFIDENT = 0.8
+"""A face with a lower score is searched for again in the next finer level."""
 _THRESHOLD = 0.2
+"""The lowest score of a face. At dlib's own threshold, 0, pieces of cloth pass as faces."""
 _THRESHOLD_IF_LIKELY = 0.0
+"""The lowest score of a face where the network's logit is at least `_LIKELY`."""
 _LIKELY = 2.0
-# A score above this, in grey, is reason enough to look in colour.
-_DOUBTFUL = -0.5
-# A second look takes in so much of a face's width on each side of it.
-_AROUND = 0.5
-# Two boxes are one face if they share more than this of what they cover together.
+_UNCERTAIN = -0.5
+"""From this score on in grey, a rejected candidate is examined again."""
+_CONTEXT = 0.5
+"""Margin around a candidate that is examined again, as a fraction of its box."""
 _SAME_FACE = 0.3
-
-
-@dataclass(frozen=True)
-class Face:
-    """A detected face: its HOG box and the detector's score (higher is surer, 0 is borderline)."""
-
-    box: Box
-    score: float
+"""Boxes are the same face if their intersection over union is at least this."""
 
 
 def detect_faces(
-    image: np.ndarray | Levels, most: int | None = None, min_width: int = 0
+    image: np.ndarray | Pyramid, most: int | None = None, min_width: int = 0
 ) -> list[Face]:
-    """The `most` largest faces (None: all) at least `min_width` px wide, largest first.
+    """Return the `most` largest faces (None: all) with a box at least `min_width` px wide.
 
-    image: an RGB picture (height, width, 3) uint8, or its levels.
+    image: (height, width, 3) uint8 RGB, or its pyramid. Boxes are in pixels of level 0, and the
+    largest face comes first.
     """
-    levels = image if isinstance(image, Levels) else Levels.of(image)
-    longest = max(levels.width, levels.height)
-    level = max(0, math.ceil(math.log2(longest / _GLANCE)))
-    found = _glance(levels, level)
+    pyramid = image if isinstance(image, Pyramid) else Pyramid.from_image(image)
+    longest = max(pyramid.width, pyramid.height)
+    level = max(0, math.ceil(math.log2(longest / _COARSEST_SIDE)))
+    found = _search_all(pyramid, level)
     while level > 0:
         level -= 1
-        sure = [face for face in found if face.score >= _SURE]
-        largest_to_come = _LARGEST * 2**level
+        confident = [face for face in found if face.score >= _CONFIDENT]
+        largest_to_come = _LARGEST_PROPOSED * 2**level
         if largest_to_come < min_width:
             break
-        if most is not None and sum(f.box.width >= largest_to_come for f in sure) >= most:
+        if most is not None and sum(f.box.width >= largest_to_come for f in confident) >= most:
             break
-        doubtful = [face for face in found if face.score < _SURE]
-        found = _without_doubles(sure, doubtful + _search(levels, level, sure))
-    if not found and longest <= _ENLARGED and min_width < _SMALLEST:
-        found = _without_doubles([], _search(levels, -1, []))
+        uncertain = [face for face in found if face.score < _CONFIDENT]
+        found = _merge(confident, uncertain + _search_proposed(pyramid, level, confident))
+    if not found and longest <= _MAX_ENLARGED_SIDE and min_width < hog.MIN_FACE:
+        found = _merge([], _search_proposed(pyramid, -1, []))
     found = [face for face in found if face.box.width >= min_width]
     return sorted(found, key=lambda face: (face.box.width, face.score), reverse=True)[:most]
 
 
-def _glance(levels: Levels, level: int) -> list[Face]:
-    """All faces from 80 px in a level; what is in doubt there is looked at in the next finer one.
+def _search_all(pyramid: Pyramid, level: int) -> list[Face]:
+    """Search a whole level, and uncertain candidates again in the next finer level.
 
-    Of a blurred face, or one that falls between two scales of the detector, the score in one look
-    is much a matter of chance.
+    The score of a face that is blurred, or whose size lies between two scales of the detector,
+    varies much from one search to another.
     """
-    candidates = _scan(levels[level], 2.0**level, _DOUBTFUL)
+    candidates = _scan(pyramid[level], 2.0**level, _UNCERTAIN)
     found = [face for face in candidates if face.score >= _THRESHOLD]
     scale = 2.0 ** (level - 1)
     for face in candidates:
         if face.score < _THRESHOLD:
-            around = (round(side / scale) for side in crop_box(face.box, _AROUND).as_list())
-            part = inside(Box(*around), *levels.size(level - 1))
-            picture = levels[level - 1][part.top : part.bottom, part.left : part.right]
-            more = _scan(picture, scale, _THRESHOLD, part.left * scale, part.top * scale)
-            same = [other for other in more if _shared(face.box, other.box) >= _SAME_FACE]
-            found = _without_doubles(found, same)
+            around = (round(side / scale) for side in crop_box(face.box, _CONTEXT).as_list())
+            part = Box(*around).clip(*pyramid.size(level - 1))
+            pixels = pyramid[level - 1][part.top : part.bottom, part.left : part.right]
+            again = _scan(pixels, scale, _THRESHOLD, part.left * scale, part.top * scale)
+            same = [other for other in again if _iou(face.box, other.box) >= _SAME_FACE]
+            found = _merge(found, same)
     return found
 
 
-def _search(levels: Levels, level: int, known: list[Face]) -> list[Face]:
-    """The faces of 80 to 160 px in a level, where the network sees any but those known."""
-    width, height = levels.size(level)
+def _search_proposed(pyramid: Pyramid, level: int, found: list[Face]) -> list[Face]:
+    """Search a level for faces of 80-160 px in the proposed regions, except in faces of `found`."""
+    width, height = pyramid.size(level)
     scale = 2.0**level
-    # Around the middle of a face that is known there is none to be looked for.
-    middles = [crop_box(face.box, -0.25).as_list() for face in known]
+    # The middle half of a face contains no other face, but noses and eyes that look like one.
+    middles = [crop_box(face.box, -0.25).as_list() for face in found]
     boxes = [[side / scale for side in middle] for middle in middles]
-    grey = cv2.cvtColor(levels[level + 2], cv2.COLOR_RGB2GRAY)
-    found = []
-    for place in proposals.places(grey, boxes, width, height):
-        part = levels[level][place.top : place.bottom, place.left : place.right]
-        threshold = _THRESHOLD_IF_LIKELY if place.logit >= _LIKELY else _THRESHOLD
-        left, top = place.left * scale, place.top * scale
-        found += _scan(part, scale, threshold, left, top, place.shrink)
-    return found
+    grey = cv2.cvtColor(pyramid[level + 2], cv2.COLOR_RGB2GRAY)
+    faces = []
+    for region in proposals.propose_regions(grey, boxes, width, height):
+        pixels = pyramid[level][region.top : region.bottom, region.left : region.right]
+        threshold = _THRESHOLD_IF_LIKELY if region.logit >= _LIKELY else _THRESHOLD
+        left, top = region.left * scale, region.top * scale
+        faces += _scan(pixels, scale, threshold, left, top, region.shrink)
+    return faces
 
 
 def _scan(
-    picture: np.ndarray,
+    image: np.ndarray,
     scale: float,
     threshold: float = _THRESHOLD,
     left: float = 0.0,
     top: float = 0.0,
     shrink: float = 1.0,
 ) -> list[Face]:
-    """All faces from 80 px in an RGB picture, which is `scale` times smaller than the photograph
-    and lies at left, top in it; the first look is at the picture made smaller by `shrink`."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    """Run the detector on a part of a level, in grey and, where that is uncertain, in colour.
+
+    image: (height, width, 3) uint8 RGB, `scale` times smaller than level 0, in which its upper
+    left corner is at (left, top). The grey image is scaled by `shrink` before it is searched.
+    Returns the faces in pixels of level 0.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if shrink < 1:
-        grey = resize(grey, *(max(1, round(shrink * side)) for side in picture.shape[1::-1]))
-    candidates = _placed(_detect(grey, _DOUBTFUL), scale / shrink, left, top)
+        grey = resize(grey, *(max(1, round(shrink * side)) for side in image.shape[1::-1]))
+    candidates = _to_level_0(hog.detect(grey, _UNCERTAIN), scale / shrink, left, top)
     found = [face for face in candidates if face.score >= threshold]
     if len(found) < len(candidates):
-        # Colour takes the detector a third longer, and decides where grey leaves it in doubt.
-        found = _without_doubles(found, _placed(_detect(picture, threshold), scale, left, top))
+        # The detector is a third slower in colour, so only uncertain candidates are worth it.
+        found = _merge(found, _to_level_0(hog.detect(image, threshold), scale, left, top))
     return found
 
 
-def _placed(found: list[Face], scale: float, left: float, top: float) -> list[Face]:
-    """Faces of a part of a picture, as they lie in the photograph."""
+def _to_level_0(faces: list[Face], scale: float, left: float, top: float) -> list[Face]:
+    """Convert boxes from pixels of a part of a level to pixels of level 0."""
     offsets = (left, top, left, top)
-    placed = []
-    for face in found:
+    converted = []
+    for face in faces:
         sides = zip(offsets, face.box.as_list(), strict=True)
-        placed.append(Face(Box(*(round(o + side * scale) for o, side in sides)), face.score))
-    return placed
+        converted.append(Face(Box(*(round(o + side * scale) for o, side in sides)), face.score))
+    return converted
 
 
-def _detect(picture: np.ndarray, threshold: float) -> list[Face]:
-    boxes, scores, _ = _detector().run(np.ascontiguousarray(picture), 0, threshold)
-    return [
-        Face(Box(box.left(), box.top(), box.right() + 1, box.bottom() + 1), float(score))
-        for box, score in zip(boxes, scores, strict=True)
-    ]
-
-
-def _without_doubles(found: list[Face], more: list[Face]) -> list[Face]:
-    """Both, but of faces that share much of their boxes the surest of those found first."""
-    kept = list(found)
+def _merge(found: list[Face], more: list[Face]) -> list[Face]:
+    """Add the faces of `more` to `found`, highest score first, unless they overlap one there."""
+    merged = list(found)
     for face in sorted(more, key=lambda face: face.score, reverse=True):
-        if all(_shared(face.box, other.box) < _SAME_FACE for other in kept):
-            kept.append(face)
-    return kept
+        if all(_iou(face.box, other.box) < _SAME_FACE for other in merged):
+            merged.append(face)
+    return merged
 
 
-def _shared(a: Box, b: Box) -> float:
+def _iou(a: Box, b: Box) -> float:
     """Intersection over union."""
     across = min(a.right, b.right) - max(a.left, b.left)
     down = min(a.bottom, b.bottom) - max(a.top, b.top)
     both = max(across, 0) * max(down, 0)
     return both / (a.width * a.height + b.width * b.height - both)
-
-
-@lru_cache(maxsize=1)
-def _detector() -> Any:
-    """The HOG detector that face_recognition uses, without loading its other three models."""
-    import dlib
-
-    return dlib.get_frontal_face_detector()

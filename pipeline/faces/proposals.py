@@ -1,9 +1,9 @@
-"""Where in a picture small faces may be: a small network at a quarter of the detector's scale.
+"""A small convolutional network that proposes regions where faces of 80-160 px may be.
 
-dlib's detector sees faces from 80 px, so it must scan a photograph at full size to find them. The
-network sees faces of 80 to 160 px in a grey picture a quarter as wide, a sixteenth of the pixels,
-and names the few places that are worth the detector's look. What is no face for the detector is
-none. `model/train_proposals.py` trains it; numpy alone runs it.
+dlib's detector finds faces from 80 px, so small faces have to be searched for at full size. The
+network reads a grey image at a quarter of the scale, with a sixteenth of the pixels, and proposes
+the few regions that the detector then searches. It never decides that something is a face.
+`model/train_proposals.py` trains it, and numpy alone runs it. docs/proposals.md has its metrics.
 """
 
 from dataclasses import dataclass
@@ -16,86 +16,100 @@ from safetensors.numpy import load_file
 
 WEIGHTS = Path(__file__).with_name("proposals.safetensors")
 SCALE = 4
-"""The network's input is so many times smaller than the picture in which faces have 80-160 px."""
+"""The network's input is this many times smaller than the level that is searched."""
 STRIDE = 8
-"""Pixels of the input, in each direction, that one answer stands for."""
+"""Side in input pixels of the square for which the network returns one pair of logits."""
 LAYERS = ((6, 2), (3, 2), (3, 2), (3, 1), (3, 1), (1, 1))
 """Kernel side and stride of each convolution."""
 
-# For each range, the logit above which a place is looked at. For the larger faces it is lower: more
-# of them are dark or turned, and their places cost less. docs/proposals.md has the figures.
+# Each pair below holds one value for small faces (80-112 px) and one for large faces (112-160 px).
 _THRESHOLDS = (-1.0, -2.0)
-# The same in the middle of a face that is known, where noses and eyes are.
-_IN_A_FACE = 3.0
-# Half of the largest face of each range, and what the detector wants to see around it.
+"""Logits above which a square is proposed. The threshold for large faces is lower because more of
+them are dark or turned, and because the detector searches their regions at a smaller scale."""
 _REACH = (64, 88)
-# Faces of the larger range are large enough for the detector if made so much smaller.
+"""Pixels around the centre of a face that the detector needs: half of the largest face, and the
+detector's own margin."""
+_THRESHOLD_IN_FACE = 3.0
+"""The logit above which a square in the middle of a face that was found is proposed all the
+same: noses and eyes give high logits there."""
 _SHRINK = 0.75
-# The detector's cells: a place that begins at a multiple of them looks as in the whole picture.
+"""Scale at which the detector searches regions of large faces: they are still above 80 px."""
 _CELL = 8
+"""Side in pixels of the detector's HOG cells. Regions start at multiples of it, so that the
+detector computes the same histograms as in the whole image."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where to look: a rectangle in a picture whose faces have 80-160 px."""
+class Region:
+    """A rectangle, in pixels of the level that is searched, in which a face may be."""
 
     left: int
     top: int
     right: int
     bottom: int
     shrink: float
-    """So much smaller the detector may see it: its faces are large enough."""
+    """Scale at which the detector is to search the region, 0.75 or 1."""
     logit: float
-    """How likely a face is there."""
+    """The highest logit in the region. Negative infinity if the network was not used."""
 
 
-def places(grey: np.ndarray, known: list[list[float]], width: int, height: int) -> list[Place]:
-    """The places worth a look in a picture of width x height, from its grey fourth.
+def propose_regions(
+    grey: np.ndarray, found: list[list[float]], width: int, height: int
+) -> list[Region]:
+    """Propose regions of a level.
 
-    known: left, top, right, bottom of rectangles, the middles of known faces, in which a place
-    is centred only if it is likely by far.
+    grey: (height / 4, width / 4) uint8, the level at a quarter of its scale.
+    found: [left, top, right, bottom] of the middles of faces that were found, in pixels of the
+        level. There a higher threshold applies.
+    width, height: of the level. If the regions are larger in sum than the level, one region is
+        returned: the whole level.
     """
-    logits = propose(grey)
-    likely: np.ndarray = logits > np.asarray(_THRESHOLDS)
+    logits = compute_logits(grey)
+    above: np.ndarray = logits > np.asarray(_THRESHOLDS)
     square = SCALE * STRIDE
-    for box in known:
+    for box in found:
         left, top, right, bottom = (max(0, round(side / square)) for side in box)
-        likely[top:bottom, left:right] &= logits[top:bottom, left:right] > _IN_A_FACE
-    count, labels = cv2.connectedComponents(np.asarray(likely.any(axis=2), np.uint8))
-    found = [_place(likely, logits, labels == label, width, height) for label in range(1, count)]
-    area = sum((place.right - place.left) * (place.bottom - place.top) for place in found)
-    return found if area < width * height else [Place(0, 0, width, height, 1.0, -np.inf)]
+        above[top:bottom, left:right] &= logits[top:bottom, left:right] > _THRESHOLD_IN_FACE
+    count, labels = cv2.connectedComponents(np.asarray(above.any(axis=2), np.uint8))
+    regions = [_region(above, logits, labels == label, width, height) for label in range(1, count)]
+    area = sum((r.right - r.left) * (r.bottom - r.top) for r in regions)
+    return regions if area < width * height else [Region(0, 0, width, height, 1.0, -np.inf)]
 
 
-def _place(
-    likely: np.ndarray, logits: np.ndarray, group: np.ndarray, width: int, height: int
-) -> Place:
-    """What the detector must see for a group of neighbouring squares, a mask of them all."""
-    small, large = likely[group].any(axis=0)
+def _region(
+    above: np.ndarray, logits: np.ndarray, group: np.ndarray, width: int, height: int
+) -> Region:
+    """The region that the detector has to search for a group of adjacent squares.
+
+    above: (rows, columns, 2) bool, logits above their thresholds.
+    group: (rows, columns) bool, the squares of the group.
+    """
+    small, large = above[group].any(axis=0)
     rows, columns = np.nonzero(group)
     across = float(columns.min()), float(columns.max())
     down = float(rows.min()), float(rows.max())
-    surest = logits[group].max(axis=1)
-    if across[1] - across[0] < 2 and down[1] - down[0] < 2:  # one face: its centre of gravity
-        weights = np.exp(surest - surest.max())
+    highest = logits[group].max(axis=1)
+    if across[1] - across[0] < 2 and down[1] - down[0] < 2:
+        # A single face: its position is the mean of the squares, weighted by their probability.
+        weights = np.exp(highest - highest.max())
         across = (float(np.average(columns, weights=weights)),) * 2
         down = (float(np.average(rows, weights=weights)),) * 2
     square, reach = SCALE * STRIDE, _REACH[int(large)]
-    return Place(
+    return Region(
         max(0, int(across[0] * square - reach)) // _CELL * _CELL,
         max(0, int(down[0] * square - reach)) // _CELL * _CELL,
         min(width, int((across[1] + 1) * square + reach)),
         min(height, int((down[1] + 1) * square + reach)),
         1.0 if small else _SHRINK,
-        float(surest.max()),
+        float(highest.max()),
     )
 
 
-def propose(grey: np.ndarray) -> np.ndarray:
-    """How likely a face is centred in each square of STRIDE x STRIDE input pixels.
+def compute_logits(grey: np.ndarray) -> np.ndarray:
+    """Run the network: is a face centred in each square of STRIDE x STRIDE input pixels?
 
-    grey: (height, width) uint8. Returns logits (ceil(height / 8), ceil(width / 8), 2) float32:
-    for a face 20-28 px wide and for one of 28-40 px.
+    grey: (height, width) uint8. Returns (ceil(height / 8), ceil(width / 8), 2) float32 logits:
+    of a face 20-28 px wide, and of one 28-40 px wide, in input pixels.
     """
     padded = [-(-side // STRIDE) * STRIDE for side in grey.shape]
     grey = np.pad(grey, [(0, p - s) for p, s in zip(padded, grey.shape, strict=True)], mode="edge")
@@ -103,13 +117,16 @@ def propose(grey: np.ndarray) -> np.ndarray:
     weights = _weights()
     for index, (_, stride) in enumerate(LAYERS):
         if index:
-            features = np.maximum(features, 0)
+            features = np.maximum(features, 0)  # ReLU
         features = _convolve(features, weights[f"{index}.weight"], weights[f"{index}.bias"], stride)
     return features
 
 
 def _convolve(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, stride: int) -> np.ndarray:
-    """x: (h, w, in); kernel: (k, k, in, out). Returns (ceil(h / stride), ceil(w / stride), out)."""
+    """Convolve with zero padding.
+
+    x: (h, w, in); kernel: (k, k, in, out). Returns (ceil(h / stride), ceil(w / stride), out).
+    """
     side = kernel.shape[0]
     before = (side - stride + 1) // 2
     height, width, channels = x.shape

@@ -1,1 +1,1 @@
-"""Picture files and clips to RGB arrays."""
+"""Decodes image files and video clips into RGB arrays."""

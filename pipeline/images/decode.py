@@ -1,4 +1,4 @@
-"""Any picture file to an upright 8-bit RGB array, or a reason why not."""
+"""Decode an image file into an upright 8-bit RGB array, or raise the reason why not."""
 
 import io
 import stat
@@ -12,8 +12,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-# The decoders of _FORMATS. Where one of them is not loaded, Pillow loads all of its fifty to open
-# a file: of the 200 ms in which a decompression bomb is to be refused that would take 130.
+# The decoders of _FORMATS. If one of them is not loaded, Pillow loads all of its fifty to open a
+# file. That takes 130 ms, and a decompression bomb is to be refused within 200 ms.
 from PIL import (  # noqa: F401  isort: skip
     AvifImagePlugin,
     BmpImagePlugin,
@@ -24,6 +24,8 @@ from PIL import (  # noqa: F401  isort: skip
     TiffImagePlugin,
     WebPImagePlugin,
 )
+
+from .rgb import TRANSPOSED, make_upright, to_rgb8
 
 try:  # optional: `pip install ganim[heic]`
     from pillow_heif import register_heif_opener
@@ -40,91 +42,84 @@ SUFFIXES = frozenset(
         *("tif", "tiff", "gif", "ppm", "pgm", "avif", "heic", "heif"),
     )
 )
+"""The endings, in lower case, of files that are read as photographs."""
 MAX_PIXELS = 100_000_000
-"""Pictures above this many pixels (300 MB decoded) are refused before they are decoded."""
+"""Images with more pixels (300 MB decoded) are refused before they are decoded."""
 
-# Whatever a file is called, Pillow must not try its other decoders: that for EPS runs Ghostscript.
+# Pillow must try no other decoder, whatever a file is called: that for EPS runs Ghostscript.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "AVIF", *_HEIC_FORMATS)
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What to do for each EXIF orientation but 1, which is upright."""
-_LYING = (5, 6, 7, 8)
-"""The orientations that exchange width and height."""
+_MAX_HALVINGS = 3
+"""libjpeg decodes at 1/2, 1/4 and 1/8 of the size."""
 
 
 class UnreadableImage(Exception):
-    """The file gives no picture; the message is the reason, fit for a row of the shards."""
+    """The file cannot be decoded. The message is the reason, as written to a row of a shard."""
 
 
 class TooLarge(UnreadableImage):
-    """The picture has more than MAX_PIXELS pixels."""
+    """The image has more than MAX_PIXELS pixels."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A picture decoded at full size, or a JPEG at a half, a quarter or an eighth of it."""
+    """An image decoded at its full size, or a JPEG decoded at 1/2, 1/4 or 1/8 of it."""
 
-    picture: np.ndarray
-    """(height, width, 3) uint8 RGB, upright."""
+    pixels: np.ndarray
+    """(height, width, 3) uint8 RGB, upright, at the decoded size. Read-only."""
     halvings: int
+    """How often width and height were halved, 0-3."""
     width: int
-    """Of the picture at full size, upright."""
+    """Width at full size, upright, in pixels; likewise `height`."""
     height: int
 
 
 def read_image(file: Path | bytes) -> np.ndarray:
-    """Read a picture, upright, from its path or its bytes: (height, width, 3) uint8, RGB.
+    """Decode an image file, given as its path or its bytes: (height, width, 3) uint8 RGB.
 
-    EXIF rotation is applied, 16 bits become 8, transparency is laid over white, and of an
-    animation the first frame is taken. Raises UnreadableImage or TooLarge.
+    The EXIF orientation is applied, 16 bits are reduced to 8, transparent images are composited
+    over white, and of an animation the first frame is returned. Raises UnreadableImage or TooLarge.
     """
-    return read_preview(file, None).picture.copy()  # Pillow's is not to be written to
+    return read_preview(file, None).pixels.copy()  # a copy, as Pillow's array is read-only
 
 
-def read_preview(file: Path | bytes, longest: int | None) -> Preview:
-    """As `read_image`, but a JPEG is halved while its longer side stays at least `longest`.
+def read_preview(file: Path | bytes, min_side: int | None) -> Preview:
+    """Decode like `read_image`, but halve a JPEG while its longer side stays >= `min_side` px.
 
-    The decoder does so at a fraction of the cost of the whole. None: never.
+    The JPEG decoder does this at a fraction of the cost of decoding in full. None: never halve.
     """
     try:
-        with warnings.catch_warnings(), _no_half_pictures():
-            # Pillow warns at its own, lower limit; ours is checked below, before decoding.
+        with warnings.catch_warnings(), _refusing_truncated():
+            # Pillow warns at a lower limit than MAX_PIXELS, which is checked before decoding.
             warnings.simplefilter("ignore")
-            with Image.open(_regular(file), formats=_FORMATS) as picture:
-                width, height = picture.size
+            with Image.open(_regular(file), formats=_FORMATS) as image:
+                width, height = image.size
                 if width * height > MAX_PIXELS:
-                    raise TooLarge(_too_large(width, height))
-                halvings = 0 if longest is None else _shrink_in_decoder(picture, longest)
-                picture.load()
-                orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
-                if orientation in _LYING:
+                    raise TooLarge(f"{width}x{height} is more than {MAX_PIXELS / 1e6:g} megapixels")
+                halvings = 0 if min_side is None else _halve_in_decoder(image, min_side)
+                image.load()
+                orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+                if orientation in TRANSPOSED:
                     width, height = height, width
-                return Preview(_to_rgb8(_turned(picture, orientation)), halvings, width, height)
+                return Preview(to_rgb8(make_upright(image, orientation)), halvings, width, height)
     except UnreadableImage:
         raise
     except Image.DecompressionBombError as error:
         raise TooLarge(f"more than {MAX_PIXELS / 1e6:g} megapixels") from error
     except UnidentifiedImageError as error:
-        raise UnreadableImage(_unknown(file)) from error
+        raise UnreadableImage(_unidentified(file)) from error
     except FileNotFoundError as error:
-        raise UnreadableImage("the file is not there") from error
+        raise UnreadableImage("the file does not exist") from error
     except MemoryError as error:
         raise UnreadableImage("not enough memory to decode it") from error
-    except Exception as error:  # decoders raise nearly anything on damaged files
+    except Exception as error:  # decoders raise nearly any exception on damaged files
         if isinstance(error, OSError) and error.strerror:
             raise UnreadableImage(f"the file cannot be read: {error.strerror}") from error
         raise UnreadableImage(f"damaged or truncated: {str(error) or repr(error)}") from error
 
 
-def _unknown(file: Path | bytes) -> str:
+def _unidentified(file: Path | bytes) -> str:
+    """The reason for a file that no decoder accepts."""
     if isinstance(file, bytes):
         start = file[:12]
     else:
@@ -135,76 +130,40 @@ def _unknown(file: Path | bytes) -> str:
     return "not a picture in a known format"
 
 
-def _too_large(width: int, height: int) -> str:
-    return f"{width}x{height} is more than {MAX_PIXELS / 1e6:g} megapixels"
-
-
 @contextmanager
-def _no_half_pictures() -> Iterator[None]:
-    """Refuse truncated files even where face_recognition, once imported, has Pillow fill them up
-    with grey, in the whole process."""
-    earlier, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+def _refusing_truncated() -> Iterator[None]:
+    """Make Pillow refuse truncated files.
+
+    Importing face_recognition makes Pillow fill them with grey, in the whole process.
+    """
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         yield
     finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = earlier
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def _regular(file: Path | bytes) -> Path | BinaryIO:
-    """What Pillow opens. A named pipe would block, so only a regular file is opened."""
+    """Return what Pillow is to open, if it is a regular file: opening a named pipe would block."""
     if isinstance(file, bytes):
         size = len(file)
     else:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-            raise UnreadableImage("it is no regular file")
+            raise UnreadableImage("not a regular file")
         size = status.st_size
     if size == 0:
         raise UnreadableImage("the file is empty")
     return io.BytesIO(file) if isinstance(file, bytes) else file
 
 
-def _shrink_in_decoder(picture: Image.Image, longest: int) -> int:
-    """Have a JPEG decoded at a half, a quarter or an eighth; return how often it is halved."""
+def _halve_in_decoder(image: Image.Image, min_side: int) -> int:
+    """Set up a JPEG to be decoded at a half, a quarter or an eighth; return the halvings."""
     halvings = 0
-    while picture.format in ("JPEG", "MPO") and halvings < 3:
-        if max(picture.size) < longest * 2 ** (halvings + 1):
+    while image.format in ("JPEG", "MPO") and halvings < _MAX_HALVINGS:
+        if max(image.size) < min_side * 2 ** (halvings + 1):
             break
         halvings += 1
     if halvings:
-        picture.draft(None, tuple(side // 2**halvings for side in picture.size))
+        image.draft(None, tuple(side // 2**halvings for side in image.size))
     return halvings
-
-
-def _turned(picture: Image.Image, orientation: int) -> Image.Image:
-    """Turned as EXIF says. ImageOps.exif_transpose also writes the EXIF data anew, which fails on
-    odd but harmless entries."""
-    method = _UPRIGHT.get(orientation)
-    return picture if method is None else picture.transpose(method)
-
-
-def _to_rgb8(picture: Image.Image) -> np.ndarray:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return _grey_to_rgb8(np.asarray(picture, np.float32), picture.mode)
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
-        alpha = rgba.getchannel("A")
-        if alpha.getextrema() != (255, 255):
-            white = Image.new("RGB", rgba.size, (255, 255, 255))
-            white.paste(rgba, mask=alpha)
-            return np.asarray(white)
-    return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
-
-
-def _grey_to_rgb8(values: np.ndarray, mode: str) -> np.ndarray:
-    """Grey levels of 16 or 32 bits, or floats in 0-1, 0-255 or 0-65535, to 8-bit RGB."""
-    values = np.nan_to_num(values)
-    top = values.max(initial=0.0)
-    if mode.startswith("I;16"):
-        white = 65535.0
-    elif mode == "F" and top <= 1.0:
-        white = 1.0
-    else:  # 32 bits or floats: the file does not say, the brightest pixel suggests
-        white = 255.0 if top <= 255.0 else max(top, 65535.0)
-    grey = np.clip(values * (255.0 / white), 0, 255).round().astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)

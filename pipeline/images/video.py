@@ -1,4 +1,4 @@
-"""Clips: the frames of a video file, through PyAV."""
+"""Decode the frames of a video clip with PyAV."""
 
 import math
 from collections.abc import Iterator
@@ -12,10 +12,11 @@ import numpy as np
 from .decode import MAX_PIXELS, TooLarge, UnreadableImage
 
 SUFFIXES = frozenset((".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"))
+"""The endings, in lower case, of files that are read as clips."""
 
-# Whatever a file is called, FFmpeg must not try its other formats: playlists open other files.
+# FFmpeg must try no other format, whatever a file is called: playlists open other files.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegvideo,mpegts"
-# A clip whose last frame ends so much before its declared end has been cut off.
+# A clip is truncated if its last frame ends earlier than its declared end by more than this.
 _MISSING_SECONDS = 0.3
 
 
@@ -26,17 +27,17 @@ class Frame:
     index: int
     """Its number in the clip, from 0."""
     seconds: float
-    """When it is shown, from the clip's first frame, to a hundredth."""
-    picture: np.ndarray
-    """(height, width, 3) uint8, RGB, upright."""
+    """Its time since the clip's first frame, rounded to 0.01 s."""
+    pixels: np.ndarray
+    """(height, width, 3) uint8 RGB, upright."""
 
 
 def frames(clip: Path | BinaryIO, every: float = 0.0) -> Iterator[Frame]:
-    """The frames of a clip: the first of each `every` seconds (0: all of them).
+    """Yield the first frame of each interval of `every` seconds (0: every frame).
 
-    The intervals begin at whole multiples of `every`, so nothing drifts, whatever the clip's
-    frame rate and whether it is constant. Raises images.UnreadableImage with the reason where the
-    file gives no frame, or no more; frames before the damage are yielded first.
+    The intervals begin at multiples of `every`, so the frames do not drift from them, whatever
+    the clip's frame rate and whether it is constant. Raises UnreadableImage, or TooLarge for
+    frames of more than MAX_PIXELS pixels. Frames before the damage are yielded first.
     """
     if isinstance(clip, Path):
         with clip.open("rb") as file:
@@ -50,7 +51,7 @@ def frames(clip: Path | BinaryIO, every: float = 0.0) -> Iterator[Frame]:
             stream = container.streams.video[0]
             if stream.width * stream.height > MAX_PIXELS:
                 raise TooLarge(f"frames of more than {MAX_PIXELS / 1e6:g} megapixels")
-            stream.codec_context.thread_count = 1  # the workers fill the cores already
+            stream.codec_context.thread_count = 1  # one worker process runs per core
             start, last = None, -1
             for index, frame in enumerate(container.decode(stream)):
                 time = frame.time if frame.time is not None else end
@@ -60,40 +61,44 @@ def frames(clip: Path | BinaryIO, every: float = 0.0) -> Iterator[Frame]:
                 interval = math.floor(seconds / every + 1e-6) if every else index
                 if interval > last and not frame.is_corrupt:
                     last = interval
-                    yield Frame(index, seconds, _upright(frame))
+                    yield Frame(index, seconds, _to_upright(frame))
             declared = _declared_seconds(container, stream)
     except UnreadableImage:
         raise
-    except Exception as error:  # decoders raise nearly anything on damaged files
+    except Exception as error:  # decoders raise nearly any exception on damaged files
         after = f", from {end:.2f} s on" if end else ""
-        raise UnreadableImage(f"not a clip that can be read{after}: {_words(error)}") from error
+        raise UnreadableImage(f"not a clip that can be read{after}: {_reason(error)}") from error
     if start is None:
         raise UnreadableImage("the clip holds no frame")
-    # Some formats count from the first frame, some from zero: in doubt nothing is missing.
+    # Some formats declare the end relative to the first frame, some relative to zero. Both count
+    # as complete.
     if declared - (start + end) > _MISSING_SECONDS:
         raise UnreadableImage(f"the clip is cut off at {end:.2f} of {declared:.2f} s")
 
 
 def _declared_seconds(container: Any, stream: Any) -> float:
-    """How long the pictures last as the file says, 0 if it does not."""
+    """The duration of the video stream that the file declares, 0 if it declares none."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
     alone = len(container.streams) == 1
     return container.duration / av.time_base if alone and container.duration else 0.0
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _upright(frame: av.VideoFrame) -> np.ndarray:
-    """Turned and mirrored as the display matrix says, which maps (x, y) to (ax + cy, bx + dy)."""
-    picture = frame.to_ndarray(format="rgb24")
+def _to_upright(frame: av.VideoFrame) -> np.ndarray:
+    """Convert a frame to RGB, rotated and mirrored by its display matrix.
+
+    The matrix maps (x, y) to (ax + cy, bx + dy). Only multiples of 90 degrees are applied.
+    """
+    pixels = frame.to_ndarray(format="rgb24")
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
-        return picture
+        return pixels
     a, b, _, c, d = np.frombuffer(cast(Any, matrix), np.int32)[:5].tolist()
     if abs(a) < abs(b):
-        picture = picture.swapaxes(0, 1)
+        pixels = pixels.swapaxes(0, 1)
         a, d = c, b
-    return np.ascontiguousarray(picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

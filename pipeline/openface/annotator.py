@@ -6,9 +6,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from ..annotator import Crop, Reading
+from ..annotator import Annotator, Batch, Crop, Reading, Result
 from ..errors import WrongUse
 from . import workspace
 from .batch import BatchResult, run_batch
@@ -18,9 +18,6 @@ from .process import Program, Stopped, find_program
 from .retry import read_with_retries
 from .self_test import run_self_test
 
-Batch = TypeVar("Batch")
-Result = TypeVar("Result")
-
 # To start takes OpenFace 0.4 s for its models and a container about 0.5 s; a crop takes 25 ms.
 _MAX_BATCH = 1000
 _MIN_BATCH = 400
@@ -28,7 +25,7 @@ _MIN_BATCH = 400
 _MAX_BATCHES_SUM = 4000
 
 
-class OpenFace:
+class OpenFace(Annotator):
     """The annotator that runs OpenFace. `find_openface` makes one."""
 
     def __init__(
@@ -43,6 +40,7 @@ class OpenFace:
         idle_timeout: seconds without output after which a process is considered hung and killed.
         """
         self.program = program
+        self.name = f"openface {program.label}"
         self.min_confidence = min_confidence
         self.workers = workers
         self.idle_timeout = idle_timeout
@@ -59,9 +57,18 @@ class OpenFace:
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self.program, self.min_confidence, self.workers, self.idle_timeout)
 
-    @property
-    def name(self) -> str:
-        return f"openface {self.program.label}"
+    def for_cluster(self) -> "OpenFace":
+        """The same with one run at a time, and with batches as large as here."""
+        single = OpenFace(self.program, self.min_confidence, 1, self.idle_timeout)
+        single.batch = self.batch
+        return single
+
+    def summary(self, seconds: float) -> str:
+        """The share of the time in which OpenFace read no crop; empty if it was not run here."""
+        if not self.seconds_reading:
+            return ""
+        idle = max(0.0, 1 - self.seconds_reading / (seconds * self.workers))
+        return f"OpenFace read no crop in {idle:.1%} of the time"
 
     def run(
         self, read: Callable[[Batch], Result], batches: Iterable[Batch]

@@ -1,1 +1,1 @@
-"""Photographs and clips to shards."""
+"""Turns a folder of photographs and clips into shards."""

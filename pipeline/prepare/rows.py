@@ -1,47 +1,37 @@
-"""One photograph or clip, file in, rows of a shard out. Runs where the engine runs it."""
+"""Turn one photograph or clip into rows of a shard. Runs in worker processes."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 from .. import shards
-from ..faces.crop import CROP_SIZE, MARGIN
-from ..images import decode, video
-from . import cut, sources
+from ..faces.extract import Extraction, extract_faces, extract_faces_from_image
+from ..images import video
+from ..images.decode import TooLarge, UnreadableImage
+from . import sources
+from .names import frame_name
+from .settings import FaceSettings
 
 Row = dict[str, Any]
-FACES = ("largest", "all")
-
-
-@dataclass(frozen=True)
-class FaceSettings:
-    """What decides the faces that a photograph gives."""
-
-    size: int = CROP_SIZE
-    """Side of the square crops, in pixels."""
-    margin: float = MARGIN
-    """Margin around the HOG box on each side, as a share of the box."""
-    faces: Literal["largest", "all"] = "largest"
-    """Which faces of a photograph get a row."""
-    min_face: int = 0
-    """Faces whose HOG box is narrower, in pixels of the photograph, are left out."""
-    every: float = 1.0
-    """Of a clip, one frame in so many seconds."""
+"""A row of a shard, as column to value; columns that are left out are null."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A file to be read."""
+    """A file to read."""
 
     root: Path
+    """The source folder."""
     path: str
+    """The file's path below it."""
     name: str
+    """The file's name in the shards (`names.source_name`)."""
     settings: FaceSettings
 
 
 def file_rows(task: Task) -> list[Row]:
-    """A row for each face of a file, and one with the reason where there is none; never empty."""
+    """Return a row for each face of a file; if there is none, a single row with the reason."""
     is_clip = PurePosixPath(task.path).suffix.lower() in video.SUFFIXES
     return _clip_rows(task) if is_clip else _photograph_rows(task)
 
@@ -49,48 +39,49 @@ def file_rows(task: Task) -> list[Row]:
 def _photograph_rows(task: Task) -> list[Row]:
     try:
         content = sources.read_photograph(task.root, task.path)
-    except decode.UnreadableImage as reason:
+    except UnreadableImage as reason:
         return [failed(task.name, _status(reason), str(reason))]
-    seen = {"source_hash": hashlib.blake2b(content, digest_size=16).hexdigest()}
+    file = {"source_hash": hashlib.blake2b(content, digest_size=16).hexdigest()}
     settings = task.settings
     try:
         most = 1 if settings.faces == "largest" else None
-        cuts = cut.cut_faces(content, settings.size, settings.margin, most)
-    except decode.UnreadableImage as reason:
-        return [failed(task.name, _status(reason), str(reason)) | seen]
-    return [row | seen for row in _face_rows(task.name, cuts, settings)]
+        extraction = extract_faces(content, settings.size, settings.margin, most)
+    except UnreadableImage as reason:
+        return [failed(task.name, _status(reason), str(reason)) | file]
+    return [row | file for row in _face_rows(task.name, extraction, settings)]
 
 
 def _clip_rows(task: Task) -> list[Row]:
-    """The rows of a clip's frames; where it is damaged, one more with the reason for the rest."""
+    """Return the rows of a clip's frames; if the clip is damaged, a last row has the reason."""
     rows: list[Row] = []
-    seen: Row = {}
+    file: Row = {}
     try:
-        with sources.open_source(task.root, task.path) as file:
-            seen["source_hash"] = _hash(file)
-            for frame in video.frames(file, task.settings.every):
+        with sources.open_source(task.root, task.path) as opened:
+            file["source_hash"] = _hash(opened)
+            for frame in video.frames(opened, task.settings.every):
                 rows += _frame_rows(task, frame)
         if not rows:
-            raise decode.UnreadableImage("none of its frames is whole")
-    except decode.UnreadableImage as reason:
+            raise UnreadableImage("none of its frames can be decoded")
+    except UnreadableImage as reason:
         rows.append(failed(task.name, _status(reason), str(reason)))
-    return [row | seen for row in rows]
+    return [row | file for row in rows]
 
 
 def _frame_rows(task: Task, frame: video.Frame) -> list[Row]:
     settings = task.settings
     most = 1 if settings.faces == "largest" else None
-    cuts = cut.cut_faces_of(frame.picture, settings.size, settings.margin, most)
-    return _face_rows(sources.frame_name(task.name, frame.seconds), cuts, settings)
+    extraction = extract_faces_from_image(frame.pixels, settings.size, settings.margin, most)
+    return _face_rows(frame_name(task.name, frame.seconds), extraction, settings)
 
 
-def _face_rows(name: str, cuts: cut.Cuts, settings: FaceSettings) -> list[Row]:
-    size = {"source_width": cuts.width, "source_height": cuts.height}
-    if not cuts.faces:
+def _face_rows(name: str, extraction: Extraction, settings: FaceSettings) -> list[Row]:
+    size = {"source_width": extraction.width, "source_height": extraction.height}
+    if not extraction.faces:
         return [failed(name, shards.NO_FACE, "the HOG detector found no face") | size]
-    large = [face for face in cuts.faces if face.box.width >= settings.min_face]
+    large = [face for face in extraction.faces if face.box.width >= settings.min_face]
     if not large:
-        reason = f"its largest face is {cuts.faces[0].box.width} px wide, of {settings.min_face}"
+        width = extraction.faces[0].box.width
+        reason = f"its largest face is {width} px wide, less than {settings.min_face}"
         return [failed(name, shards.TOO_SMALL, reason) | size]
     return [
         size
@@ -109,21 +100,21 @@ def _face_rows(name: str, cuts: cut.Cuts, settings: FaceSettings) -> list[Row]:
 
 
 def failed(name: str, status: str, error: str) -> Row:
-    """The row of a source that gave no face."""
+    """Return the row of a source without a usable face."""
     return {"key": f"{name}#", "source": name, "status": status, "error": error}
 
 
-def _status(reason: decode.UnreadableImage) -> str:
-    return shards.TOO_LARGE if isinstance(reason, decode.TooLarge) else shards.UNREADABLE
+def _status(reason: UnreadableImage) -> str:
+    return shards.TOO_LARGE if isinstance(reason, TooLarge) else shards.UNREADABLE
 
 
 def _hash(file: BinaryIO) -> str:
-    """Of all its bytes; the file stands at its beginning afterwards."""
+    """Hash the bytes of a file, and return to its beginning."""
     try:
         digest = hashlib.blake2b(digest_size=16)
         while part := file.read(1 << 20):
             digest.update(part)
         file.seek(0)
     except OSError as error:
-        raise decode.UnreadableImage(f"the file cannot be read: {error}") from error
+        raise UnreadableImage(f"the file cannot be read: {error}") from error
     return digest.hexdigest()

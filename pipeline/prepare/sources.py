@@ -1,11 +1,10 @@
-"""What lies under a folder: photographs and clips, found, named and opened.
+"""Find the photographs and clips below a folder, and open them.
 
-A folder is a path or an address (`files.address`); what lies in it is known by its path below
-it, with `/` between the parts, whatever bytes those hold.
+The folder is a path or an address (`files.address`). A file is identified by its path relative to
+the folder, with `/` between the parts; the parts may hold any bytes.
 """
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,26 +16,26 @@ from ..files import is_local
 from ..images import decode, video
 
 MAX_BYTES = 500_000_000
-"""A photograph's file may have so many; the largest that is decoded has 400 MB uncompressed."""
+"""The file size above which a photograph is not read. Uncompressed, MAX_PIXELS take 400 MB."""
 
 
 @dataclass
 class Found:
-    """What a walk came by: sorted paths below the folder."""
+    """The files below a folder, as sorted relative paths."""
 
     photographs: list[str]
     clips: list[str]
     other_files: int = 0
-    """Files that are neither, by their names' endings."""
+    """Files that are neither photographs nor clips by their suffix."""
     closed_folders: int = 0
-    """Folders that may not be listed."""
+    """Folders that could not be listed."""
 
 
 def find(root: Path, out: Path) -> Found:
-    """All that lies under `root`, by the endings of the names.
+    """Find all files below `root`, sorted into kinds by their suffixes.
 
-    Hidden files and folders, links to folders, and `out` are passed over. Raises WrongUse where
-    the folder cannot be listed.
+    Hidden files and folders, links to folders, and the folder `out` are skipped. Raises WrongUse
+    if `root` cannot be listed.
     """
     found = Found([], [])
     for path in _walk(root, out, found) if is_local(root) else _walk_address(root, out):
@@ -55,16 +54,16 @@ def find(root: Path, out: Path) -> Found:
 def _walk(root: Path, out: Path, found: Found) -> Iterator[str]:
     if not root.is_dir():
         raise WrongUse(f"{root} is not a folder. Give --src a folder of photographs.")
-    top, avoided = os.fspath(root), out.resolve() if is_local(out) else None
+    top, skipped = os.fspath(root), out.resolve() if is_local(out) else None
 
-    def closed(error: OSError) -> None:
+    def count_closed(error: OSError) -> None:
         found.closed_folders += 1
 
-    for folder, subfolders, names in os.walk(top, onerror=closed):
+    for folder, subfolders, names in os.walk(top, onerror=count_closed):
         subfolders[:] = [
             name
             for name in subfolders
-            if not name.startswith(".") and Path(folder, name).resolve() != avoided
+            if not name.startswith(".") and Path(folder, name).resolve() != skipped
         ]
         below = folder[len(top) :].replace(os.sep, "/").strip("/")
         for name in names:
@@ -75,59 +74,30 @@ def _walk(root: Path, out: Path, found: Found) -> Iterator[str]:
 def _walk_address(root: Path, out: Path) -> Iterator[str]:
     address = cast(Any, root)
     prefix = address.path.rstrip("/") + "/"
-    avoided = None
+    skipped = None
     if not is_local(out) and cast(Any, out).protocol == address.protocol:
-        avoided = cast(Any, out).path.rstrip("/") + "/"
+        skipped = cast(Any, out).path.rstrip("/") + "/"
     try:
         if not root.is_dir():
             raise WrongUse(f"There is nothing at {root}. Give --src a folder of photographs.")
         paths = address.fs.find(address.path)
     except WrongUse:
         raise
-    except Exception as error:  # whatever the store's own library raises
+    except Exception as error:  # the exceptions of fsspec's file systems have no common base
         raise WrongUse(f"{root} cannot be listed: {error or type(error).__name__}") from error
     for path in paths:
         path = f"/{path}" if prefix.startswith("/") and not path.startswith("/") else path
         below = path.removeprefix(prefix)
         hidden = any(part.startswith(".") for part in below.split("/"))
-        if not hidden and not (avoided and path.startswith(avoided)):
+        if not hidden and not (skipped and path.startswith(skipped)):
             yield below
 
 
-def name_of(path: str) -> str:
-    """A path as text that any Parquet reader takes: bytes that are no UTF-8 become \\xNN.
-
-    Two paths never get the same name: where one has such bytes or spells out \\xNN itself, its
-    backslashes are doubled.
-    """
-    raw = os.fsencode(path)
-    text = raw.decode("utf-8", "backslashreplace")
-    if _ESCAPE.search(text):
-        text = raw.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
-    return text
-
-
-_ESCAPE = re.compile(r"\\x[0-9a-f]{2}")
-
-
-def frame_name(clip: str, seconds: float) -> str:
-    """The source of a frame: `clip.mp4@12.40s`."""
-    return f"{clip}@{seconds:.2f}s"
-
-
-def owner_of(source: str) -> str:
-    """The file a source is of: the clip of a frame, anything else itself."""
-    match = _FRAME.fullmatch(source)
-    return match[1] if match else source
-
-
-_FRAME = re.compile(rf"(.*\.(?:{'|'.join(s[1:] for s in video.SUFFIXES)}))@\d+\.\d\ds", re.I | re.S)
-
-
 def open_source(root: Path, path: str) -> BinaryIO:
-    """Open a file under `root`, which is resolved if it is local.
+    """Open a file below `root`, which must be a resolved path if it is local.
 
-    Raises images.UnreadableImage with the reason, as for a link that leads out of the folder.
+    Raises UnreadableImage if the file cannot be opened, is not regular, or is a link to a file
+    outside the folder.
     """
     file = root / path
     try:
@@ -142,14 +112,14 @@ def open_source(root: Path, path: str) -> BinaryIO:
     except decode.UnreadableImage:
         raise
     except FileNotFoundError as error:
-        raise decode.UnreadableImage("the file is not there") from error
-    except Exception as error:  # whatever the store's own library raises; a circle of links
+        raise decode.UnreadableImage("the file does not exist") from error
+    except Exception as error:  # those of fsspec's file systems, and circular links
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise decode.UnreadableImage(f"the file cannot be opened: {reason}") from error
 
 
 def read_photograph(root: Path, path: str) -> bytes:
-    """A photograph's bytes. Raises images.UnreadableImage, or images.TooLarge above MAX_BYTES."""
+    """Return a photograph's bytes. Raises UnreadableImage, or TooLarge above MAX_BYTES."""
     with open_source(root, path) as file:
         try:
             content = file.read(MAX_BYTES + 1) if _size(file) <= MAX_BYTES else None

@@ -1,1 +1,1 @@
-"""A shard set in figures, as tables and as a page."""
+"""Statistics of a shard set, as tables on a terminal and as an HTML page."""

@@ -1,4 +1,4 @@
-"""Pages that need nothing else: jinja2 templates in the frame of `page.html.j2`, with pictures."""
+"""Render self-contained HTML pages from jinja2 templates that extend `page.html.j2`."""
 
 import base64
 import io
@@ -10,13 +10,13 @@ from PIL import Image
 
 from ..files import write_whole
 
-_FRAME = Path(__file__).parent
+_TEMPLATES = Path(__file__).parent
 
 
 def render(template: Path, **values: Any) -> str:
-    """A page from a template, which may extend `page.html.j2`; values are escaped."""
+    """Render a template, which may extend `page.html.j2`. Values are escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([template.parent, _FRAME]),
+        loader=jinja2.FileSystemLoader([template.parent, _TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -26,12 +26,12 @@ def render(template: Path, **values: Any) -> str:
 
 
 def write(path: Path, page: str) -> None:
-    """Write a page, whole or not at all; names of files that are no text are spelt out."""
+    """Write a page, entirely or not at all. Characters that are not valid UTF-8 are escaped."""
     write_whole(path, lambda beside: beside.write_bytes(page.encode(errors="backslashreplace")))
 
 
-def data_uri(picture: Image.Image, subsampling: int = -1) -> str:
-    """A picture as a JPEG within the page. subsampling: Pillow's; 0 keeps all of the colour."""
+def data_uri(image: Image.Image, subsampling: int = -1) -> str:
+    """Return an image as a JPEG data URI. subsampling: Pillow's; 0 keeps the full colour detail."""
     buffer = io.BytesIO()
-    picture.convert("RGB").save(buffer, "JPEG", quality=85, subsampling=subsampling)
+    image.convert("RGB").save(buffer, "JPEG", quality=85, subsampling=subsampling)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,10 +1,9 @@
-"""What a shard set holds, in figures: read once, without the images, for `inspect` and the report.
+"""Statistics of a shard set, for `ganim inspect` and the report.
 
-Of a face some thirty numbers stay in memory, of a photograph without one its size: about 40 MB
-for 100,000 rows.
+The shards are read once, without the images. About thirty numbers per face are kept in memory, and
+the size of each photograph: about 40 MB for 100,000 rows.
 """
 
-import math
 import re
 import zlib
 from collections import Counter
@@ -18,107 +17,109 @@ import pandas as pd
 
 from .. import shards
 from ..action_units import COLUMNS, NAMES, NUMBERS
+from .formatting import printable
 
 _PHOTOGRAPH = ["key", "source", "source_width", "source_height", "face_index", "status", "error"]
 _FACE = ["box", "crop", "detection_score", *COLUMNS, "au_confidence", "annotator"]
-# Names as small numbers, the same in every shard.
+# Categorical columns take a byte per row. The categories must be the same for every shard.
 _STATUS = pd.CategoricalDtype([shards.OK, shards.NO_AUS])
 _SPLIT = pd.CategoricalDtype(list(shards.SPLITS))
-_MOST_REASONS = 1000
+_MAX_REASONS = 1000
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why photographs or faces could not be used; reasons that differ in numbers are one."""
+    """Why photographs or faces were not usable. Texts that differ in numbers count as the same."""
 
     status: str
     count: int
     text: str
-    """The reason as it stands in the first of these rows."""
+    """The text of the first of these rows."""
     source: str
-    """The photograph of that row."""
+    """The source of that row."""
 
 
 @dataclass(frozen=True)
-class ActionUnit:
-    """One AU over all faces that have it, 0-5."""
+class AuStatistics:
+    """Statistics of one AU (0-5) over all annotated faces."""
 
     column: str
+    """The AU as `AU12`."""
     name: str
     mean: float
-    sd: float
+    std: float
     above_1: float
-    """Share of the faces, 0-1; likewise `zero`, those at exactly 0."""
+    """Share of the faces (0-1) with a value above 1; `zero`: with the value 0."""
     zero: float
-    least: float
-    most: float
+    min: float
+    max: float
 
 
 @dataclass(frozen=True)
-class Figures:
-    """A shard set in figures."""
+class Statistics:
+    """Statistics of a shard set."""
 
     folder: Path
     settings: dict[str, Any]
-    """What it was prepared with, from the manifest."""
+    """The settings of prepare, from the manifest."""
     statuses: dict[str, dict[str, int]]
-    """Status to split to rows, the most frequent status first."""
+    """Number of rows by status and split, the most frequent status first."""
     reasons: list[Reason]
     """The most frequent first."""
     sizes: np.ndarray
-    """(photographs that could be opened, 2) float32: width and height."""
+    """(n, 2) float32: width and height of the photographs that could be decoded, in pixels."""
     photographs: int
     faces: pd.DataFrame
-    """A row for each crop: `shard` and `row` where it stands, `draw` (a hash of its key, for a
-    choice that looks random and is the same each time), `split`, `status`, `face_px` (width of
-    the HOG box) and `crop_px` in the photograph, `detection_score`, the 17 AUs, `au_confidence`,
+    """A row for each crop: its position (`shard`, `row`), `random` (a hash of its key, to sample
+    faces in the same way each time), `split`, `status`, `face_px` and `crop_px` (widths of the HOG
+    box and of the crop in the photograph), `detection_score`, the 17 AUs, `au_confidence` and
     `annotator`."""
     paths: list[Path]
-    """The shards, by number."""
+    """The shards; `shard` is an index into this list."""
 
     @cached_property
     def annotated(self) -> pd.DataFrame:
-        """The faces that have AUs, which is what training takes."""
-        known = self.faces[list(COLUMNS)].notna().all(axis=1)
-        return self.faces[known & (self.faces["status"] == shards.OK)]
+        """The rows of `faces` that have all AUs, which training uses."""
+        has_aus = self.faces[list(COLUMNS)].notna().all(axis=1)
+        return self.faces[has_aus & (self.faces["status"] == shards.OK)]
 
     @property
     def annotators(self) -> list[str]:
-        """Who read the AUs: one name, if all is well."""
+        """The names of the annotators, sorted. Training needs a single one."""
         return sorted(self.annotated["annotator"].dropna().unique())
 
     def count(self, status: str) -> int:
-        """Rows of a status."""
+        """Return the number of rows with a status."""
         return sum(self.statuses.get(status, {}).values())
 
     def share(self, status: str) -> float:
-        """The share of all rows that are of a status, 0-1."""
+        """Return the share of the rows with a status, 0-1."""
         return self.count(status) / sum(self.count(name) for name in self.statuses)
 
-    def action_units(self) -> list[ActionUnit]:
-        """The 17 AUs in order; none before annotation."""
+    def au_statistics(self) -> list[AuStatistics]:
+        """Return the statistics of the 17 AUs in order; empty before annotation."""
         aus = self.annotated
         return [
-            ActionUnit(
+            AuStatistics(
                 column=column[:4],
                 name=NAMES[number],
                 mean=float(values.mean()),
-                sd=float(values.std(ddof=0)),
+                std=float(values.std(ddof=0)),
                 above_1=float((values > 1).mean()),
                 zero=float((values == 0).mean()),
-                least=float(values.min()),
-                most=float(values.max()),
+                min=float(values.min()),
+                max=float(values.max()),
             )
             for number, column in zip(NUMBERS, COLUMNS, strict=True)
             if len(values := aus[column])
         ]
 
     def correlations(self) -> np.ndarray:
-        """(17, 17) Pearson's r between the AUs; not a number where one is constant."""
+        """Return Pearson's r between the AUs, (17, 17); NaN where an AU is constant."""
         return self.annotated[list(COLUMNS)].corr().to_numpy()
 
     def strongest_correlations(self, count: int = 8) -> list[tuple[str, str, float]]:
-        """Pairs of AUs and their r, the largest |r| first."""
+        """Return pairs of AUs with their r, the largest |r| first."""
         r = self.correlations()
         pairs = [
             (COLUMNS[one][:4], COLUMNS[other][:4], float(r[one, other]))
@@ -128,8 +129,8 @@ class Figures:
         return sorted(pairs, key=lambda pair: -abs(pair[2]))[:count]
 
 
-def read_figures(folder: Path) -> Figures:
-    """Read every shard of a folder, but no image. Raises WrongUse if it holds no shard set."""
+def read_statistics(folder: Path) -> Statistics:
+    """Read all shards of a folder, without the images. Raises WrongUse if there is no shard set."""
     manifest = shards.read_manifest(folder)
     if manifest is None:
         shards.shard_paths(folder)
@@ -143,8 +144,8 @@ def read_figures(folder: Path) -> Figures:
         for path in shards.split_paths(folder, split):
             rows = shards.read_shard(path, _PHOTOGRAPH + _FACE).to_pandas()
             statuses.update((status, split) for status in rows["status"])
-            _add_reasons(reasons, rows[rows["error"].notna()])
-            # Of a photograph with several faces, the first stands for it.
+            _count_reasons(reasons, rows[rows["error"].notna()])
+            # A photograph with several faces is counted at its first one.
             firsts = rows[rows["face_index"].fillna(0) == 0]
             photographs += len(firsts)
             sizes.append(firsts[["source_width", "source_height"]].dropna().to_numpy(np.float32))
@@ -153,7 +154,7 @@ def read_figures(folder: Path) -> Figures:
     totals: Counter[str] = Counter()
     for (status, _), count in statuses.items():
         totals[status] += count
-    return Figures(
+    return Statistics(
         folder=folder,
         settings=(manifest or {}).get("settings", {}),
         statuses={
@@ -171,54 +172,34 @@ def read_figures(folder: Path) -> Figures:
 
 
 def quartiles(values: np.ndarray | pd.Series) -> list[float]:
-    """Least, first quartile, median, third quartile, most; of numbers that are there."""
-    known = np.asarray(values, np.float64)
-    return [float(q) for q in np.nanquantile(known, [0, 0.25, 0.5, 0.75, 1])]
-
-
-def percent(share: float) -> str:
-    """A share of 0-1 in percent, telling none and all from nearly so."""
-    if 0 < share < 0.01:
-        return f"{share:.1%}" if share >= 0.001 else "<0.1%"
-    return f"{math.floor(share * 100) if share > 0.99 else round(share * 100)}%"
-
-
-def number(value: float) -> str:
-    """A number of pixels, or a score, with the digits that one wants to see."""
-    return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.2f}"
-
-
-def printable(text: str) -> str:
-    """Text in which nothing hides: no newline, control or direction mark of a file's name."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
+    """Return minimum, first quartile, median, third quartile and maximum, ignoring NaN."""
+    array = np.asarray(values, np.float64)
+    return [float(q) for q in np.nanquantile(array, [0, 0.25, 0.5, 0.75, 1])]
 
 
 def _faces(rows: pd.DataFrame, split: str, shard: int) -> pd.DataFrame:
-    """The numbers of the rows that have a crop."""
-    known = rows[rows["status"].isin(_STATUS.categories) & rows["crop"].notna()]
-    return known[["detection_score", *COLUMNS, "au_confidence", "annotator"]].assign(
-        split=pd.Categorical([split] * len(known), dtype=_SPLIT),
+    """Return the rows of `Statistics.faces` for one shard."""
+    crops = rows[rows["status"].isin(_STATUS.categories) & rows["crop"].notna()]
+    return crops[["detection_score", *COLUMNS, "au_confidence", "annotator"]].assign(
+        split=pd.Categorical([split] * len(crops), dtype=_SPLIT),
         shard=np.int32(shard),
-        row=known.index.astype(np.int32),
-        status=known["status"].astype(_STATUS),
-        draw=np.array([zlib.crc32(key.encode()) for key in known["key"]], np.uint32),
-        face_px=np.array([box[2] - box[0] for box in known["box"]], np.float32),
-        crop_px=np.array([crop[2] - crop[0] for crop in known["crop"]], np.float32),
+        row=crops.index.astype(np.int32),
+        status=crops["status"].astype(_STATUS),
+        random=np.array([zlib.crc32(key.encode()) for key in crops["key"]], np.uint32),
+        face_px=np.array([box[2] - box[0] for box in crops["box"]], np.float32),
+        crop_px=np.array([crop[2] - crop[0] for crop in crops["crop"]], np.float32),
     )
 
 
-def _add_reasons(reasons: dict[tuple[str, str], Reason], failed: pd.DataFrame) -> None:
+def _count_reasons(reasons: dict[tuple[str, str], Reason], failed: pd.DataFrame) -> None:
     for status, text, source in zip(
         failed["status"], failed["error"], failed["source"], strict=True
     ):
-        # The reason of a duplicate names its twin, so that no two are the same.
+        # The error of a duplicate names another file, so all duplicates count as one reason.
         kind = (
             status if status == shards.DUPLICATE else re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "0", text)
         )
-        if len(reasons) >= _MOST_REASONS and (status, kind) not in reasons:
+        if len(reasons) >= _MAX_REASONS and (status, kind) not in reasons:
             kind, text = "", "other reasons"
         earlier = reasons.get((status, kind))
         if earlier is None:

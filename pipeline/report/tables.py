@@ -1,4 +1,4 @@
-"""The figures of a shard set as tables on a terminal or in a log."""
+"""Print the statistics of a shard set as tables."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,101 +10,103 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .hints import hints
-from .statistics import Figures, number, percent, printable, quartiles
+from .findings import list_findings
+from .formatting import number, percent, printable
+from .statistics import Statistics, quartiles
 
-_MOST_REASONS = 12
+_SHOWN_REASONS = 12
 
 
-def print_figures(figures: Figures) -> None:
-    """Print counts, reasons, sizes, scores and, where there are any, action units."""
+def print_statistics(statistics: Statistics) -> None:
+    """Print counts, reasons, sizes, scores, action units (if annotated) and findings."""
     console = Console(highlight=False, markup=False, emoji=False)
-    annotators = ", ".join(figures.annotators) or "nobody yet"
+    annotators = ", ".join(statistics.annotators) or "no annotator yet"
     console.print(
-        f"{printable(str(figures.folder))}: {figures.photographs:,} photographs, "
-        f"{len(figures.faces):,} faces, {len(figures.annotated):,} with action units by "
+        f"{printable(str(statistics.folder))}: {statistics.photographs:,} photographs, "
+        f"{len(statistics.faces):,} faces, {len(statistics.annotated):,} with action units by "
         f"{printable(annotators)}",
         soft_wrap=True,
     )
-    tables = [_statuses(figures)] if figures.statuses else []
-    tables += [_reasons(figures)] if figures.reasons else []
-    tables += [_ranges(figures)] if len(figures.sizes) else []
-    if len(figures.annotated):
-        tables += [_action_units(figures), _correlations(figures)]
+    tables = [_statuses(statistics)] if statistics.statuses else []
+    tables += [_reasons(statistics)] if statistics.reasons else []
+    tables += [_ranges(statistics)] if len(statistics.sizes) else []
+    if len(statistics.annotated):
+        tables += [_action_units(statistics), _correlations(statistics)]
     for table in tables:
         console.print()
         console.print(table)
     console.print()
-    for hint in hints(figures):
-        console.print(f"{'!' if hint.wrong else '·'} {printable(hint.text)}", soft_wrap=True)
+    for finding in list_findings(statistics):
+        mark = "!" if finding.is_problem else "·"
+        console.print(f"{mark} {printable(finding.text)}", soft_wrap=True)
 
 
-def _statuses(figures: Figures) -> Table:
+def _statuses(statistics: Statistics) -> Table:
     rows = (
-        (status, *(f"{count:,}" for count in splits.values()), percent(figures.share(status)))
-        for status, splits in figures.statuses.items()
+        (status, *(f"{count:,}" for count in splits.values()), percent(statistics.share(status)))
+        for status, splits in statistics.statuses.items()
     )
     return _table(["Status", "> train", "> test", "> share"], rows)
 
 
-def _reasons(figures: Figures) -> Table:
+def _reasons(statistics: Statistics) -> Table:
     rows = (
         (f"{reason.count:,}", reason.status, reason.text, reason.source)
-        for reason in figures.reasons[:_MOST_REASONS]
+        for reason in statistics.reasons[:_SHOWN_REASONS]
     )
-    table = _table(["> Rows", "Status", "Reason", "For instance"], rows)
-    if others := figures.reasons[_MOST_REASONS:]:
+    table = _table(["> Rows", "Status", "Reason", "Example"], rows)
+    if others := statistics.reasons[_SHOWN_REASONS:]:
         table.add_row(f"{sum(reason.count for reason in others):,}", "", "other reasons", "")
     return table
 
 
-def _ranges(figures: Figures) -> Table:
+def _ranges(statistics: Statistics) -> Table:
     columns: dict[str, np.ndarray | pd.Series] = {
-        "face width, px": figures.faces["face_px"],
-        "detection score": figures.faces["detection_score"],
-        "photograph width, px": figures.sizes[:, 0],
-        "photograph height, px": figures.sizes[:, 1],
-        "AU confidence": figures.annotated["au_confidence"],
+        "face width, px": statistics.faces["face_px"],
+        "detection score": statistics.faces["detection_score"],
+        "photograph width, px": statistics.sizes[:, 0],
+        "photograph height, px": statistics.sizes[:, 1],
+        "AU confidence": statistics.annotated["au_confidence"],
     }
     rows = (
         (name, *(number(value) for value in quartiles(values)))
         for name, values in columns.items()
         if np.isfinite(np.asarray(values, np.float64)).any()
     )
-    return _table(["", "> least", "> 25%", "> median", "> 75%", "> most"], rows)
+    return _table(["", "> min", "> 25%", "> median", "> 75%", "> max"], rows)
 
 
-def _action_units(figures: Figures) -> Table:
+def _action_units(statistics: Statistics) -> Table:
     rows = (
         (
-            f"{unit.column} {unit.name}",
-            f"{unit.mean:.2f}",
-            f"{unit.sd:.2f}",
-            percent(unit.above_1),
-            percent(unit.zero),
-            f"{unit.most:.2f}",
+            f"{au.column} {au.name}",
+            f"{au.mean:.2f}",
+            f"{au.std:.2f}",
+            percent(au.above_1),
+            percent(au.zero),
+            f"{au.max:.2f}",
         )
-        for unit in figures.action_units()
+        for au in statistics.au_statistics()
     )
-    return _table(["Action unit (0-5)", "> mean", "> sd", "> above 1", "> zero", "> most"], rows)
+    return _table(["Action unit (0-5)", "> mean", "> std", "> above 1", "> zero", "> max"], rows)
 
 
-def _correlations(figures: Figures) -> Table:
+def _correlations(statistics: Statistics) -> Table:
     rows = (
-        (f"{one} and {other}", f"{r:+.2f}") for one, other, r in figures.strongest_correlations()
+        (f"{one} and {other}", f"{r:+.2f}") for one, other, r in statistics.strongest_correlations()
     )
     return _table(["Strongest correlations", "> r"], rows)
 
 
 def _table(headings: list[str], rows: Iterable[tuple[Any, ...]]) -> Table:
-    """A table; columns whose heading begins with > are numbers."""
+    """Return a table. Columns whose heading starts with "> " are right-aligned."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in headings:
-        number = heading.startswith("> ")
+        right = heading.startswith("> ")
         table.add_column(
-            heading.removeprefix("> "), justify="right" if number else "left", no_wrap=number
+            heading.removeprefix("> "), justify="right" if right else "left", no_wrap=right
         )
     for row in rows:
-        # As text: a name of a file may look like rich's markup.
+        # As Text objects, because a file name may contain rich's markup.
         table.add_row(*(Text(cell) for cell in row))
     return table

@@ -1,22 +1,15 @@
-"""The contract between the two halves: a folder of Parquet shards and its manifest.
+"""A shard set: a folder of Parquet files and a manifest, which both halves of ganim share.
 
-`train-00000.parquet`, `test-00000.parquet`, … hold one row a face, and one row for each
-photograph that gave none, with the reason. `manifest.json` holds the settings they were made
-with. A file appears whole or not at all: written beside, fsynced, renamed.
+`train-00000.parquet`, `test-00000.parquet`, … hold one row per face, and one row with the reason
+per photograph without a face. `manifest.json` holds the settings that they were made with. Every
+file is written to a temporary file, flushed to disk and renamed.
 """
 
-from .read import (
-    annotated_faces,
-    count_statuses,
-    read_column,
-    read_manifest,
-    read_shard,
-    shard_paths,
-    split_paths,
-)
+from .manifest import MANIFEST, fingerprint, read_manifest, write_manifest
+from .paths import next_shard_path, shard_paths, split_paths
+from .read import annotated_faces, count_statuses, read_column, read_shard
 from .schema import (
     DUPLICATE,
-    MANIFEST,
     NO_AUS,
     NO_FACE,
     OK,
@@ -26,18 +19,11 @@ from .schema import (
     TOO_LARGE,
     TOO_SMALL,
     UNREADABLE,
-    fingerprint,
     rows_to_table,
     split_of,
 )
-from .write import (
-    next_shard_path,
-    remove_leftovers,
-    remove_set,
-    replace_set,
-    write_manifest,
-    write_shard,
-)
+from .shard_set import remove_set, remove_temporary_files, replace_set
+from .write import write_shard
 
 __all__ = [
     "DUPLICATE",
@@ -58,8 +44,8 @@ __all__ = [
     "read_column",
     "read_manifest",
     "read_shard",
-    "remove_leftovers",
     "remove_set",
+    "remove_temporary_files",
     "replace_set",
     "rows_to_table",
     "shard_paths",

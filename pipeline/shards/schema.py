@@ -1,4 +1,4 @@
-"""The schema of a shard: one row a face."""
+"""The columns of a shard, with one row per face, and the values of `status` and of the split."""
 
 import hashlib
 import json
@@ -10,8 +10,8 @@ from ..action_units import COLUMNS
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "test")
-MANIFEST = "manifest.json"
 
+# Values of the column `status`.
 OK = "ok"
 NO_FACE = "no_face"
 UNREADABLE = "unreadable"
@@ -19,7 +19,7 @@ TOO_LARGE = "too_large"
 TOO_SMALL = "too_small"
 DUPLICATE = "duplicate"
 NO_AUS = "no_aus"
-"""A crop whose AUs the annotator could not read; the row keeps its image and gets a reason."""
+"""The annotator could not read the AUs of the crop. The row keeps its image and has a reason."""
 
 _BOX = pa.list_(pa.int32())
 
@@ -29,7 +29,7 @@ def _value(dtype: str) -> dict[str, Any]:
 
 
 _BOX_FEATURE = {"feature": _value("int32"), "_type": "Sequence"}
-# Name, Arrow's type, and what Hugging Face's datasets calls it.
+# Name, Arrow type, and Hugging Face feature.
 FIELDS: list[tuple[str, pa.DataType, dict[str, Any]]] = [
     ("key", pa.string(), _value("string")),
     ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]), {"_type": "Image"}),
@@ -50,36 +50,34 @@ FIELDS: list[tuple[str, pa.DataType, dict[str, Any]]] = [
 
 SCHEMA = pa.schema(
     [(name, kind) for name, kind, _ in FIELDS],
-    # With this, `datasets.load_dataset("parquet", ...)` shows the crops as pictures.
+    # With this, `datasets.load_dataset("parquet", ...)` decodes the crops as images.
     metadata={
         "huggingface": json.dumps(
             {"info": {"features": {name: feature for name, _, feature in FIELDS}}}
         )
     },
 )
-"""One row a face. Boxes are left, top, right, bottom in source pixels; AUs 0-5, null until
-annotated; `image.bytes` is a JPEG of the crop, null where there is no usable face;
-`source_hash` is a hash of the photograph's or clip's bytes."""
+"""`box` and `crop` are left, top, right, bottom in source pixels. The AUs are 0-5, and null until
+annotated. `image.bytes` is a JPEG file of the crop; `image` is null if there is no usable face.
+`source_hash` is a hash of the bytes of the photograph or clip."""
 
-ADDED = "source_hash"
-"""Shards of earlier versions lack this column; it is read as null."""
+ADDED_COLUMN = "source_hash"
+"""The first shards that were written lack this column. It is read as null."""
 
 
 def split_of(source: str, test_fraction: float) -> str:
-    """`train` or `test`, by a hash of the photograph, which so never stands on both sides."""
+    """Return the split of a file, `train` or `test`, by a hash of its name.
+
+    All faces of a photograph or clip are in the same split, on every machine and in every run.
+    """
     digest = hashlib.sha1(source.encode()).digest()
     return "test" if int.from_bytes(digest[:4], "big") < test_fraction * 2**32 else "train"
 
 
 def rows_to_table(rows: list[dict[str, Any]]) -> pa.Table:
-    """Rows as dictionaries to a table of the schema; columns left out are null."""
+    """Convert rows (column to value) to a table of the schema; missing columns are null."""
     columns = [[row.get(name) for row in rows] for name in SCHEMA.names]
     return pa.Table.from_arrays(
         [pa.array(values, type=kind) for values, kind in zip(columns, SCHEMA.types, strict=True)],
         schema=SCHEMA,
     )
-
-
-def fingerprint(settings: dict[str, Any]) -> str:
-    """A short hash of settings, the same for equal settings."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

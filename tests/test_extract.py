@@ -1,4 +1,4 @@
-"""From a photograph's file to crops: decoded at a part of its size or whole, the same faces."""
+"""Faces are extracted from a photograph's file, decoded in full or at a part of its size."""
 
 import io
 from pathlib import Path
@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganim.pipeline.faces.extract import Extraction, extract_faces, extract_faces_from_image
 from ganim.pipeline.images.decode import UnreadableImage
-from ganim.pipeline.images.pyramid import Levels
-from ganim.pipeline.prepare.cut import Cuts, cut_faces, cut_faces_of
+from ganim.pipeline.images.pyramid import Pyramid
 
 
 def decoded(jpeg: bytes) -> np.ndarray:
@@ -23,7 +23,7 @@ def as_jpeg(picture: Image.Image, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def assert_same_cut(one: Cuts, other: Cuts, mean: float) -> None:
+def assert_same_cut(one: Extraction, other: Extraction, mean: float) -> None:
     assert (one.width, one.height) == (other.width, other.height)
     assert [face.box for face in one.faces] == [face.box for face in other.faces]
     assert [face.crop for face in one.faces] == [face.crop for face in other.faces]
@@ -43,27 +43,30 @@ def group(astronaut: np.ndarray) -> np.ndarray:
 
 
 def test_a_file_and_its_bytes_give_the_same(astronaut_path: Path) -> None:
-    from_file, from_bytes = cut_faces(astronaut_path), cut_faces(astronaut_path.read_bytes())
+    from_file, from_bytes = (
+        extract_faces(astronaut_path),
+        extract_faces(astronaut_path.read_bytes()),
+    )
     assert from_file == from_bytes and len(from_file.faces) == 1
 
 
 def test_crops_have_the_size_asked(astronaut_path: Path) -> None:
-    (face,) = cut_faces(astronaut_path, size=96, margin=0.3).faces
+    (face,) = extract_faces(astronaut_path, size=96, margin=0.3).faces
     assert decoded(face.jpeg).shape == (96, 96, 3)
     side = max(face.box.width, face.box.height)
     assert face.crop.width == pytest.approx(1.6 * side, abs=1)
 
 
 def test_faces_of_all_sizes_in_one_photograph(group: np.ndarray) -> None:
-    """The largest is seen at a glance, the others where the network points."""
-    cuts = cut_faces_of(group, most=None)
-    assert [round(face.box.width, -1) for face in cuts.faces] == pytest.approx(
+    """The largest is found in the coarsest level, the others in proposed regions."""
+    extraction = extract_faces_from_image(group, most=None)
+    assert [round(face.box.width, -1) for face in extraction.faces] == pytest.approx(
         [850, 260, 90], rel=0.25
     )
     for most in (1, 2):
-        assert cut_faces_of(group, most=most).faces == cuts.faces[:most]
-    assert cut_faces_of(group, most=None, min_face=200).faces == cuts.faces[:2]
-    assert cut_faces_of(group, most=None, min_face=2000).faces == []
+        assert extract_faces_from_image(group, most=most).faces == extraction.faces[:most]
+    assert extract_faces_from_image(group, most=None, min_face=200).faces == extraction.faces[:2]
+    assert extract_faces_from_image(group, most=None, min_face=2000).faces == []
 
 
 def test_a_jpeg_is_cut_as_its_pixels_are(group: np.ndarray) -> None:
@@ -71,13 +74,16 @@ def test_a_jpeg_is_cut_as_its_pixels_are(group: np.ndarray) -> None:
     content = as_jpeg(Image.fromarray(group))
     with Image.open(io.BytesIO(content)) as picture:
         whole = np.asarray(picture)
-    from_file, from_pixels = cut_faces(content, most=None), cut_faces_of(whole, most=None)
+    from_file, from_pixels = (
+        extract_faces(content, most=None),
+        extract_faces_from_image(whole, most=None),
+    )
     assert len(from_file.faces) == len(from_pixels.faces) == 3
     for a, b in zip(from_file.faces, from_pixels.faces, strict=True):
         assert a.box.width == pytest.approx(b.box.width, rel=0.21)  # a step of the detector
         assert a.box.left == pytest.approx(b.box.left, abs=0.15 * b.box.width)
     # The largest face is found in the same coarse level, so its crop is the same up to noise.
-    largest = zip(cut_faces(content).faces, cut_faces_of(whole).faces, strict=True)
+    largest = zip(extract_faces(content).faces, extract_faces_from_image(whole).faces, strict=True)
     ((a, b),) = largest
     assert a.box == b.box
     assert np.abs(decoded(a.jpeg) - decoded(b.jpeg)).mean() < 2
@@ -89,28 +95,28 @@ def test_a_turned_jpeg_is_cut_upright(group: np.ndarray, orientation: int) -> No
     exif = Image.Exif()
     exif[0x0112] = orientation
     lying = upright.rotate({3: 180, 6: 90}[orientation], expand=True)
-    straight, turned = cut_faces(as_jpeg(upright)), cut_faces(as_jpeg(lying, exif=exif))
+    straight, turned = extract_faces(as_jpeg(upright)), extract_faces(as_jpeg(lying, exif=exif))
     assert (turned.width, turned.height) == (3200, 2400)
     assert_same_cut(straight, turned, mean=3)
 
 
-def test_levels_below_a_known_one_need_no_whole_picture(group: np.ndarray) -> None:
+def test_pyramid_below_a_known_one_need_no_whole_picture(group: np.ndarray) -> None:
     def full() -> np.ndarray:
         raise AssertionError("decoded in full")
 
     half = group[::2, ::2]
-    levels = Levels(3200, 2400, full, half, 1)
-    assert levels[3].shape == (300, 400, 3)
+    pyramid = Pyramid(3200, 2400, full, half, 1)
+    assert pyramid[3].shape == (300, 400, 3)
     with pytest.raises(AssertionError, match="in full"):
-        levels[0]
+        pyramid[0]
 
 
 def test_an_even_picture_is_size_and_no_face() -> None:
-    cuts = cut_faces(as_jpeg(Image.new("RGB", (3000, 200), (90, 120, 150))))
-    assert (cuts.width, cuts.height, cuts.faces) == (3000, 200, [])
+    extraction = extract_faces(as_jpeg(Image.new("RGB", (3000, 200), (90, 120, 150))))
+    assert (extraction.width, extraction.height, extraction.faces) == (3000, 200, [])
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\xff\xd8\xff\xe0" + bytes(50)])
 def test_bytes_that_are_no_photograph(content: bytes) -> None:
     with pytest.raises(UnreadableImage):
-        cut_faces(content)
+        extract_faces(content)

@@ -119,7 +119,7 @@ def test_closing_early_leaves_no_processes_and_takes_few_tasks() -> None:
 
 SCRIPT = """
 import os, sys, time
-from ganim.pipeline import engine
+from ganim.pipeline.execution import pool
 SHORT = "__import__('time').sleep(0.01) or __import__('os').getpid()"
 LONG = "__import__('time').sleep(4) or __import__('os').getpid()"
 pids = set()
@@ -128,7 +128,7 @@ def tasks():
         yield SHORT
     yield LONG  # one worker is busy with it, the other has nothing to do
 def main():
-    for _, pid in engine.run(eval, tasks(), workers=2):
+    for _, pid in pool.run(eval, tasks(), workers=2):
         pids.add(pid)
         print(pid, flush=True)
 """

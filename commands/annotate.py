@@ -1,0 +1,216 @@
+"""ganim annotate: the AUs of shards or of a clip."""
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..pipeline.errors import WrongUse
+from ..pipeline.files import address
+from ..pipeline.openface.output import MIN_CONFIDENCE
+from .annotator_options import (
+    annotator_option,
+    openface_options,
+    refuse_unused_options,
+    unused_options,
+)
+from .console import REPORT, Tracker, failures, report_after, say, stopped_by_signals
+from .options import FILE, given
+
+if TYPE_CHECKING:
+    from ..pipeline.annotator import Annotator
+
+_ONLY_FOR_SHARDS = ("scheduler", "workers", "min_confidence", "overwrite", "redo_below")
+
+
+@click.command()
+@click.argument("shards", type=address, default="shards")
+@click.option(
+    "--annotator",
+    "kind",
+    type=click.Choice(["auto", "openface", "estimator", "labels"]),
+    default="auto",
+    help="auto: openface if a container runtime and its image are here, otherwise estimator.",
+)
+@annotator_option(
+    ["labels"], "--labels", type=click.Path(path_type=Path), help="AUs that already exist."
+)
+@annotator_option(
+    ["estimator"],
+    "--estimator",
+    "weights",
+    type=FILE,
+    show_default="the weights that ship",
+    help="Weights of an estimator; an .onnx file needs no torch.",
+)
+@annotator_option(
+    ["estimator"],
+    "--coding",
+    type=click.Choice(["openface", "facs"]),
+    default="openface",
+    help="Scale of the estimator's AUs: OpenFace's, or that of human coders.",
+)
+@openface_options
+@annotator_option(["openface"], "--pull", is_flag=True, help="Download the image if it is absent.")
+@annotator_option(
+    ["openface"],
+    "--workers",
+    type=click.IntRange(min=1),
+    show_default="all cores",
+    help="How many OpenFace processes run at once.",
+)
+@annotator_option(
+    ["openface", "estimator"],
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Address of a Dask scheduler, whose workers then read the AUs.",
+)
+@annotator_option(
+    ["openface", "labels"],
+    "--min-confidence",
+    type=click.FloatRange(0, 1),
+    default=MIN_CONFIDENCE,
+    help="Faces with less of OpenFace's confidence get a reason in place of AUs.",
+)
+@click.option("--overwrite", is_flag=True, help="Read every face again.")
+@click.option(
+    "--redo-below",
+    type=click.FloatRange(0, 1),
+    help="Read faces again that have less confidence, or no AUs.",
+)
+@click.option("--out", type=FILE, show_default="CLIP.csv", help="Where the CSV of a clip goes.")
+@click.pass_context
+def annotate(
+    context: click.Context,
+    shards: Path,
+    kind: str,
+    labels: Path | None,
+    weights: Path | None,
+    coding: Any,
+    scheduler: str | None,
+    overwrite: bool,
+    redo_below: float | None,
+    out: Path | None,
+    **openface: Any,
+) -> None:
+    """Read the action units of faces in SHARDS or in a clip.
+
+    AUs are the intensities of 17 action units. With labels, they are looked up in a folder of
+    OpenFace CSVs, in a table (.parquet, .csv) with a column `photo`, or in the original project's
+    aus_openface.pkl. Run the same command again to continue after a stop. Of a clip, the AUs of
+    the largest face of every frame are written to a CSV with OpenFace's columns.
+    """
+    refuse_unused_options(context)
+    if overwrite and redo_below is not None:
+        raise WrongUse("--overwrite reads every face again, --redo-below some: name one of them.")
+    if scheduler is not None and openface["workers"] is not None:
+        raise WrongUse("--workers is for this machine, --scheduler for a cluster: give one.")
+    if kind == "labels" and labels is None:
+        raise WrongUse("--annotator labels needs --labels: a folder, a table or a .pkl.")
+    _check_path(context, shards, out)
+    annotator: Annotator
+    if labels is not None:
+        annotator = _labels(labels, shards, openface["min_confidence"])
+    elif kind == "estimator":
+        annotator = _estimator(weights, coding)
+    else:
+        annotator = _openface_or_estimator(context, kind, shards, openface)
+    say(f"Annotating with {annotator.name}", err=True)
+    with stopped_by_signals():
+        if shards.is_file():
+            _annotate_clip(shards, out or shards.with_suffix(".csv"), annotator)
+        else:
+            _annotate_shards(shards, annotator, scheduler, overwrite, redo_below)
+
+
+def _check_path(context: click.Context, shards: Path, out: Path | None) -> None:
+    """Raise WrongUse for a path that does not exist, or that does not fit the options."""
+    if out is not None and shards.is_dir():
+        raise WrongUse(f"--out is for clips; the AUs of {shards} are written into its shards.")
+    if shards.suffix and not shards.exists():
+        raise WrongUse(f"{shards} is not there. Name a clip, or a folder of shards.")
+    asked = given(context)
+    unused = ["--" + name.replace("_", "-") for name in _ONLY_FOR_SHARDS if name in asked]
+    if shards.is_file() and unused:
+        raise WrongUse(f"{', '.join(unused)}: for shards only, and {shards} is a clip. Leave out.")
+
+
+def _labels(labels: Path, shards: Path, min_confidence: float) -> "Annotator":
+    from ..pipeline.annotate.labels import Labels
+    from ..pipeline.shards import read_column
+
+    if shards.is_file():
+        raise WrongUse("--labels are of photographs. A clip is read by openface or estimator.")
+    return Labels.load(labels, read_column(shards, "source"), min_confidence)
+
+
+def _estimator(weights: Path | None = None, coding: Any = "openface") -> "Annotator":
+    from ..model.estimator.annotator import SHIPPED, EstimatorAnnotator
+
+    return EstimatorAnnotator(weights or SHIPPED, coding)
+
+
+def _openface_or_estimator(
+    context: click.Context, kind: str, shards: Path, options: dict[str, Any]
+) -> "Annotator":
+    """OpenFace, or for `auto` the estimator where OpenFace is not installed."""
+    from ..pipeline.openface.annotator import find_openface
+
+    options["workers"] = options["workers"] or len(os.sched_getaffinity(0))
+    try:
+        openface = find_openface(**options)
+        if shards.is_file():
+            openface.check_clips()
+        return openface
+    except WrongUse as reason:
+        if kind == "openface":
+            raise
+        if unused := unused_options(context, "estimator"):
+            raise WrongUse(
+                f"{reason} The estimator can read the AUs instead, if you leave out {unused}."
+            ) from reason
+        say(f"OpenFace cannot be used, so the estimator reads the AUs. ({reason})", err=True)
+    return _estimator()
+
+
+def _annotate_shards(
+    shards: Path,
+    annotator: "Annotator",
+    scheduler: str | None,
+    overwrite: bool,
+    redo_below: float | None,
+) -> None:
+    from ..pipeline.annotate import annotate as work
+
+    statuses: Counter[str] = Counter()
+    with Tracker("annotate", "faces") as tracker:
+
+        def on_face(status: str) -> None:
+            statuses[status] += 1
+            tracker.advance(note=failures(statuses))
+
+        with report_after(shards):
+            summary = work.annotate(
+                shards, annotator, overwrite, redo_below, scheduler, tracker.start, on_face
+            )
+    say(
+        f"{summary.annotated} faces have AUs, {summary.failed} have a reason why not; "
+        f"{summary.skipped} were done before"
+    )
+    if summary.read:
+        speed = f"{summary.read} faces in {summary.seconds:.1f} s, {summary.rate:.1f} a second"
+        said = annotator.summary(summary.seconds)
+        say(f"{speed}; {said}" if said else speed)
+    say(f"Look at {shards / REPORT}. Next: ganim train {shards}")
+
+
+def _annotate_clip(clip: Path, out: Path, annotator: "Annotator") -> None:
+    from ..pipeline.annotate.clip import annotate_clip
+
+    with Tracker("annotate", "frames") as tracker:
+        summary = annotate_clip(clip, out, annotator, lambda status: tracker.advance())
+    say(f"{summary.with_aus} of {summary.frames} frames have AUs; wrote {out}")
+    if summary.problem:
+        say(f"{clip} was not read to its end: {summary.problem}", err=True)

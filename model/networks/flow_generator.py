@@ -1,0 +1,200 @@
+"""The generator that moves a face before it paints: flow fields of AUs, then masks.
+
+The generator of the GANimation paper paints in place, so a raised brow is a second brow above the
+first. This one regresses a flow field for each AU from the face alone, moves the face by the sum of
+the fields, each times the change of its AU, and paints what motion cannot show (teeth, furrows,
+closed lids) through the paper's attention and colour masks (Pumarola et al. 2018, equation 1).
+Warping features and photograph by one flow follows Siarohin et al. 2019 (First Order Motion Model);
+flow that is linear in the AUs follows the linear shape models of faces (Blanz & Vetter 1999).
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...pipeline.action_units import COUNT, positions
+from ..config import GeneratorSettings
+from ..landmarks.points import POINTS
+from ..warp import warped
+from .masks import Masks
+
+NUISANCE = 8
+"""Numbers that tell how the photographs of a pair differ beside their AUs: head pose (3), gaze (2)
+and mean colour of the skin (3). They are zero where a face is only asked for AUs."""
+_FIELD_SCALE = 0.25  # of the last layer's output; keeps the first fields small
+_GATE_SLOPE = 8.0  # painting reaches 96% of its strength at a change of 0.25
+
+
+class FlowOutputs(NamedTuple):
+    """What the generator gives for n faces, with what its training penalises."""
+
+    masks: Masks
+    fields: Tensor
+    """(n, AUs + NUISANCE, 2, h/4, w/4): the flow of a change by 1 of each, in half sides."""
+    rest: Tensor
+    """(n, 2, h/4, w/4): the part of the flow that is not linear in the change."""
+
+
+class FlowGenerator(nn.Module):
+    """Faces (n, 3, h, w) in -1..1, target AUs (n, 17) and the faces' own AUs, in 0-1, to Masks.
+
+    h and w: multiples of 16. Faces lie as in training: upright, in the frame of the weights.
+    Without a change of AUs the masks keep every pixel: the flow is 0 and the attention is 1.
+    """
+
+    gain: Tensor
+    """(17,): factor of the change of each AU, so that an AU asked for is read as much. Set by
+    calibration after the training; 1 until then."""
+    reference: Tensor
+    """(68, 2): where the landmarks of a mean face lie in the frame, -1..1; faces are cut so that
+    theirs come near to these."""
+
+    def __init__(self, settings: GeneratorSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self._known: Tensor
+        self.register_buffer("_known", torch.tensor(positions(settings.aus)), persistent=False)
+        self.register_buffer("gain", torch.ones(COUNT))
+        self.register_buffer("reference", torch.zeros(POINTS, 2))
+        count = len(settings.aus)
+        half, quarter, eighth, sixteenth = (settings.width * k for k in (1, 2, 4, 6))
+        style = settings.width * 3
+        self.embedding = nn.Sequential(
+            nn.Linear(2 * count + NUISANCE, 2 * style), nn.ReLU(), nn.Linear(2 * style, style),
+            nn.ReLU(),
+        )  # fmt: skip
+        self.encoder = nn.ModuleList(
+            [
+                _conv(14, half, 5),  # 2x2 pixels as channels, and the place of each
+                _conv(half, quarter, 4, stride=2),
+                _conv(quarter, eighth, 4, stride=2),
+                _conv(eighth, sixteenth, 4, stride=2),
+            ]
+        )
+        self.face_blocks = nn.ModuleList(_Residual(sixteenth) for _ in range(2))
+        self.to_field_features = _conv(sixteenth + eighth, eighth, 3)
+        self.to_fields = nn.Sequential(
+            _conv(eighth + quarter, 64, 3), nn.Conv2d(64, 2 * (count + NUISANCE), 3, 1, 1)
+        )
+        self.blocks_16 = nn.ModuleList(_Residual(sixteenth, style) for _ in range(3))
+        self.enlarge_8 = _conv(sixteenth + eighth, eighth, 3)
+        self.blocks_8 = nn.ModuleList(_Residual(eighth, style) for _ in range(2))
+        self.enlarge_4 = _conv(eighth + quarter, quarter, 3)
+        self.to_rest = nn.Sequential(
+            nn.Conv2d(quarter, 32, 3, 1, 1), nn.ReLU(), nn.Conv2d(32, 2, 3, 1, 1)
+        )
+        self.blocks_4 = nn.ModuleList(_Residual(quarter, style) for _ in range(2))
+        self.enlarge_2 = _conv(quarter + half, half, 3)
+        self.block_2 = _Residual(half, style)
+        self.to_masks = nn.Conv2d(half, 16, 3, 1, 1)  # 2x2 pixels of attention and colour
+        for last in (self.to_fields[-1], self.to_rest[-1], self.to_masks):
+            assert isinstance(last, nn.Conv2d) and last.bias is not None
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, faces: Tensor, aus: Tensor, own_aus: Tensor) -> Masks:
+        """The masks of faces that are asked for `aus`; the change of each AU times its gain."""
+        change = (aus - own_aus) * self.gain
+        nuisance = change.new_zeros(len(faces), NUISANCE)
+        return self.outputs(faces, (own_aus + change).clamp(0, 1), change, nuisance).masks
+
+    def outputs(self, faces: Tensor, aus: Tensor, change: Tensor, nuisance: Tensor) -> FlowOutputs:
+        """All outputs, for training: `change` (n, 17) may go beyond the AUs' range, `nuisance`
+        (n, 8) is what differs beside the AUs."""
+        aus, change = aus[:, self._known], change[:, self._known]
+        told = torch.cat([change, nuisance], 1)
+        style = self.embedding(torch.cat([aus, told], 1))
+        strength = told.norm(dim=1)[:, None, None, None]
+        gate = torch.tanh(_GATE_SLOPE * strength)
+
+        halves = F.pixel_unshuffle(faces, 2)
+        place = _coordinates(halves)
+        at_2 = self.encoder[0](torch.cat([halves, place], 1))
+        at_4 = self.encoder[1](at_2)
+        at_8 = self.encoder[2](at_4)
+        x = self.encoder[3](at_8)
+        for block in self.face_blocks:
+            x = block(x)
+
+        features = self.to_field_features(torch.cat([_double(x), at_8], 1))
+        fields = self.to_fields(torch.cat([_double(features), at_4], 1)).float() * _FIELD_SCALE
+        fields = fields.unflatten(1, (-1, 2))
+        flow = (fields * told[:, :, None, None, None]).sum(1)
+
+        for block in self.blocks_16:
+            x = block(x, style)
+        x = self.enlarge_8(torch.cat([_double(x), at_8], 1))
+        for block in self.blocks_8:
+            x = block(x, style)
+        x = self.enlarge_4(torch.cat([_double(x), at_4], 1))
+        rest = self.to_rest(x).float() * _FIELD_SCALE * gate
+        flow = flow + rest
+
+        x = _warp(x, flow)
+        for block in self.blocks_4:
+            x = block(x, style)
+        x = self.enlarge_2(torch.cat([_double(x), _warp(at_2, flow)], 1))
+        x = self.block_2(x, style)
+        masks = F.pixel_shuffle(self.to_masks(x), 2).float()
+
+        full_flow = _resized(flow, faces)
+        moved = warped(faces.float(), full_flow)
+        attention = 1 - gate * (1 - torch.sigmoid(masks[:, :1]))
+        colour = (moved + 2 * torch.tanh(masks[:, 1:])).clamp(-1, 1)
+        return FlowOutputs(Masks(attention, colour, moved, full_flow), fields, rest)
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, bias=False),
+        nn.InstanceNorm2d(outputs, affine=True),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _coordinates(x: Tensor) -> Tensor:
+    """(n, 2, h, w): x and y of each pixel in -1..1."""
+    identity = torch.eye(2, 3, device=x.device).expand(len(x), 2, 3)
+    return F.affine_grid(identity, list(x.shape), align_corners=False).permute(0, 3, 1, 2)
+
+
+def _resized(flow: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(flow, like.shape[2:], mode="bilinear", align_corners=False)
+
+
+def _warp(features: Tensor, flow: Tensor) -> Tensor:
+    """Features, moved by a flow of any resolution, in full precision."""
+    return warped(features.float(), _resized(flow, features)).to(features.dtype)
+
+
+def _double(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2)
+
+
+class _Residual(nn.Module):
+    """Two convolutions around a shortcut; with a style, it scales and shifts the features (AdaIN,
+    Huang & Belongie 2017)."""
+
+    def __init__(self, channels: int, style: int | None = None) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(channels, channels, 3, 1, 1, bias=False) for _ in range(2)
+        )
+        self.from_style = (
+            None
+            if style is None
+            else nn.ModuleList(nn.Linear(style, 2 * channels) for _ in range(2))
+        )
+
+    def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
+        y = F.relu(self._normalise(self.convolutions[0](x), 0, style))
+        return x + self._normalise(self.convolutions[1](y), 1, style)
+
+    def _normalise(self, x: Tensor, which: int, style: Tensor | None) -> Tensor:
+        x = F.instance_norm(x)
+        if self.from_style is None or style is None:
+            return x
+        scale, shift = self.from_style[which](style)[:, :, None, None].chunk(2, 1)
+        return x * (1 + scale) + shift

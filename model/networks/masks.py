@@ -1,0 +1,38 @@
+"""The output of a generator: attention and colour masks, and the face they are blended with."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ...pipeline.faces.paste import Change
+from ..pixels import from_model
+
+
+class Masks(NamedTuple):
+    """The output of the generator for n faces."""
+
+    attention: Tensor
+    """(n, 1, h, w) in 0-1: the share of `face` in the new face."""
+    colour: Tensor
+    """(n, 3, h, w) in -1..1: the colour mask, which has the remaining share."""
+    face: Tensor
+    """(n, 3, h, w) in -1..1: the input; with `motion`, the input warped by `flow`."""
+    flow: Tensor | None = None
+    """(n, 2, h, w): the offset (right, down) from each pixel of `face` to the pixel of the input
+    that it shows, in half sides; None without `motion`."""
+
+    def blend(self) -> Tensor:
+        """The new face (n, 3, h, w) in -1..1.
+
+        Equation 1 of the paper with the attention of the journal paper: A * I + (1 - A) * C.
+        """
+        return self.attention * self.face + (1 - self.attention) * self.colour
+
+    def changes(self) -> list[Change]:
+        """The change of each face, which `paste_change` can apply at another resolution."""
+        difference = from_model(self.blend()) - from_model(self.face)
+        differences = difference.permute(0, 2, 3, 1).cpu().numpy()
+        if self.flow is None:
+            return [Change(difference) for difference in differences]
+        flows = self.flow.permute(0, 2, 3, 1).cpu().numpy()
+        return [Change(*pair) for pair in zip(differences, flows, strict=True)]

@@ -1,0 +1,85 @@
+"""An executor of worker processes on this machine, on `concurrent.futures`.
+
+A worker that dies breaks its ProcessPoolExecutor, and every task in flight raises
+BrokenProcessPool. The next `submit` then starts a new pool.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Collection
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Self
+
+from ..errors import WrongUse
+
+
+class ProcessExecutor:
+    """Worker processes of this machine (an `executor.Executor`). They start at the first task."""
+
+    worker_died: type[Exception] = BrokenProcessPool
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def worker_count(self) -> int:
+        return self._workers
+
+    def submit(self, function: Callable[[Any], Any], task: Any) -> Future[Any]:
+        """Schedule a task. Raises WrongUse if worker processes cannot start."""
+        if self._pool is None:
+            self._pool = _start_pool(self._workers)
+        try:
+            return self._pool.submit(function, task)
+        except BrokenProcessPool:
+            self._pool.shutdown()
+            self._pool = _start_pool(self._workers)
+            _check_workers_start(self._pool)
+            return self._pool.submit(function, task)
+
+    def wait(self, futures: Collection[Future[Any]], first: bool = False) -> set[Future[Any]]:
+        return wait(futures, return_when=FIRST_COMPLETED if first else ALL_COMPLETED).done
+
+
+def _start_pool(workers: int) -> ProcessPoolExecutor:
+    # Forked workers would inherit the threads of OpenCV, Arrow or torch in an undefined state.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+
+
+def _check_workers_start(pool: ProcessPoolExecutor) -> None:
+    """Raise WrongUse if a worker dies even on a task that does nothing."""
+    try:
+        pool.submit(os.getpid).result()
+    except BrokenProcessPool as error:
+        raise WrongUse(
+            "Worker processes end as soon as they start. If a script of your own calls ganim, put "
+            "the call below `if __name__ == '__main__':`. Otherwise check that the machine has "
+            "enough memory."
+        ) from error
+
+
+def _end_with_parent() -> None:
+    """Make this worker end when its parent process ends, and ignore Ctrl-C.
+
+    A terminal sends SIGINT to the workers as well; the parent ends them.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def exit_after_parent() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=exit_after_parent, daemon=True).start()

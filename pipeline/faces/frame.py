@@ -1,0 +1,134 @@
+"""Where a network sees a face: a crop along the pixels, or an upright frame.
+
+`prepare` cuts a square crop around the HOG box. A generator of `--architecture flow` sees the face
+in a frame instead: a square at any position, scale and angle, placed by the landmarks, so that the
+face is upright and always of the same size. What a network changes in either is made in the
+photograph, at its full resolution.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from .crop import Box, cut_crop
+from .paste import Change, feather, paste_change
+
+_BLUR_BELOW = 0.6
+"""A photograph that is reduced by more than this factor is blurred first, against aliasing."""
+_BLUR = 0.45
+"""Standard deviation of that blur, in pixels of the frame."""
+_STILL = 1e-3
+"""Pixels that move less than this, in pixels of the photograph, are not resampled."""
+
+
+class Region(Protocol):
+    """A part of a picture that a network sees as a square."""
+
+    def cut(self, picture: np.ndarray, size: int) -> np.ndarray:
+        """Return the region, resampled, (size, size, 3) uint8. Outside the picture its edge pixels
+        repeat. picture: (h, w, 3) uint8."""
+
+    def paste(self, picture: np.ndarray, change: Change) -> np.ndarray:
+        """Return a copy of the picture with a change that was computed for the region.
+
+        The change is enlarged to the region and fades out at its edge. Pixels outside the region
+        keep their values.
+        """
+
+
+@dataclass(frozen=True)
+class CropRegion:
+    """The crop of a box."""
+
+    box: Box
+
+    def cut(self, picture: np.ndarray, size: int) -> np.ndarray:
+        return cut_crop(picture, self.box, size)
+
+    def paste(self, picture: np.ndarray, change: Change) -> np.ndarray:
+        return paste_change(picture, self.box, change)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A square of any position, scale and angle.
+
+    matrix: (2, 2), a rotation times a scale, from frame coordinates (-1..1 across the square) to
+    pixels right and down. centre: (2,), x and y of the square's centre; the centre of the first
+    pixel of the picture is at 0, 0.
+    """
+
+    matrix: np.ndarray
+    centre: np.ndarray
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the picture per half side of the frame."""
+        return float(np.hypot(*self.matrix[:, 0]))
+
+    def to_picture(self, points: np.ndarray) -> np.ndarray:
+        """Convert points (..., 2) from frame coordinates to pixels of the picture."""
+        return points @ self.matrix.T + self.centre
+
+    def from_picture(self, pixels: np.ndarray) -> np.ndarray:
+        """Convert points (..., 2) from pixels of the picture to frame coordinates."""
+        return (pixels - self.centre) @ np.linalg.inv(self.matrix).T
+
+    def cut(self, picture: np.ndarray, size: int) -> np.ndarray:
+        zoom = size / 2 / self.scale
+        part, frame = picture, self
+        if zoom < _BLUR_BELOW:
+            left, top, right, bottom = self._bounds(picture, margin=self.scale / 4)
+            part = cv2.GaussianBlur(picture[top:bottom, left:right], (0, 0), _BLUR / zoom)
+            frame = Frame(self.matrix, self.centre - np.array([left, top]))
+        # The centre of column i of the result is at (2i + 1) / size - 1.
+        first = frame.to_picture(np.full(2, 1 / size - 1))
+        return cv2.warpAffine(
+            part,
+            np.c_[self.matrix * (2 / size), first],
+            (size, size),
+            flags=cv2.WARP_INVERSE_MAP | (cv2.INTER_CUBIC if zoom > 1 else cv2.INTER_LINEAR),
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+
+    def paste(self, picture: np.ndarray, change: Change) -> np.ndarray:
+        left, top, right, bottom = self._bounds(picture)
+        result = picture.copy()
+        region = result[top:bottom, left:right]
+        if not region.size:
+            return result
+        size = change.difference.shape[0]
+        # From pixels of the region to pixels of the change: the inverse of what `cut` does.
+        linear = np.linalg.inv(self.matrix) * (size / 2)
+        first = (self.from_picture(np.array([left, top], np.float64)) + 1) * (size / 2) - 0.5
+        onto_change = np.c_[linear, first]
+
+        def enlarged(values: np.ndarray) -> np.ndarray:
+            return cv2.warpAffine(
+                values.astype(np.float32) * feather(size)[:, :, None],
+                onto_change,
+                (right - left, bottom - top),
+                flags=cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC,
+                borderMode=cv2.BORDER_CONSTANT,
+            )
+
+        if change.flow is not None:
+            offsets = enlarged(change.flow) @ self.matrix.T.astype(np.float32)
+            down, across = np.indices(region.shape[:2], np.float32)
+            x, y = across + offsets[:, :, 0] + left, down + offsets[:, :, 1] + top
+            moved = cv2.remap(picture, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+            moves = np.abs(offsets).max(2, keepdims=True) >= _STILL
+            region[:] = np.where(moves, moved, region)
+        added = np.rint(enlarged(change.difference))
+        region[:] = np.clip(region + added, 0, 255).astype(np.uint8)
+        return result
+
+    def _bounds(self, picture: np.ndarray, margin: float = 0.0) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the part of the picture that the frame touches."""
+        height, width = picture.shape[:2]
+        corners = self.to_picture(np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float64))
+        low = np.clip(np.floor(corners.min(0) - margin), 0, [width, height])
+        high = np.clip(np.ceil(corners.max(0) + margin) + 1, low, [width, height])
+        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
