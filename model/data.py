@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,12 @@ class Faces:
     """The keys of the faces in the shards."""
     sources: list[str]
     """The paths of their photographs."""
+    series: list[str | None] = field(default_factory=list)
+    """The series of each face, one person under the same conditions; None: it is in none. Empty if
+    no face is in one."""
+    landmarks: Tensor | None = None
+    """(faces, points, 2), x and y in -1..1 across the crop, NaN where they are not known: 478
+    points of MediaPipe or 68 of dlib. None if none is known."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -38,6 +44,8 @@ class Faces:
             self.aus[torch.from_numpy(chosen)],
             [self.keys[index] for index in chosen],
             [self.sources[index] for index in chosen],
+            [self.series[index] for index in chosen] if self.series else [],
+            None if self.landmarks is None else self.landmarks[torch.from_numpy(chosen)],
         )
 
 
