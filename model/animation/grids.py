@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...pipeline.action_units import Edit, apply_edits
 from ...pipeline.files import write_whole
-from ..networks.generator import Generator
+from ..networks.load import AnyGenerator
 from ..pixels import from_model, to_model
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _HEADING_HEIGHT = 16  # px
 
 
 @torch.inference_mode()
-def save_grid(path: Path, generator: Generator, faces: "Faces") -> None:
+def save_grid(path: Path, generator: AnyGenerator, faces: "Faces") -> None:
     """Write a PNG with one row for each of the first GRID_FACES faces.
 
     The columns are the input; the attention mask, the colour mask, the output and the cycle
@@ -58,7 +58,7 @@ def save_grid(path: Path, generator: Generator, faces: "Faces") -> None:
 
 
 @torch.inference_mode()
-def save_sweep(path: Path, generator: Generator, faces: "Faces") -> None:
+def save_sweep(path: Path, generator: AnyGenerator, faces: "Faces") -> None:
     """Write a PNG of the first face with one AU changed: a column per AU that the generator knows,
     a row per value of SWEEP_LEVELS."""
     device = next(generator.parameters()).device
