@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...pipeline.action_units import positions
-from ...pipeline.faces.crop import CROP_SIZE, Box
+from ...pipeline import shards
+from ...pipeline.action_units import COLUMNS, positions, to_unit
+from ...pipeline.faces.crop import CROP_SIZE, Box, decode_crop
 from ...pipeline.faces.frame import Frame
 from ..animation.animator import Animator, faces_of_crops, paste
-from ..data import Faces, load_faces
 from ..estimator.network import load_estimator
 from ..landmarks.frame import find_landmarks, place_frame
 from ..landmarks.nuisance import MESH_POINTS, difference, nuisance
@@ -28,7 +29,7 @@ from ..networks.flow_generator import FlowGenerator
 from ..networks.masks import Masks
 from ..pixels import to_model
 from . import metrics
-from .features import Arrays, batches, concatenate
+from .features import batches, concatenate
 
 _PER_SERIES = 12
 _MOST = 600
@@ -80,8 +81,15 @@ def load_pairs(folder: Path, seed: int, aus: Sequence[int]) -> Pairs | None:
 
     aus: the numbers of the AUs that are edited.
     """
-    faces = load_faces(folder, "test", CROP_SIZE)
-    return make_pairs(faces, draw_pairs(_series(faces), seed), aus)
+    faces = shards.annotated_faces(folder, "test")
+    return make_pairs(faces, draw_pairs(series_of(faces), seed), aus)
+
+
+def series_of(faces: pd.DataFrame) -> list[str | None]:
+    """The series of each of some faces of `shards.annotated_faces`; None where there is none."""
+    if "series" not in faces:
+        return [None] * len(faces)
+    return [name if isinstance(name, str) and name else None for name in faces["series"]]
 
 
 def draw_pairs(
@@ -109,25 +117,29 @@ def draw_pairs(
     return np.array(pairs, int).reshape(-1, 2)
 
 
-def make_pairs(faces: Faces, indices: np.ndarray, aus: Sequence[int]) -> Pairs | None:
+def make_pairs(faces: pd.DataFrame, indices: np.ndarray, aus: Sequence[int]) -> Pairs | None:
     """Prepare pairs for comparison; None if there are none.
 
-    indices: (n, 2), the positions of source and target, as `draw_pairs` gives them.
+    faces: as `shards.annotated_faces` returns them. indices: (n, 2), the positions of source and
+    target, as `draw_pairs` gives them.
     """
     if not len(indices):
         return None
-    series, known = _series(faces), _landmarks(faces)
+    series = series_of(faces)
     needed, places = np.unique(indices, return_inverse=True)
-    crops = faces.images[torch.from_numpy(needed)].permute(0, 2, 3, 1).contiguous().numpy()
-    found = np.stack([_find(crop) for crop in crops])
-    own, target = (faces.aus[torch.from_numpy(column)].numpy() for column in indices.T)
+    faces, places = faces.iloc[needed], places.reshape(-1, 2)
+    crops = np.stack([decode_crop(image, CROP_SIZE) for image in faces["image"]])
+    labels = to_unit(faces[list(COLUMNS)].to_numpy(np.float32))
+    found = [_find(crop) for crop in crops]
+    known = [_known_landmarks(row) for row in faces.get("landmarks", [None] * len(faces))]
+    own, columns = labels[places[:, 0]], positions(aus)
     target_aus = own.copy()
-    target_aus[:, positions(aus)] = target[:, positions(aus)]
+    target_aus[:, columns] = labels[places[:, 1]][:, columns]
     frames, targets, target_landmarks, told = [], [], [], []
-    for (source, target_index), (s, t) in zip(indices, places.reshape(-1, 2), strict=True):
-        first, second = found[s], found[t]
-        if known is not None and not np.isnan(known[[source, target_index]]).any():
-            first, second = ((known[i] + 1) * (CROP_SIZE / 2) - 0.5 for i in (source, target_index))
+    for s, t in places:
+        first, second = known[s], known[t]
+        if first is None or second is None or len(first) != len(second):
+            first, second = found[s], found[t]
         frame = place_frame(found[s], _reference())
         # The target lies as the source does, by landmarks of one scheme.
         target_frame = place_frame(second, frame.from_picture(first), _RIGID[len(second)])
@@ -143,7 +155,7 @@ def make_pairs(faces: Faces, indices: np.ndarray, aus: Sequence[int]) -> Pairs |
         target_landmarks.append(target_frame.from_picture(found[t]))
         told.append(difference(*numbers))
     return Pairs(
-        crops[places.reshape(-1, 2)[:, 0]],
+        crops[places[:, 0]],
         own,
         target_aus,
         torch.stack(told).numpy(),
@@ -206,9 +218,7 @@ def evaluate_pairs(
 
 
 @torch.inference_mode()
-def _results(
-    animator: Animator, pairs: Pairs, which: np.ndarray
-) -> dict[str, list[np.ndarray]]:
+def _results(animator: Animator, pairs: Pairs, which: np.ndarray) -> dict[str, list[np.ndarray]]:
     """The edited crops of some pairs by the endings of `evaluate_pairs`."""
     crops, generator = pairs.sources[which], animator.generator
     regions, inputs = animator.cut(crops, faces_of_crops(pairs.own_aus[which]))
@@ -261,15 +271,10 @@ def _to_tensor(pictures: np.ndarray) -> Tensor:
     return to_model(torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2))
 
 
-def _series(faces: Faces) -> list[str | None]:
-    """Shards of an earlier version have no series."""
-    found: list[str | None] | None = getattr(faces, "series", None)
-    return found or [None] * len(faces)
-
-
-def _landmarks(faces: Faces) -> np.ndarray | None:
-    """(n, points, 2) in -1..1 of the crop, NaN where unknown; None if none are stored."""
-    found = getattr(faces, "landmarks", None)
-    if found is None or len(found) == 0 or found.shape[1] not in _RIGID:
+def _known_landmarks(row: np.ndarray | None) -> np.ndarray | None:
+    """Landmarks (points, 2) in pixels of the crop, from those of the shards in -1..1 as x0, y0, x1,
+    y1, …; None if some are not known."""
+    if row is None or len(row) // 2 not in _RIGID:
         return None
-    return np.asarray(found, np.float64)
+    landmarks = np.asarray(row, np.float64).reshape(-1, 2)
+    return None if np.isnan(landmarks).any() else (landmarks + 1) * (CROP_SIZE / 2) - 0.5
