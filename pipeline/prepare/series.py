@@ -130,13 +130,10 @@ def _read_landmarks(path: Path) -> dict[str, np.ndarray]:
     table = read_parquet(path, ["photo", "landmarks"])
     table = table.filter(pc.and_(*(pc.is_valid(table[name]) for name in ("photo", "landmarks"))))
     column, photos = table["landmarks"], texts(path, table, "photo")
-    kind = column.type
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not (
-        pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
-    ):
+    if not _is_list_of_numbers(column.type):
         raise WrongUse(
-            f"The column landmarks of {path} holds {kind}. It must hold lists of numbers: x and y "
-            "of each point in turn."
+            f"The column landmarks of {path} holds {column.type}. It must hold lists of numbers: x "
+            "and y of each point in turn."
         )
     counts = pc.unique(pc.list_value_length(column)).to_pylist()
     if len(counts) != 1 or counts[0] not in [2 * points for points in _POINTS]:
@@ -156,6 +153,14 @@ def _read_landmarks(path: Path) -> dict[str, np.ndarray]:
             "largest face."
         )
     return found_points
+
+
+def _is_list_of_numbers(kind: pa.DataType) -> bool:
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    numbers = (pa.types.is_floating, pa.types.is_integer)
+    return any(is_kind(kind) for is_kind in lists) and any(
+        is_kind(kind.value_type) for is_kind in numbers
+    )
 
 
 def _hash(content: object, values: bytes = b"") -> str:
