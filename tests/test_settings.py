@@ -88,7 +88,7 @@ def settings_of(kind: type[Settings]) -> list[tuple[type[Settings], str]]:
 
 
 @pytest.mark.parametrize(
-    ("command", "kind", "count"), [(train, TrainSettings, 33), (prepare, PrepareSettings, 6)]
+    ("command", "kind", "count"), [(train, TrainSettings, 46), (prepare, PrepareSettings, 6)]
 )
 def test_every_setting_has_an_option_of_its_own(
     command: click.Command, kind: type[Settings], count: int

@@ -36,6 +36,7 @@ class BaseTrainer(ABC, Generic[Network]):
     critic_parts: ClassVar[tuple[str, ...]]
     """Those of them that are critics. The optimiser of a network `x` is `x_adam`."""
     generator: Network
+    generator_adam: torch.optim.Adam
     average: AveragedModel
     iterations_per_epoch: int
 
