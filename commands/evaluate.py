@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     type=EXISTING_FILE,
     help="torchvision's weights of inception_v3, for FID and Inception Score.",
 )
+@click.option(
+    "--fresh-critic/--no-fresh-critic",
+    default=True,
+    help="Train networks to tell edits from photographs; takes minutes.",
+)
 @device_option
 @openface_options
 @click.pass_context
@@ -55,6 +60,7 @@ def evaluate(
     out: Path,
     kind: str,
     inception: Path | None,
+    fresh_critic: bool,
     device: str | None,
     **openface: Any,
 ) -> None:
@@ -83,7 +89,16 @@ def evaluate(
     paths = [weights or SHIPPED, *([compare] if compare else [])]
     with Tracker("evaluate", "pictures") as tracker:
         evaluation = work.evaluate(
-            shards, paths, annotator, faces, seed, inception, chosen, tracker.start, tracker.advance
+            shards,
+            paths,
+            annotator,
+            faces,
+            seed,
+            inception,
+            chosen,
+            tracker.start,
+            tracker.advance,
+            fresh_critic,
         )
     table.print_evaluation(evaluation)
     report.write_page(out, evaluation)

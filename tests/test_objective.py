@@ -27,6 +27,7 @@ SETTINGS = replace(
     critic=CriticSettings(4, 4),
 )
 FACES = smooth_faces(12, 64)
+FACES = replace(FACES, aus=FACES.aus * torch.linspace(0.2, 1.0, 17))  # of unequal deviation
 SOME = 11
 """A seed by which some of the first faces, but not all, are coarse and have single-AU targets."""
 NO_WEIGHTS = {field.name: 0.0 for field in fields(LossWeights)}
@@ -77,16 +78,20 @@ def assert_gradients(network: torch.nn.Module, expected: reference.Weights) -> N
         assert error <= tolerance, f"{name}: {error:.3g} of {gradient.norm():.3g}"
 
 
-def check_critic(recorded: Recorded, **options: object) -> dict[str, float]:
+def check_critic(
+    recorded: Recorded,
+    view: reference.View = reference.as_it_is,
+    au_weight: torch.Tensor | float = 1.0,
+) -> dict[str, float]:
     """Compare the critic's gradients; returns the terms of the reference."""
     batch, known = recorded.batch, positions(recorded.trainer.settings.generator.aus)
     fakes = reference.blend(
         *reference.generator(recorded.generator, batch.faces, batch.target_aus[:, known]),
         batch.faces,
     )
-    terms = reference.critic_terms(
-        recorded.critic, batch.faces, fakes, batch.own_aus[:, known], batch.alpha, **options
-    )
+    w, faces, fakes = recorded.critic, view(batch.faces), view(fakes.detach())
+    terms = reference.critic_terms(w, faces, fakes, batch.own_aus[:, known], au_weight)
+    terms["gp"] = reference.gradient_penalty(w, faces, fakes, batch.alpha)
     loss = reference.total(terms, asdict(recorded.trainer.settings.weights))
     assert_gradients(recorded.trainer.critic, reference.gradients(loss, recorded.critic))
     return {name: float(term.detach()) for name, term in terms.items()}

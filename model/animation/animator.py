@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ...pipeline.action_units import Edit, apply_edits, in_words
 from ...pipeline.errors import NothingUsable, WrongUse
@@ -19,6 +20,7 @@ from ..estimator.network import load_estimator
 from ..landmarks.frame import find_landmarks, place_frame
 from ..networks.flow_generator import FlowGenerator
 from ..networks.load import load_generator
+from ..networks.masks import Masks
 from ..pixels import to_model
 
 SHIPPED = WEIGHTS / "generator.safetensors"
@@ -109,6 +111,21 @@ class Animator:
             faces: one face of each picture.
             target_aus: (n, 17), 0-1; AUs that the generator does not know are ignored.
         """
+        regions, inputs = self.cut(pictures, faces)
+        targets, own = (
+            torch.from_numpy(np.asarray(aus, np.float32)).to(self._device)
+            for aus in (target_aus, np.stack([face.own_aus for face in faces]))
+        )
+        masks = self.generator(inputs, targets, own)
+        return Rendered(
+            paste(pictures, regions, masks), masks.attention.squeeze(1).float().cpu().numpy()
+        )
+
+    def cut(
+        self, pictures: Sequence[np.ndarray] | np.ndarray, faces: Sequence[Face]
+    ) -> tuple[list[Region], Tensor]:
+        """What the generator sees of one face of each picture: n regions, and their pixels
+        (n, 3, size, size) in -1..1 on the device of the generator."""
         regions = [
             face.region or self._region(picture, face.crop)
             for picture, face in zip(pictures, faces, strict=True)
@@ -119,19 +136,7 @@ class Animator:
                 for picture, region in zip(pictures, regions, strict=True)
             ]
         )
-        inputs = to_model(torch.from_numpy(squares).permute(0, 3, 1, 2)).to(self._device)
-        targets, own = (
-            torch.from_numpy(np.asarray(aus, np.float32)).to(self._device)
-            for aus in (target_aus, np.stack([face.own_aus for face in faces]))
-        )
-        masks = self.generator(inputs, targets, own)
-        return Rendered(
-            [
-                region.paste(picture, change)
-                for picture, region, change in zip(pictures, regions, masks.changes(), strict=True)
-            ],
-            masks.attention.squeeze(1).float().cpu().numpy(),
-        )
+        return regions, to_model(torch.from_numpy(squares).permute(0, 3, 1, 2)).to(self._device)
 
     def render(self, photograph: np.ndarray, face: Face, target_aus: np.ndarray) -> np.ndarray:
         """Render one face of one photograph (h, w, 3) uint8 RGB with other AUs (17,), 0-1.
@@ -167,6 +172,16 @@ class Animator:
             raise WrongUse(
                 f"These weights do not know {in_words(unknown)}: they know only {in_words(known)}."
             )
+
+
+def paste(
+    pictures: Sequence[np.ndarray] | np.ndarray, regions: Sequence[Region], masks: Masks
+) -> list[np.ndarray]:
+    """Apply what a generator made of n regions to their pictures, at the pictures' resolution."""
+    return [
+        region.paste(picture, change)
+        for picture, region, change in zip(pictures, regions, masks.changes(), strict=True)
+    ]
 
 
 def faces_of_crops(own_aus: np.ndarray) -> list[Face]:

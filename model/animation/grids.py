@@ -72,20 +72,22 @@ def save_sweep(path: Path, generator: AnyGenerator, faces: "Faces") -> None:
     _save(path, torch.stack(rows), [f"AU{number}" for number in known])
 
 
-def known_edits(shown: Mapping[str, list[Edit]], known: Sequence[int]) -> dict[str, list[Edit]]:
+def known_edits(
+    edits_by_label: Mapping[str, list[Edit]], known: Sequence[int]
+) -> dict[str, list[Edit]]:
     """Reduce labelled edits to the AUs that a generator knows.
 
     An edit that loses some of its AUs is labelled with those that are left. If none is left at
     all, the result sets each of the first known AUs to 1, at most as many as there were edits.
     """
     kept: dict[str, list[Edit]] = {}
-    for label, edits in shown.items():
+    for label, edits in edits_by_label.items():
         left = [edit for edit in edits if edit.number in known]
         if left != edits:
             label = "AU" + "+".join(str(edit.number) for edit in left)
         if left:
             kept.setdefault(label, left)
-    return kept or {f"AU{number}": [Edit(number, 1.0)] for number in known[: len(shown)]}
+    return kept or {f"AU{number}": [Edit(number, 1.0)] for number in known[: len(edits_by_label)]}
 
 
 def _edited(own: Tensor, edits: list[Edit]) -> Tensor:

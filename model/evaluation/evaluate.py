@@ -19,8 +19,17 @@ from ..animation.animator import Animator, faces_of_crops
 from ..landmarks.dlib_models import hog_box
 from . import metrics
 from .features import Arrays, FeatureExtractor, batches, concatenate, encode_png
+from .fresh_critic import STEPS
+from .fresh_critic_metrics import (
+    FreshCritic,
+    SingleAuEdits,
+    criticise,
+    prepare_fresh_critic,
+    why_not,
+)
 from .inception import Inception
 from .metrics import known_mean
+from .pairs import Pairs, evaluate_pairs, load_pairs
 from .results import Evaluation, Result
 from .sample import Sample, load_sample
 
@@ -43,6 +52,8 @@ def evaluate(
     device: torch.device | None = None,
     on_start: Callable[[int], None] = lambda total: None,
     on_progress: Callable[[int], None] = lambda count: None,
+    fresh_critic: bool = True,
+    fresh_critic_steps: int = STEPS,
 ) -> Evaluation:
     """Evaluate generators on the same faces of the test split, with the same targets.
 
@@ -58,6 +69,9 @@ def evaluate(
         device: where the networks compute; a GPU by default if there is one.
         on_start, on_progress: are called with the number of pictures of the next stage, and with
             the number of each batch that was processed.
+        fresh_critic: whether networks are trained to tell edits from photographs, which takes
+            minutes.
+        fresh_critic_steps: optimiser steps of each of these trainings.
 
     Raises WrongUse if a file does not contain weights, if there is no AU that all generators know,
     or if the split has fewer than two faces; NothingUsable if the annotator reads fewer than two.
@@ -68,11 +82,25 @@ def evaluate(
     network = None if inception is None else Inception(inception, device)
     extractor = FeatureExtractor(annotator, hog_box(folder, CROP_SIZE), network)
     sample = load_sample(folder, max_faces, seed, extractor, on_start, on_progress, aus)
+    left_out = []
+    pairs = load_pairs(folder, seed, aus)
+    if pairs is None:
+        left_out.append(
+            f"Pairs are left out: the test split of {folder} has no series of two photographs or "
+            "more. Prepare some with --series."
+        )
+    critic = None
+    if fresh_critic:
+        reason = why_not(sample)
+        if reason:
+            left_out.append(reason)
+        else:
+            critic = prepare_fresh_critic(sample, seed, fresh_critic_steps, on_start, on_progress)
     results = [
-        evaluate_generator(animator, sample, extractor, seed, on_start, on_progress)
+        evaluate_generator(animator, sample, extractor, seed, on_start, on_progress, pairs, critic)
         for animator in animators
     ]
-    return Evaluation(folder, seed, annotator.name, sample, results)
+    return Evaluation(folder, seed, annotator.name, sample, results, left_out)
 
 
 def _common_aus(animators: Sequence[Animator]) -> tuple[int, ...]:
@@ -93,8 +121,13 @@ def evaluate_generator(
     seed: int = 0,
     on_start: Callable[[int], None] = lambda total: None,
     on_progress: Callable[[int], None] = lambda count: None,
+    pairs: Pairs | None = None,
+    critic: FreshCritic | None = None,
 ) -> Result:
-    """Compute all metrics of one generator. The arguments are those of `evaluate`."""
+    """Compute all metrics of one generator. The arguments are those of `evaluate`.
+
+    Without `pairs` or `critic` their metrics are left out.
+    """
     columns = positions(sample.aus)
     inactive = [
         np.flatnonzero(values < INACTIVE_BELOW)[:_MAX_INACTIVE]
@@ -113,7 +146,10 @@ def evaluate_generator(
     )
     distance = metrics.expression_distance(target, measured)
     identity = np.linalg.norm(generated["descriptors"] - sample.features["descriptors"], axis=1)
-    per_au = _single_aus(animator, sample, extractor, inactive, on_progress).assign(
+    single, edits = _single_aus(
+        animator, sample, extractor, inactive, on_progress, keep=critic is not None
+    )
+    per_au = single.assign(
         r=metrics.correlations(target, measured),
         r_reference=metrics.correlations(target, reference),
         target_sd=target.std(0) * MAX_INTENSITY,
@@ -137,6 +173,7 @@ def evaluate_generator(
             for name in (
                 "reconstruction_psnr",
                 "reconstruction_ssim",
+                "reconstruction_identical",
                 "cycle_psnr",
                 "attention",
                 "attention_kept",
@@ -148,7 +185,16 @@ def evaluate_generator(
     per_face = pd.DataFrame(
         {"key": sample.keys, "expression_distance": distance, "identity_distance": identity}
     )
-    return Result(animator, values, per_au, per_face, generated["spectra"].mean(0))
+    if pairs is not None:
+        on_start(len(pairs))
+        values |= evaluate_pairs(animator, pairs, on_progress)
+    worst_edits = pd.DataFrame()
+    if critic is not None and edits is not None:
+        verdict = criticise(critic, sample, edits, on_start, on_progress)
+        values |= verdict.metrics
+        per_au = per_au.join(verdict.per_au)
+        worst_edits = verdict.worst
+    return Result(animator, values, per_au, per_face, generated["spectra"].mean(0), worst_edits)
 
 
 def _random_targets(
@@ -170,6 +216,7 @@ def _random_targets(
     reconstruction = animator.render_batch(crops, faces_of_crops(own), own)
     arrays = {
         "aus": extractor.aus(encode_png(edited.pictures)),
+        "reconstruction_identical": (np.stack(reconstruction.pictures) == crops).all((1, 2, 3)),
         "cycle_psnr": metrics.psnr(np.stack(cycle.pictures), crops),
         "reconstruction_psnr": metrics.psnr(np.stack(reconstruction.pictures), crops),
         "reconstruction_ssim": metrics.ssim(np.stack(reconstruction.pictures), crops),
@@ -187,12 +234,15 @@ def _single_aus(
     extractor: FeatureExtractor,
     inactive: list[np.ndarray],
     on_progress: Callable[[int], None],
-) -> pd.DataFrame:
-    """Set each AU alone to SINGLE_AU_TARGET; the columns for single AUs of `Result.per_au`.
+    keep: bool,
+) -> tuple[pd.DataFrame, SingleAuEdits | None]:
+    """Set each AU alone to SINGLE_AU_TARGET.
 
-    inactive: for each AU, the indices of the faces to edit.
+    inactive: for each AU, the indices of the faces to edit. keep: whether to return the edits.
+
+    Returns the columns for single AUs of `Result.per_au`, and the edits.
     """
-    rows = []
+    rows, kept = [], []
     for number, column, indices in zip(sample.aus, positions(sample.aus), inactive, strict=True):
         files: list[bytes] = []
         for batch in batches(indices):
@@ -201,6 +251,8 @@ def _single_aus(
             target[:, column] = SINGLE_AU_TARGET
             rendered = animator.render_batch(sample.crops(batch), faces_of_crops(own), target)
             files += encode_png(rendered.pictures)
+            if keep:
+                kept += rendered.pictures
             on_progress(len(batch))
         change = extractor.aus(files) - sample.own_aus[indices]
         leakage, other_regions = metrics.leakage(change, number)
@@ -213,7 +265,13 @@ def _single_aus(
                 "leakage_other_regions": other_regions,
             }
         )
-    return pd.DataFrame(rows).set_index("AU")
+    edits = None
+    if kept:
+        counts = [len(indices) for indices in inactive]
+        edits = SingleAuEdits(
+            np.concatenate(inactive), np.repeat(sample.aus, counts), np.stack(kept)
+        )
+    return pd.DataFrame(rows).set_index("AU"), edits
 
 
 def _set_metrics(real: Arrays, generated: Arrays, seed: int) -> dict[str, float]:

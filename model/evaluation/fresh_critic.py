@@ -14,6 +14,7 @@ unlike any of them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,9 +30,11 @@ _SHIFT = 6
 _CELLS = 8
 """The logistic regression looks at 8x8 cells of a crop."""
 _RIDGE = 1e-2
+STEPS = 400
+"""Optimiser steps of a classifier."""
 
 Scorer = Callable[[Tensor], Tensor]
-"""Crops (n, 3, h, w) in -1..1 to scores (n,); higher for what looks edited."""
+"""Crops (n, 3, h, w) uint8 to scores (n,); higher for what looks edited."""
 Learner = Callable[[Tensor, Tensor, torch.Generator, int], Scorer]
 """Photographs, edits, the draws and the number of steps to a scorer."""
 
@@ -40,40 +43,79 @@ Learner = Callable[[Tensor, Tensor, torch.Generator, int], Scorer]
 class Distinguishability:
     """How well a classifier tells edits from photographs, on people that it was not trained on."""
 
-    overall: float
-    """AUC over all edits together."""
-    by_edit: np.ndarray
-    """(edits,) AUC of each kind of edit."""
+    ranks: np.ndarray
+    """(edits,) in 0-1: the share of photographs that look less edited. Their mean over some edits
+    is the AUC of these."""
     scores: np.ndarray
-    """(people, edits): a rank in 0-1 among the photographs; 1 looks more edited than all."""
+    """(edits,): what the classifier says, in standard deviations of the photographs from their
+    mean; higher for what looks edited. It orders edits of equal rank."""
+
+    @property
+    def overall(self) -> float:
+        """AUC over all edits together."""
+        return float(self.ranks.mean())
+
+    def by(self, labels: np.ndarray) -> dict[Any, float]:
+        """AUC of the edits with each label; labels: (edits,)."""
+        return {label: float(self.ranks[labels == label].mean()) for label in np.unique(labels)}
 
 
 def distinguish(
     photographs: np.ndarray,
     edits: np.ndarray,
+    people: np.ndarray,
+    edit_people: np.ndarray,
     kind: str = "convolutional",
     seed: int = 0,
-    steps: int = 400,
+    steps: int = STEPS,
 ) -> Distinguishability:
     """Train and test a classifier in three folds of people.
 
-    photographs: (people, h, w, 3) uint8. edits: (people, edits, h, w, 3) uint8, of the same people
-    in the same order. kind: one of KINDS. steps: of the network's training.
+    Args:
+        photographs: (n, h, w, 3) uint8.
+        edits: (m, h, w, 3) uint8.
+        people, edit_people: (n,) and (m,), who is in each; no person is trained and tested on.
+        kind: one of KINDS.
+        seed: decides the folds, the network's first weights and its batches.
+        steps: of the network's training.
+
+    Raises ValueError if there are fewer than three people.
     """
     draw = torch.Generator().manual_seed(seed)
-    people, count = edits.shape[:2]
-    fold = torch.randperm(people, generator=draw) % _FOLDS
-    real = to_model(torch.from_numpy(photographs).permute(0, 3, 1, 2))
-    fake = to_model(torch.from_numpy(edits).permute(0, 1, 4, 2, 3))
-    of_real, of_fake = torch.empty(people), torch.empty(people, count)
-    for number in range(_FOLDS):
-        seen, unseen = fold != number, fold == number
-        score = KINDS[kind](real[seen], fake[seen].flatten(0, 1), draw, steps)
-        of_real[unseen] = _ranked(score(real[unseen]), score(real[unseen]))
-        tested = score(fake[unseen].flatten(0, 1))
-        of_fake[unseen] = _ranked(tested, score(real[unseen])).view(-1, count)
-    ranks = of_fake.numpy()
-    return Distinguishability(float(ranks.mean()), ranks.mean(0), ranks)
+    edited = np.unique(edit_people)
+    if min(len(edited), len(np.unique(people))) < _FOLDS:
+        raise ValueError(f"a classifier needs photographs and edits of {_FOLDS} people or more")
+    fold_of = {
+        name: number % _FOLDS
+        for group in (edited, np.setdiff1d(people, edited))
+        for number, name in enumerate(group[torch.randperm(len(group), generator=draw).numpy()])
+    }
+    of_real, of_fake = (np.array([fold_of[name] for name in who]) for who in (people, edit_people))
+    real, fake = (torch.from_numpy(rows).permute(0, 3, 1, 2) for rows in (photographs, edits))
+    ranks, scores = torch.full((len(fake),), torch.nan), torch.full((len(fake),), torch.nan)
+    for fold in range(_FOLDS):
+        score = KINDS[kind](real[of_real != fold], fake[of_fake != fold], draw, steps)
+        tested = of_fake == fold
+        among, found = score(real[of_real == fold]), score(fake[tested])
+        ranks[tested] = _ranked(found, among)
+        scores[tested] = (found - among.mean()) / among.std().clamp(min=1e-6)
+    return Distinguishability(ranks.numpy(), scores.numpy())
+
+
+def floor(
+    photographs: np.ndarray,
+    people: np.ndarray,
+    kind: str = "convolutional",
+    seed: int = 0,
+    steps: int = STEPS,
+) -> float:
+    """The AUC of photographs of half of the people against photographs of the others: what chance
+    gives with so many pictures, 0.5 on average. The arguments are those of `distinguish`."""
+    names = np.random.default_rng(seed).permutation(np.unique(people))
+    half = np.isin(people, names[: len(names) // 2])
+    return distinguish(
+        photographs[~half], photographs[half], people[~half], people[half], kind, seed, steps
+    ).overall
 
 
 def _ranked(scores: Tensor, among: Tensor) -> Tensor:
@@ -102,12 +144,11 @@ def _convolutional(real: Tensor, fake: Tensor, draw: torch.Generator, steps: int
     for step in range(steps):
         for group in adam.param_groups:
             group["lr"] = 5e-4 * (1 - step / steps)
-        batch = torch.cat(
-            [
-                crops[torch.randint(len(crops), (_BATCH // 2,), generator=draw)]
-                for crops in (real, fake)
-            ]
-        )
+        halves = [
+            crops[torch.randint(len(crops), (_BATCH // 2,), generator=draw)]
+            for crops in (real, fake)
+        ]
+        batch = to_model(torch.cat(halves))
         down, across = torch.randint(-_SHIFT, _SHIFT + 1, (2,), generator=draw).tolist()
         batch = batch.roll((down, across), (2, 3))
         if torch.rand((), generator=draw) < 0.5:
@@ -120,7 +161,7 @@ def _convolutional(real: Tensor, fake: Tensor, draw: torch.Generator, steps: int
 
     @torch.no_grad()
     def score(crops: Tensor) -> Tensor:
-        return torch.cat([network(part)[:, 0] for part in crops.split(64)])
+        return torch.cat([network(to_model(part))[:, 0] for part in crops.split(_BATCH)])
 
     return score
 
@@ -128,6 +169,10 @@ def _convolutional(real: Tensor, fake: Tensor, draw: torch.Generator, steps: int
 def _statistics(crops: Tensor) -> Tensor:
     """(n, features): mean and spread of luma and chroma, and the strength of detail at two scales,
     in each cell."""
+    return torch.cat([_cell_statistics(to_model(part)) for part in crops.split(_BATCH)])
+
+
+def _cell_statistics(crops: Tensor) -> Tensor:
     red, green, blue = crops.unbind(1)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     planes = torch.stack([luma, red - luma, blue - luma], 1)

@@ -15,10 +15,11 @@ from ...pipeline.report import pages
 from ..animation.animator import faces_of_crops
 from ..animation.grids import known_edits
 from .evaluate import INACTIVE_BELOW, SINGLE_AU_TARGET
+from .fresh_critic_metrics import FRESH_CRITICS
 from .plots import spectrum_plot
-from .results import Evaluation
+from .results import Evaluation, Result
 from .sample import Sample
-from .table import formatted, metric_rows
+from .table import INCREASE, OTHER_REGIONS, formatted, metric_rows, pair_rows, rises_alone
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 _SWEEP_FACES, _RANDOM_FACES, _EXTREME_FACES = 4, 6, 6
@@ -87,6 +88,12 @@ def write_page(path: Path, evaluation: Evaluation) -> None:
             evaluation, np.arange(min(_RANDOM_FACES, len(sample))), attention=True
         ),
         extremes=_extremes(evaluation),
+        pairs=[pair_rows(result) for result in evaluation.results],
+        rises_alone=[rises_alone(result) for result in evaluation.results],
+        increase=INCREASE,
+        other_regions=OTHER_REGIONS,
+        fresh_critics=FRESH_CRITICS,
+        worst_edits=[_worst_edits(sample, result) for result in evaluation.results],
         spectra=_spectra(evaluation),
     )
     pages.write(path, page)
@@ -174,6 +181,37 @@ def _extremes(evaluation: Evaluation) -> list[tuple[str, list[list[CaptionedPict
         for title, extreme in extremes.items()
         if len(extreme)
     ]
+
+
+def _worst_edits(sample: Sample, result: Result) -> list[tuple[str, list[list[CaptionedPicture]]]]:
+    """For each kind of fresh critic, the edits that it finds most edited, each after its
+    photograph."""
+    groups = []
+    for name, title in FRESH_CRITICS.items():
+        edits = result.worst_edits
+        if edits.empty:
+            continue
+        edits = edits[edits["critic"] == name]
+        indices = edits["face"].to_numpy()
+        crops, own = sample.crops(indices), sample.own_aus[indices]
+        targets = np.stack(
+            [
+                apply_edits(aus, [Edit(int(au[2:]), SINGLE_AU_TARGET)])
+                for aus, au in zip(own, edits["AU"], strict=True)
+            ]
+        )
+        rendered = result.animator.render_batch(crops, faces_of_crops(own), targets)
+        rows = [
+            [
+                CaptionedPicture(_data_uri(crop), "photograph"),
+                CaptionedPicture(_data_uri(picture), f"{au} · {score:.1f} sd"),
+            ]
+            for crop, picture, au, score in zip(
+                crops, rendered.pictures, edits["AU"], edits["score"], strict=True
+            )
+        ]
+        groups.append((title, rows))
+    return groups
 
 
 def _spectra(evaluation: Evaluation) -> str:

@@ -26,12 +26,16 @@ class Result:
     intensity), `r_reference` (of the photographs whose AUs are the targets), `target_sd` (standard
     deviation of the targets, 0-5), `expression_distance` (0-5). For edits of this AU only:
     `inactive_faces` (number of faces that were edited), `increase`, `leakage`,
-    `leakage_other_regions` (0-1)."""
+    `leakage_other_regions` (0-1), and the AUC of a fresh critic if one was trained:
+    `fresh_critic`, `fresh_critic_statistics`."""
     per_face: pd.DataFrame
     """One row per face, for random targets: `key`, `expression_distance` (0-5),
     `identity_distance`."""
     spectrum: np.ndarray
     """(frequencies,): mean radial spectrum of the generated faces in dB."""
+    worst_edits: pd.DataFrame
+    """The edits of single AUs that a fresh critic finds most edited (`Verdict.worst`); empty
+    without one."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Evaluation:
     """Name and version of the annotator that measured the AUs."""
     sample: Sample
     results: list[Result]
+    left_out: list[str]
+    """A sentence for each part that was left out for lack of faces."""
 
     def write_json(self, path: Path) -> None:
         """Write all metrics to a JSON file. A metric that could not be measured is null."""
@@ -56,6 +62,7 @@ class Evaluation:
             "unreadable": self.sample.unreadable,
             "seed": self.seed,
             "aus": self.sample.aus,
+            "left_out": self.left_out,
             "generators": [
                 {
                     "weights": result.animator.weights.name,
@@ -65,6 +72,11 @@ class Evaluation:
                     "action_units": {
                         str(name): _json_values(dict(row)) for name, row in result.per_au.iterrows()
                     },
+                    "worst_edits": [
+                        {"key": self.sample.keys[int(row["face"])]}
+                        | _json_values(dict(row.drop("face")))
+                        for _, row in result.worst_edits.iterrows()
+                    ],
                     "faces": [_json_values(dict(row)) for _, row in result.per_face.iterrows()],
                 }
                 for result in self.results

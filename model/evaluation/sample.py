@@ -11,6 +11,7 @@ from ...pipeline.action_units import COLUMNS, NUMBERS, positions, to_unit
 from ...pipeline.errors import NothingUsable, WrongUse
 from ...pipeline.faces.crop import CROP_SIZE, decode_crop
 from .features import Arrays, FeatureExtractor, batches, concatenate
+from .pairs import series_of
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Sample:
     """Faces of a test split in random order. The targets of each face are the AUs of the next."""
 
     keys: list[str]
+    people: list[str]
+    """For each face, its series; its key if it is of none."""
     images: list[bytes]
     """The crops, as JPEG files."""
     aus: tuple[int, ...]
@@ -80,7 +83,7 @@ def load_sample(
         )
     order = np.random.default_rng(seed).permutation(len(frame))[:max_faces]
     frame = frame.iloc[order]
-    images = list(frame["image"])
+    images, keys, series = list(frame["image"]), list(frame["key"]), series_of(frame)
     on_start(len(images))
     read, features = [], []
     for batch in batches(np.arange(len(images))):
@@ -103,7 +106,8 @@ def load_sample(
     columns, target_aus = positions(aus), own_aus.copy()
     target_aus[:, columns] = np.roll(labels, -1, axis=0)[:, columns]
     return Sample(
-        keys=[frame["key"].iloc[index] for index in kept],
+        keys=[keys[index] for index in kept],
+        people=[series[index] or keys[index] for index in kept],
         images=[images[index] for index in kept],
         aus=aus,
         target_aus=target_aus,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich import box
 from rich.console import Console
@@ -10,10 +10,12 @@ from rich.table import Table
 
 from ...pipeline.action_units import NAMES, NUMBERS, in_words
 from .evaluate import SINGLE_AU_TARGET
+from .fresh_critic_metrics import FRESH_CRITICS
+from .pairs import ERRORS
 from .results import Evaluation, Result
 
 _LOG_WIDTH = 100
-_THRESHOLD_AUS = (12, 25, 4, 1)
+_THRESHOLD_AUS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 25, 26, 45)
 """The AUs whose single edits have thresholds."""
 
 
@@ -59,30 +61,39 @@ class Value:
     """`met`, `met (GPU)`, `not met` or `not measured`; empty without a threshold."""
 
 
+INCREASE = Threshold(0.35, True)
+"""Of an AU that is edited alone."""
+OTHER_REGIONS = Threshold(0.06, False)
+"""Of the leakage of an AU that is edited alone."""
+
 METRICS = (
     Metric("expression_distance", "Expression distance (ED), 0-5", "{:.2f}",
            reference="expression_distance_reference"),
     Metric("expression_distance_unedited", "ED of the unedited input", "{:.2f}"),
     Metric("expression_distance_ratio", "ED of the unedited input ÷ ED", "{:.3f}",
-           Threshold(2, True, 4)),
+           Threshold(2.5, True, 4)),
     Metric("correlation", "Correlation with the targets (r)", "{:.3f}",
            Threshold(0.6, True, 0.75), reference="correlation_reference"),
+    Metric("single_aus", f"One AU to {SINGLE_AU_TARGET:g}: AUs that rise alone", "{:.0f}",
+           Threshold(len(_THRESHOLD_AUS), True)),
+    Metric("pairs_l1_told_ratio", "Pairs: L1 ÷ unedited, pose and light told", "{:.3f}",
+           Threshold(0.6, False)),
+    Metric("pairs_ssim_error_told_ratio", "Pairs: (1 - SSIM) ÷ unedited, the same", "{:.3f}",
+           Threshold(0.65, False)),
+    Metric("pairs_l1_ratio", "Pairs: L1 ÷ unedited, AUs only told", "{:.3f}"),
+    Metric("pairs_ssim_error_ratio", "Pairs: (1 - SSIM) ÷ unedited, the same", "{:.3f}"),
     *(
-        metric
-        for number in _THRESHOLD_AUS
-        for metric in (
-            Metric(f"AU{number:02d}_increase",
-                   f"AU{number:02d} only, to {SINGLE_AU_TARGET:g}: increase", "{:.3f}",
-                   Threshold(0.4, True)),
-            Metric(f"AU{number:02d}_leakage_other_regions",
-                   f"AU{number:02d} only: leakage, other regions", "{:.3f}",
-                   Threshold(0.1, False)),
-        )
+        Metric(f"{name}{ending}", f"Fresh critic, {title}{words}, AUC", "{:.3f}",
+               Threshold(bound, False), "" if ending else f"{name}_reference")
+        for name, title in FRESH_CRITICS.items()
+        for ending, words, bound in (("", "", 0.55), ("_worst", ": worst AU", 0.62))
     ),
-    Metric("identity_distance", "Identity distance (ACD)", "{:.3f}", Threshold(0.4, False)),
+    Metric("identity_distance", "Identity distance (ACD)", "{:.3f}", Threshold(0.35, False)),
     Metric("same_person", "Faces with ACD below 0.6", "{:.0%}"),
     Metric("reconstruction_psnr", "Reconstruction PSNR, dB", "{:.1f}", Threshold(30, True)),
     Metric("reconstruction_ssim", "Reconstruction SSIM"),
+    Metric("reconstruction_identical", "Own AUs: faces returned bit for bit", "{:.0%}",
+           Threshold(1, True)),
     Metric("cycle_psnr", "Cycle PSNR, dB", "{:.1f}"),
     Metric("attention", "Attention, mean"),
     Metric("attention_kept", "Attention above 0.99", "{:.1%}"),
@@ -101,6 +112,46 @@ METRICS = (
 """All metrics in the order of the table; docs/evaluation.md defines each."""
 
 
+CONDITIONS = {
+    "_unedited": "unedited source",
+    "_moved": "moved, not painted",
+    "": "AUs told",
+    "_told": "pose, gaze and light told, too",
+    "_gains": "AUs told, gains of the weights",
+}
+"""What is compared with the target of a pair, by the ending of the metric."""
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """The errors of pairs of one generator in one condition."""
+
+    title: str
+    errors: list[str]
+    """By pairs.ERRORS."""
+    ratios: list[str]
+    """Each divided by that of the unedited source; `-` for that source."""
+
+
+def pair_rows(result: Result) -> list[PairRow]:
+    """The errors of pairs of a generator; none if there were no pairs."""
+    return [
+        PairRow(
+            title,
+            [
+                formatted(template, result.metrics[f"pairs_{name}{ending}"])
+                for name, template in zip(ERRORS, ("{:.4f}", "{:.3f}", "{:.2f}"), strict=True)
+            ],
+            [
+                formatted("{:.3f}", result.metrics.get(f"pairs_{name}{ending}_ratio", math.nan))
+                for name in ERRORS
+            ],
+        )
+        for ending, title in CONDITIONS.items()
+        if f"pairs_l1{ending}" in result.metrics
+    ]
+
+
 @dataclass(frozen=True)
 class MetricRow:
     """A metric of all generators."""
@@ -114,17 +165,37 @@ class MetricRow:
 
 def metric_rows(evaluation: Evaluation) -> list[MetricRow]:
     """One row for each of METRICS that was measured."""
-    of_generators = [result.metrics | _single_au_metrics(result) for result in evaluation.results]
-    first = of_generators[0]
-    return [
-        MetricRow(
-            metric,
-            [_value(metric, values[metric.name]) for values in of_generators],
-            formatted(metric.format, first[metric.reference]) if metric.reference else "",
-        )
-        for metric in METRICS
-        if metric.name in first
+    of_generators = [
+        result.metrics | {"single_aus": float(sum(rises_alone(result).values()))}
+        for result in evaluation.results
     ]
+    first = of_generators[0]
+    known = len(set(_THRESHOLD_AUS) & set(evaluation.sample.aus))
+    rows = []
+    for metric in METRICS:
+        if not any(metric.name in values for values in of_generators):
+            continue
+        if metric.name == "single_aus":
+            if not known:
+                continue
+            metric = replace(metric, threshold=Threshold(known, True))
+        rows.append(
+            MetricRow(
+                metric,
+                [_value(metric, values.get(metric.name, math.nan)) for values in of_generators],
+                formatted(metric.format, first[metric.reference]) if metric.reference else "",
+            )
+        )
+    return rows
+
+
+def rises_alone(result: Result) -> dict[str, bool]:
+    """For each AU whose single edits have thresholds, whether both are met."""
+    return {
+        str(name): INCREASE.met(row["increase"]) and OTHER_REGIONS.met(row["leakage_other_regions"])
+        for name, row in result.per_au.iterrows()
+        if int(str(name)[2:]) in _THRESHOLD_AUS
+    }
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
@@ -151,41 +222,59 @@ def print_evaluation(evaluation: Evaluation) -> None:
         cells = [text for value in row.values for text in (value.text, value.verdict)]
         table.add_row(row.metric.title, *cells, row.reference, str(row.metric.threshold or ""))
     console.print(table)
+    for sentence in evaluation.left_out:
+        console.print(sentence, soft_wrap=True)
+    if any(map(pair_rows, evaluation.results)):
+        console.print(_pairs_table(evaluation))
     for result in evaluation.results:
         console.print(_per_au_table(result, evaluation.sample.aus))
+
+
+def _pairs_table(evaluation: Evaluation) -> Table:
+    count = int(evaluation.results[0].metrics["pairs"])
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title=f"{count} pairs: errors to the photograph of the asked expression, and ÷ unedited",
+    )
+    table.add_column("")
+    for heading in ("L1", "÷", "1 - SSIM", "÷", "landmarks, %", "÷"):
+        table.add_column(heading, justify="right")
+    for number, result in enumerate(evaluation.results, start=1):
+        for row in pair_rows(result):
+            cells = [cell for both in zip(row.errors, row.ratios, strict=True) for cell in both]
+            table.add_row(f"{number}: {row.title}", *cells)
+    return table
 
 
 def _per_au_table(result: Result, aus: Sequence[int]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD,
-        title=f"{result.animator.weights.name}, per AU; the last three columns: this AU only",
+        title=f"{result.animator.weights.name}, per AU; from increase on: this AU only",
     )
     table.add_column("AU")
-    headings = ("r", "(photos)", "target sd", "ED", "increase", "leakage", "other regions")
+    headings = ["r", "(photos)", "target sd", "ED", "increase", "leakage", "other regions"]
     for heading in headings:
         table.add_column(heading, justify="right")
-    columns = (
+    columns = [
         "r", "r_reference", "target_sd", "expression_distance",
         "increase", "leakage", "leakage_other_regions",
-    )  # fmt: skip
+    ]  # fmt: skip
+    for name, kind in FRESH_CRITICS.items():
+        if name in result.per_au:
+            columns.append(name)
+            table.add_column(f"AUC, {kind}", justify="right")
+    alone = rises_alone(result)
+    table.add_column(f"increase {INCREASE}, other regions {OTHER_REGIONS}")
     for number, (name, row) in zip(aus, result.per_au.iterrows(), strict=True):
         cells = [formatted("{:.2f}", row[column]) for column in columns]
-        table.add_row(f"{name} {NAMES[number]}", *cells)
+        verdict = {True: "met", False: "not met", None: ""}[alone.get(str(name))]
+        table.add_row(f"{name} {NAMES[number]}", *cells, verdict)
     return table
 
 
 def formatted(template: str, value: float) -> str:
     """Format a value; `-` for NaN and infinity."""
     return template.format(value) if math.isfinite(value) else "-"
-
-
-def _single_au_metrics(result: Result) -> dict[str, float]:
-    return {
-        f"AU{number:02d}_{column}": float(result.per_au[column][f"AU{number:02d}"])
-        for number in _THRESHOLD_AUS
-        if f"AU{number:02d}" in result.per_au.index
-        for column in ("increase", "leakage_other_regions")
-    }
 
 
 def _value(metric: Metric, value: float) -> Value:

@@ -1,5 +1,7 @@
 """The frame of a face: upright and of one size, by its landmarks."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,12 +31,16 @@ def find_landmarks(aligner: Aligner, picture: np.ndarray, crop: Box) -> np.ndarr
     return (found + 1) * (crop.width / 2) + [crop.left - 0.5, crop.top - 0.5]
 
 
-def place_frame(landmarks: np.ndarray, reference: np.ndarray) -> Frame:
-    """The frame in which landmarks (68, 2) in pixels lie nearest to a reference (68, 2) in -1..1.
+def place_frame(
+    landmarks: np.ndarray, reference: np.ndarray, fixed: Sequence[int] = _FIXED
+) -> Frame:
+    """The frame in which landmarks (points, 2) in pixels lie nearest to a reference in -1..1.
 
     By least squares over the landmarks that expressions hardly move (Umeyama 1991).
+
+    reference: (points, 2). fixed: the indices of these landmarks; by default of 68.
     """
-    fixed = list(_FIXED)
+    fixed = list(fixed)
     target, found = reference[fixed].astype(np.float64), landmarks[fixed]
     from_centre, to_centre = target.mean(0), found.mean(0)
     target, found = target - from_centre, found - to_centre

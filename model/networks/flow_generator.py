@@ -21,8 +21,9 @@ from ..warp import warped
 from .masks import Masks
 
 NUISANCE = 8
-"""Numbers that tell how the photographs of a pair differ beside their AUs: head pose (3), gaze (2)
-and mean colour of the skin (3). They are zero where a face is only asked for AUs."""
+"""Numbers that tell how the photographs of a pair differ beside their AUs (landmarks/nuisance.py):
+head pose (2), gaze (2), mean colour of the skin (3), light from the side (1). They are zero where a
+face is only asked for AUs."""
 _FIELD_SCALE = 0.25  # of the last layer's output; keeps the first fields small
 _GATE_SLOPE = 8.0  # painting reaches 96% of its strength at a change of 0.25
 
