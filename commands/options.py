@@ -65,7 +65,7 @@ def _setting_option(
         *declared.old_flags,
         kind.parameter(name),
         type=_click_type(type_, declared),
-        metavar=None if declared.parse is None else name.upper(),
+        metavar=None if declared.parse is None else declared.metavar or name.upper(),
         default=None if declared.default_text else default,
         show_default=declared.default_text or True,
         help=help_,

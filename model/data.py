@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,16 @@ class Faces:
     """The keys of the faces in the shards."""
     sources: list[str]
     """The paths of their photographs."""
+    series: list[str | None] = field(default_factory=list)
+    """The series of each face: one person under the same conditions. None: not known, which is so
+    for all faces if the argument is left out."""
+    landmarks: Tensor | None = None
+    """(faces, points, 2) float32: x and y in -1..1 across the crop, NaN where not known; None if no
+    face has any. The points are those of dlib (68), or those of MediaPipe's face mesh (478)."""
+
+    def __post_init__(self) -> None:
+        if not self.series:
+            object.__setattr__(self, "series", [None] * len(self.keys))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -38,6 +48,8 @@ class Faces:
             self.aus[torch.from_numpy(chosen)],
             [self.keys[index] for index in chosen],
             [self.sources[index] for index in chosen],
+            [self.series[index] for index in chosen],
+            None if self.landmarks is None else self.landmarks[torch.from_numpy(chosen)],
         )
 
 
@@ -50,7 +62,8 @@ def load_faces(folder: Path, split: str, size: int, most: int | None = None) -> 
         size: the side in px to which crops are resized.
         most: load only so many faces, from the first.
 
-    Raises WrongUse if the set has no annotated face, or AUs by more than one annotator.
+    Raises WrongUse if the set has no annotated face, AUs by more than one annotator, or landmarks
+    of both schemes.
     """
     frame = shards.annotated_faces(folder, split)[:most]
     images = torch.empty((len(frame), 3, size, size), dtype=torch.uint8)
@@ -61,7 +74,35 @@ def load_faces(folder: Path, split: str, size: int, most: int | None = None) -> 
     with ThreadPoolExecutor() as pool:
         list(pool.map(decode, range(len(frame)), frame["image"]))
     aus = to_unit(frame[list(COLUMNS)].to_numpy(np.float32))
-    return Faces(images, torch.from_numpy(aus), list(frame["key"]), list(frame["source"]))
+    return Faces(
+        images,
+        torch.from_numpy(aus),
+        list(frame["key"]),
+        list(frame["source"]),
+        [name or None for name in frame["series"]],
+        _landmarks(folder, list(frame["landmarks"])),
+    )
+
+
+def _landmarks(folder: Path, columns: Sequence[np.ndarray | None]) -> Tensor | None:
+    """The landmarks of faces (faces, points, 2), from what the shards hold; NaN for faces without.
+
+    None if no face has any. Raises WrongUse if their numbers differ.
+    """
+    counts = sorted({len(values) for values in columns if values is not None})
+    if not counts:
+        return None
+    if len(counts) > 1:
+        raise WrongUse(
+            f"{folder} holds faces with {' and with '.join(str(n // 2) for n in counts)} "
+            "landmarks, which are different points. Prepare all photographs alike: ganim prepare "
+            "--overwrite"
+        )
+    landmarks = np.full((len(columns), counts[0]), np.nan, np.float32)
+    for row, values in zip(landmarks, columns, strict=True):
+        if values is not None:
+            row[:] = values
+    return torch.from_numpy(landmarks.reshape(len(columns), -1, 2))
 
 
 def constant_aus(faces: Faces, aus: Sequence[int]) -> list[str]:

@@ -28,6 +28,8 @@ class Declaration:
     choices: tuple[str, ...] = ()
     parse: Callable[[str], Any] | None = None
     """How a value is read from the command line, where its type does not say so."""
+    metavar: str | None = None
+    """How the help names such a value; None: by the name of the setting."""
     default_text: str | None = None
     """How the help shows the default, where its value would not be readable."""
     old_flags: tuple[str, ...] = ()

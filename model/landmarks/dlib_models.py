@@ -4,7 +4,6 @@ The HOG box of a crop follows from the margin that `prepare` added to it, so tha
 detected here.
 """
 
-import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from ...pipeline import shards
 from ...pipeline.faces.crop import MARGIN
+from ...pipeline.faces.landmarks import box_in_crop, find_landmarks, model_files
 
 
 def hog_box(folder: Path, size: int) -> list[int]:
@@ -24,9 +24,7 @@ def hog_box(folder: Path, size: int) -> list[int]:
     Returns left, top, right and bottom in px.
     """
     manifest = shards.read_manifest(folder)
-    margin = manifest["settings"].get("margin", MARGIN) if manifest else MARGIN
-    inset = size * margin / (1 + 2 * margin)
-    return [round(inset), round(inset), round(size - inset), round(size - inset)]
+    return box_in_crop(size, manifest["settings"].get("margin", MARGIN) if manifest else MARGIN)
 
 
 def landmarks(images: Tensor, box: list[int]) -> Tensor:
@@ -38,15 +36,7 @@ def landmarks(images: Tensor, box: list[int]) -> Tensor:
 
     Returns (n, 68, 2), x and y in -1..1 across the crop.
     """
-    import dlib
-
-    predictor = _landmark_model()
-
-    def find(pixels: np.ndarray) -> np.ndarray:
-        shape = predictor(pixels, dlib.rectangle(*box))
-        return np.array([(point.x, point.y) for point in shape.parts()], np.float32)
-
-    return torch.from_numpy(_each(find, images) + 0.5) * (2 / images.shape[-1]) - 1
+    return torch.from_numpy(_each(lambda crop: find_landmarks(crop, box), images))
 
 
 def descriptors(images: Tensor, box: list[int]) -> np.ndarray:
@@ -71,29 +61,13 @@ def descriptors(images: Tensor, box: list[int]) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def _landmark_model() -> Any:
-    import dlib
-
-    models = _models()
-    return dlib.shape_predictor(models.pose_predictor_model_location())
-
-
-@lru_cache(maxsize=1)
 def _descriptor_models() -> tuple[Any, Any]:
     """The five-landmark predictor that aligns a face, and the recognition network."""
     import dlib
 
-    models = _models()
+    models = model_files()
     predictor = dlib.shape_predictor(models.pose_predictor_five_point_model_location())
     return predictor, dlib.face_recognition_model_v1(models.face_recognition_model_location())
-
-
-def _models() -> Any:
-    """The package with dlib's models, imported without its warning about pkg_resources."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import face_recognition_models
-    return face_recognition_models
 
 
 def _each(function: Callable[[Any], np.ndarray], images: Tensor) -> np.ndarray:

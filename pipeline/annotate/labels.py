@@ -1,19 +1,17 @@
 """The annotator that looks up AUs which exist already, in a file or a folder of CSVs.
 
-A label belongs to the photograph with the same path below the prepared folder, with or without
-the suffix. A label with a name only, such as `photo.csv` at the top of a folder of CSVs, also
-belongs to a photograph in a subfolder, but only if no other photograph has that name.
+`matching` says which photograph a label belongs to.
 """
 
 import contextlib
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ..annotator import Annotator, Crop, Reading
 from ..errors import WrongUse
+from ..matching import Ambiguous, PhotographMatcher, entry_path
 from ..openface.output import MIN_CONFIDENCE, BadCsv, FaceRecord, pick_face, read_csv, to_reading
 from .label_pickle import read_pickle
 from .label_tables import read_table
@@ -41,10 +39,7 @@ class Labels(Annotator):
         self.name = name
         self.min_confidence = min_confidence
         self._faces = faces
-        # How many photographs have a path without suffix, and a name without folder and suffix.
-        photographs = [PurePosixPath(source) for source in set(sources)]
-        self._paths = Counter(str(path.with_suffix("")) for path in photographs)
-        self._names = Counter(path.stem for path in photographs)
+        self._matcher = PhotographMatcher(sources)
 
     @classmethod
     def load(
@@ -89,21 +84,14 @@ class Labels(Annotator):
             return Reading(None, error=str(reason))
 
     def _key(self, source: str) -> str:
-        """The key of a photograph's label: its path, or else its name if no other has it."""
-        path = PurePosixPath(source)
-        if source in self._faces:
-            return source
-        without_suffix = str(path.with_suffix(""))
-        if without_suffix in self._faces:
-            if self._paths[without_suffix] > 1:
-                raise _NoLabel(f"the label {without_suffix} may belong to another photograph")
-            return without_suffix
-        for name in (path.name, path.stem):
-            if name in self._faces and self._names[path.stem] == 1:
-                return name
-            if name in self._faces:
-                raise _NoLabel(f"the label {name} may belong to another photograph of that name")
-        raise _NoLabel("no label for this photograph")
+        """The key of a photograph's label."""
+        try:
+            key = self._matcher.find(source, self._faces)
+        except Ambiguous as reason:
+            raise _NoLabel(f"the label {reason}") from reason
+        if key is None:
+            raise _NoLabel("no label for this photograph")
+        return key
 
 
 def _face_of(crop: Crop, faces: list[FaceRecord]) -> FaceRecord:
@@ -134,8 +122,7 @@ def _read_file(path: Path) -> dict[str, list[FaceRecord]]:
     labels = readers[path.suffix.lower()](path)
     faces: dict[str, list[FaceRecord]] = {}
     for name, records in labels:
-        # Sources in the shards have slashes.
-        faces.setdefault(str(PurePosixPath(name.replace("\\", "/"))), []).extend(records)
+        faces.setdefault(entry_path(name), []).extend(records)
     return faces
 
 

@@ -11,6 +11,7 @@ from ..files import is_local, locked
 from . import rows, sources
 from .names import source_name
 from .output import is_complete, open_output
+from .series import SeriesAndLandmarks, load_series_and_landmarks
 from .settings import FaceSettings, PrepareSettings
 from .writer import ShardWriter
 
@@ -56,14 +57,16 @@ def prepare(
     on_start: called with the number of files and the number of those that are finished already.
     on_file: called for each file that is finished, with the statuses of its rows.
 
-    Raises WrongUse if the source cannot be listed, a setting is out of range, `out` was made with
-    other settings, or another process holds `out`; NothingUsable if no face was found.
+    Raises WrongUse if the source cannot be listed, a setting is out of range, a table of series or
+    landmarks cannot be used, `out` was made with other settings, or another process holds `out`;
+    NothingUsable if no face was found.
     """
     settings = settings or PrepareSettings()
     settings.validate()
     source = source.resolve() if is_local(source) else source
     found = sources.find(source, out)
-    recorded = asdict(settings) | {"source": str(source)}
+    known = load_series_and_landmarks(settings.series, settings.landmarks, found.photographs)
+    recorded = asdict(settings) | {"source": str(source)} | known.recorded
     with locked(out):
         folder = open_output(out, recorded, overwrite)
         writer = ShardWriter(folder, settings.test_fraction, settings.shard_rows)
@@ -76,11 +79,11 @@ def prepare(
         on_start(len(files), skipped)
         if todo:
             shards.write_manifest(folder, recorded, complete=False)
-            tasks = _tasks(source, todo, settings)
+            tasks = _tasks(source, todo, settings, known)
             for task, result in pool.run(rows.file_rows, tasks, workers, scheduler):
                 if isinstance(result, pool.Crashed):
                     result = [rows.failed(task.name, shards.UNREADABLE, str(result))]
-                on_file(writer.add(task.name, result))
+                on_file(writer.add(task.name, task.series, result))
             writer.flush()
         # A set without a face is never complete: it does not replace another set, and the next
         # run reads files that were added to the folder.
@@ -98,8 +101,15 @@ def prepare(
     return Summary(len(files), skipped, counts, new, found.other_files, found.closed_folders)
 
 
-def _tasks(source: Path, paths: list[str], settings: PrepareSettings) -> Iterator[rows.Task]:
+def _tasks(
+    source: Path, paths: list[str], settings: PrepareSettings, known: SeriesAndLandmarks
+) -> Iterator[rows.Task]:
     names = (field.name for field in fields(FaceSettings))
     face_settings = FaceSettings(**{name: getattr(settings, name) for name in names})
     for path in paths:
-        yield rows.Task(source, path, source_name(path), face_settings)
+        name = source_name(path)
+        series = name if sources.is_clip(path) else known.series.get(name)
+        use_dlib = series is not None and settings.landmarks is None
+        yield rows.Task(
+            source, path, name, face_settings, series, known.landmarks.get(name), use_dlib
+        )

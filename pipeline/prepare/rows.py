@@ -1,12 +1,16 @@
 """Turn one photograph or clip into rows of a shard. Runs in worker processes."""
 
 import hashlib
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from .. import shards
-from ..faces.extract import Extraction, extract_faces, extract_faces_from_image
+from ..faces import landmarks
+from ..faces.crop import decode_crop
+from ..faces.extract import Extraction, FaceCrop, extract_faces, extract_faces_from_image
 from ..images import video
 from ..images.decode import TooLarge, UnreadableImage
 from . import sources
@@ -28,12 +32,17 @@ class Task:
     name: str
     """The file's name in the shards (`names.source_name`)."""
     settings: FaceSettings
+    series: str | None = None
+    """The name of its series, if it has one."""
+    landmarks: np.ndarray | None = field(default=None, compare=False)
+    """(points, 2): known landmarks of its largest face, in pixels of the upright photograph."""
+    use_dlib: bool = False
+    """Whether dlib finds the landmarks of its largest face."""
 
 
 def file_rows(task: Task) -> list[Row]:
     """Return a row for each face of a file; if there is none, a single row with the reason."""
-    is_clip = PurePosixPath(task.path).suffix.lower() in video.SUFFIXES
-    return _clip_rows(task) if is_clip else _photograph_rows(task)
+    return _clip_rows(task) if sources.is_clip(task.path) else _photograph_rows(task)
 
 
 def _photograph_rows(task: Task) -> list[Row]:
@@ -48,7 +57,7 @@ def _photograph_rows(task: Task) -> list[Row]:
         extraction = extract_faces(content, settings.size, settings.margin, most)
     except UnreadableImage as reason:
         return [failed(task.name, _status(reason), str(reason)) | file]
-    return [row | file for row in _face_rows(task.name, extraction, settings)]
+    return [row | file for row in _face_rows(task, task.name, extraction)]
 
 
 def _clip_rows(task: Task) -> list[Row]:
@@ -71,10 +80,12 @@ def _frame_rows(task: Task, frame: video.Frame) -> list[Row]:
     settings = task.settings
     most = 1 if settings.faces == "largest" else None
     extraction = extract_faces_from_image(frame.pixels, settings.size, settings.margin, most)
-    return _face_rows(frame_name(task.name, frame.seconds), extraction, settings)
+    return _face_rows(task, frame_name(task.name, frame.seconds), extraction)
 
 
-def _face_rows(name: str, extraction: Extraction, settings: FaceSettings) -> list[Row]:
+def _face_rows(task: Task, name: str, extraction: Extraction) -> list[Row]:
+    """The rows of a photograph or frame. Its largest face alone is that of the series."""
+    settings = task.settings
     size = {"source_width": extraction.width, "source_height": extraction.height}
     if not extraction.faces:
         return [failed(name, shards.NO_FACE, "the HOG detector found no face") | size]
@@ -83,7 +94,7 @@ def _face_rows(name: str, extraction: Extraction, settings: FaceSettings) -> lis
         width = extraction.faces[0].box.width
         reason = f"its largest face is {width} px wide, less than {settings.min_face}"
         return [failed(name, shards.TOO_SMALL, reason) | size]
-    return [
+    rows: list[Row] = [
         size
         | {
             "key": f"{name}#{index}",
@@ -97,6 +108,21 @@ def _face_rows(name: str, extraction: Extraction, settings: FaceSettings) -> lis
         }
         for index, face in enumerate(large)
     ]
+    rows[0] |= {"series": task.series, "landmarks": _landmarks(task, large[0])}
+    return rows
+
+
+def _landmarks(task: Task, face: FaceCrop) -> np.ndarray | None:
+    """The landmarks of a face as the column has them: flat, in coordinates of the crop."""
+    if task.landmarks is not None:
+        points = landmarks.to_crop(task.landmarks, face.crop)
+        # Beyond the crop, they are those of another face, or of a photograph of another size.
+        return points.ravel() if np.abs(np.nanmean(points, 0)).max() < 1 else None
+    if task.use_dlib:
+        size, margin = task.settings.size, task.settings.margin
+        crop = decode_crop(face.jpeg, size)
+        return landmarks.find_landmarks(crop, landmarks.box_in_crop(size, margin)).ravel()
+    return None
 
 
 def failed(name: str, status: str, error: str) -> Row:

@@ -33,6 +33,21 @@ class PrepareSettings(FaceSettings):
     test_fraction: float = setting(
         0.1, "Fraction of the photographs and clips in the test split.", at_least=0, below=1
     )
-    """A hash of the path decides the split."""
+    """A hash of the name of the series, or else of the path, decides the split."""
+    series: str | None = setting(
+        None,
+        "Which photographs show one person under the same conditions: 'folder' if those of each "
+        "folder do, or a .csv or .parquet with the columns photo and series. The frames of a clip "
+        "always do.",
+        parse=str,
+        metavar="folder|TABLE",
+    )
+    landmarks: str | None = setting(
+        None,
+        "A .parquet with the columns photo and landmarks: x and y of 68 or 478 points in turn, in "
+        "pixels of the photograph. Without it, faces of a series get dlib's 68 points.",
+        parse=str,
+        metavar="TABLE",
+    )
     shard_rows: int = setting(512, "Rows of a full shard.", at_least=1, option=False)
     """For each split, a process that is killed loses at most so many rows."""

@@ -31,6 +31,11 @@ class Found:
     """Folders that could not be listed."""
 
 
+def is_clip(path: str) -> bool:
+    """Whether a file is a clip by its suffix."""
+    return PurePosixPath(path).suffix.lower() in video.SUFFIXES
+
+
 def find(root: Path, out: Path) -> Found:
     """Find all files below `root`, sorted into kinds by their suffixes.
 
@@ -39,10 +44,9 @@ def find(root: Path, out: Path) -> Found:
     """
     found = Found([], [])
     for path in _walk(root, out, found) if is_local(root) else _walk_address(root, out):
-        suffix = PurePosixPath(path).suffix.lower()
-        if suffix in decode.SUFFIXES:
+        if PurePosixPath(path).suffix.lower() in decode.SUFFIXES:
             found.photographs.append(path)
-        elif suffix in video.SUFFIXES:
+        elif is_clip(path):
             found.clips.append(path)
         else:
             found.other_files += 1

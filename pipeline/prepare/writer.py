@@ -38,13 +38,13 @@ class ShardWriter:
         """Whether the shards held rows of this file when the run began."""
         return name in self._finished
 
-    def add(self, name: str, file_rows: list[rows.Row]) -> list[str]:
-        """Add the rows of a file; return their statuses.
+    def add(self, name: str, series: str | None, file_rows: list[rows.Row]) -> list[str]:
+        """Add the rows of a file, to the split of its series if it has one; return their statuses.
 
         If an earlier file has the same bytes, a single row that names it is added instead.
         """
         file_rows = self._replace_duplicate(name, file_rows)
-        split = shards.split_of(name, self._test_fraction)
+        split = shards.split_of(series or name, self._test_fraction)
         self._buffers[split] += file_rows
         if len(self._buffers[split]) >= self._shard_rows:
             self._write(split)

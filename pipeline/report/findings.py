@@ -10,6 +10,7 @@ from .statistics import AuStatistics, Statistics
 _FEW_FACES = 2000
 _LOW_SCORE = 0.3
 _LOW_CONFIDENCE = 0.8
+_MANY_SINGLE = 0.2
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,13 @@ def _faces(statistics: Statistics) -> Iterator[Finding]:
             f"{len(faces):,} faces are few to train a generator from random weights. Start from "
             "the weights that ship with ganim: ganim train --init shipped.",
             is_problem=False,
+        )
+    series = statistics.series
+    if len(series) and (single := int((series["faces"] == 1).sum())):
+        yield Finding(
+            f"{single:,} of {len(series):,} series have one face only. To learn from pairs, a "
+            "series needs two or more.",
+            is_problem=single > _MANY_SINGLE * len(series),
         )
     if statistics.settings.get("test_fraction") and not (faces["split"] == "test").any():
         yield Finding("The test split has no face, because the set is small.", is_problem=False)

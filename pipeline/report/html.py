@@ -1,6 +1,7 @@
 """Write `report.html`: the statistics and example faces of a shard set on one page."""
 
 import io
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,19 @@ _RANDOM_FACES, _LOWEST_FACES, _HIGHEST_FACES = 60, 24, 6
 """Faces in the gallery of random faces, of those with the lowest values, and of those with the
 highest intensity of an AU."""
 _SHOWN_REASONS = 12
+_SHOWN_SERIES, _SERIES_FACES = 6, 10
+"""Series that are shown, and faces of each."""
+
+
+@dataclass(frozen=True)
+class SeriesRow:
+    """A series on the page."""
+
+    name: str
+    split: str
+    faces: int
+    gallery: list["Thumbnail"]
+    """Some of its faces."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,7 @@ def render(statistics: Statistics) -> str:
     not_highest = annotated[confidence < confidence.max()]
     no_aus = faces[faces["status"] == shards.NO_AUS]
     aus = statistics.au_statistics()
+    series = _shown_series(statistics)
     # For each gallery: rows of `faces`, and the column whose value is shown on each face.
     chosen: dict[str, tuple[pd.DataFrame, str]] = {
         "random": (faces.nsmallest(_RANDOM_FACES, "random"), ""),
@@ -73,6 +88,8 @@ def render(statistics: Statistics) -> str:
             "au_confidence",
         ),
     } | {column: (annotated.nlargest(_HIGHEST_FACES, column), column) for column in COLUMNS if aus}
+    chosen |= {f"series {name}": (_faces_of_series(faces, name), "") for name in series.index}
+    galleries = _galleries(statistics, chosen)
     return pages.render(
         _TEMPLATE,
         statistics=statistics,
@@ -83,7 +100,12 @@ def render(statistics: Statistics) -> str:
         reasons=statistics.reasons[:_SHOWN_REASONS],
         other_reasons=sum(reason.count for reason in statistics.reasons[_SHOWN_REASONS:]),
         histograms=_histograms(statistics),
-        galleries=_galleries(statistics, chosen),
+        galleries=galleries,
+        series=[
+            SeriesRow(printable(name), split, count, galleries[f"series {name}"])
+            for name, split, count in series.itertuples()
+        ],
+        points=sorted(set(faces["points"]) - {0}),
         aus=aus,
         au_histograms=[au_histogram(annotated[column]) for column in COLUMNS if aus],
         correlations=statistics.correlations().tolist() if aus else [],
@@ -91,6 +113,19 @@ def render(statistics: Statistics) -> str:
         number=number,
         percent=percent,
     )
+
+
+def _shown_series(statistics: Statistics) -> pd.DataFrame:
+    """The rows of `Statistics.series` that the page shows: some with two faces or more."""
+    series = statistics.series
+    series = series[series["faces"] > 1]
+    hashes = pd.Series([zlib.crc32(name.encode()) for name in series.index], series.index)
+    return series.loc[hashes.nsmallest(_SHOWN_SERIES).index].sort_index()
+
+
+def _faces_of_series(faces: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Some faces of a series, in the order of the shards."""
+    return faces[faces["series"] == name].nsmallest(_SERIES_FACES, "random").sort_index()
 
 
 def _histograms(statistics: Statistics) -> list[tuple[str, str, Histogram, list[float]]]:

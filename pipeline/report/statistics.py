@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from .. import shards
 from ..action_units import COLUMNS, NAMES, NUMBERS
 from .formatting import printable
 
 _PHOTOGRAPH = ["key", "source", "source_width", "source_height", "face_index", "status", "error"]
-_FACE = ["box", "crop", "detection_score", *COLUMNS, "au_confidence", "annotator"]
+_FACE = ["box", "crop", "detection_score", *COLUMNS, "au_confidence", "annotator", "series"]
 # Categorical columns take a byte per row. The categories must be the same for every shard.
 _STATUS = pd.CategoricalDtype([shards.OK, shards.NO_AUS])
 _SPLIT = pd.CategoricalDtype(list(shards.SPLITS))
@@ -72,8 +73,8 @@ class Statistics:
     faces: pd.DataFrame
     """A row for each crop: its position (`shard`, `row`), `random` (a hash of its key, to sample
     faces in the same way each time), `split`, `status`, `face_px` and `crop_px` (widths of the HOG
-    box and of the crop in the photograph), `detection_score`, the 17 AUs, `au_confidence` and
-    `annotator`."""
+    box and of the crop in the photograph), `detection_score`, the 17 AUs, `au_confidence`,
+    `annotator`, `series`, and `points` (the number of landmarks)."""
     paths: list[Path]
     """The shards; `shard` is an index into this list."""
 
@@ -95,6 +96,12 @@ class Statistics:
     def share(self, status: str) -> float:
         """Return the share of the rows with a status, 0-1."""
         return self.count(status) / sum(self.count(name) for name in self.statuses)
+
+    @cached_property
+    def series(self) -> pd.DataFrame:
+        """A row for each series, by its name in order: `split` and `faces` (how many it has)."""
+        groups = self.faces.groupby("series", sort=True)
+        return pd.DataFrame({"split": groups["split"].first(), "faces": groups.size()})
 
     def au_statistics(self) -> list[AuStatistics]:
         """Return the statistics of the 17 AUs in order; empty before annotation."""
@@ -142,7 +149,9 @@ def read_statistics(folder: Path) -> Statistics:
     photographs = 0
     for split in shards.SPLITS:
         for path in shards.split_paths(folder, split):
-            rows = shards.read_shard(path, _PHOTOGRAPH + _FACE).to_pandas()
+            table = shards.read_shard(path, [*_PHOTOGRAPH, *_FACE, "landmarks"])
+            points = pc.divide(pc.fill_null(pc.list_value_length(table["landmarks"]), 0), 2)
+            rows = table.drop_columns("landmarks").append_column("points", points).to_pandas()
             statuses.update((status, split) for status in rows["status"])
             _count_reasons(reasons, rows[rows["error"].notna()])
             # A photograph with several faces is counted at its first one.
@@ -166,7 +175,7 @@ def read_statistics(folder: Path) -> Statistics:
         photographs=photographs,
         faces=pd.concat(faces, ignore_index=True)
         if faces
-        else _faces(shards.rows_to_table([]).to_pandas(), "train", 0),
+        else _faces(shards.rows_to_table([]).to_pandas().assign(points=0), "train", 0),
         paths=paths,
     )
 
@@ -180,7 +189,9 @@ def quartiles(values: np.ndarray | pd.Series) -> list[float]:
 def _faces(rows: pd.DataFrame, split: str, shard: int) -> pd.DataFrame:
     """Return the rows of `Statistics.faces` for one shard."""
     crops = rows[rows["status"].isin(_STATUS.categories) & rows["crop"].notna()]
-    return crops[["detection_score", *COLUMNS, "au_confidence", "annotator"]].assign(
+    return crops[
+        ["detection_score", *COLUMNS, "au_confidence", "annotator", "series", "points"]
+    ].assign(
         split=pd.Categorical([split] * len(crops), dtype=_SPLIT),
         shard=np.int32(shard),
         row=crops.index.astype(np.int32),

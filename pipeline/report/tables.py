@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .. import shards
 from .findings import list_findings
 from .formatting import number, percent, printable
 from .statistics import Statistics, quartiles
@@ -30,6 +31,7 @@ def print_statistics(statistics: Statistics) -> None:
     tables = [_statuses(statistics)] if statistics.statuses else []
     tables += [_reasons(statistics)] if statistics.reasons else []
     tables += [_ranges(statistics)] if len(statistics.sizes) else []
+    tables += [_series(statistics)] if len(statistics.series) else []
     if len(statistics.annotated):
         tables += [_action_units(statistics), _correlations(statistics)]
     for table in tables:
@@ -74,6 +76,25 @@ def _ranges(statistics: Statistics) -> Table:
         if np.isfinite(np.asarray(values, np.float64)).any()
     )
     return _table(["", "> min", "> 25%", "> median", "> 75%", "> max"], rows)
+
+
+def _series(statistics: Statistics) -> Table:
+    """Series and their faces, by split."""
+    series, faces = statistics.series, statistics.faces
+    in_series = faces[faces["series"].notna()]
+    with_landmarks = faces[faces["points"] > 0]
+    rows = [("series", *_by_split(series)), ("faces in series", *_by_split(in_series))]
+    sizes = [series.loc[series["split"] == split, "faces"] for split in shards.SPLITS]
+    medians = (number(float(size.median())) if len(size) else "" for size in sizes)
+    rows += [("faces per series, median", *medians)]
+    for points in sorted(with_landmarks["points"].unique()):
+        found = with_landmarks[with_landmarks["points"] == points]
+        rows += [(f"faces with {points} landmarks", *_by_split(found))]
+    return _table(["Series", *(f"> {split}" for split in shards.SPLITS)], rows)
+
+
+def _by_split(rows: pd.DataFrame) -> list[str]:
+    return [f"{(rows['split'] == split).sum():,}" for split in shards.SPLITS]
 
 
 def _action_units(statistics: Statistics) -> Table:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from ..action_units import COLUMNS
 from ..errors import WrongUse
 from .paths import shard_paths, split_paths
-from .schema import ADDED_COLUMN, OK, SCHEMA, SPLITS
+from .schema import ADDED_COLUMNS, OK, SCHEMA, SPLITS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,16 +30,16 @@ def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
             shard = pq.ParquetFile(file)
             requested = columns or SCHEMA.names
             missing = set(requested) - set(shard.schema_arrow.names)
-            if missing - {ADDED_COLUMN}:
+            if missing - ADDED_COLUMNS:
                 raise WrongUse(
                     f"{path} is not a shard of ganim: it lacks the columns "
-                    f"{', '.join(sorted(missing))}."
+                    f"{', '.join(sorted(missing - ADDED_COLUMNS))}."
                 )
             table = shard.read(columns=columns, use_threads=False)
-            if missing:
-                table = table.append_column(ADDED_COLUMN, pa.nulls(len(table), pa.string()))
-                table = table.select(requested)
-            return table
+            for name in missing:
+                field = SCHEMA.field(name)
+                table = table.append_column(field, pa.nulls(len(table), field.type))
+            return table.select(requested) if missing else table
     except (pa.ArrowException, OSError) as error:
         raise WrongUse(f"{path} cannot be read as a shard: {error}") from error
 
@@ -57,7 +57,8 @@ def count_statuses(folder: Path) -> dict[str, int]:
 
 
 def annotated_faces(folder: Path, split: str) -> "pd.DataFrame":
-    """Return the annotated faces of a split: key, source, image (JPEG bytes), 17 AUs (0-5).
+    """Return the annotated faces of a split: key, source, image (JPEG bytes), series (None if there
+    is none), landmarks (float32 array as in the shards, or None), 17 AUs (0-5).
 
     Raises WrongUse if there are no shards, if no face of the training split has all AUs, or if
     the AUs are from several annotators.
@@ -65,7 +66,7 @@ def annotated_faces(folder: Path, split: str) -> "pd.DataFrame":
     import pandas as pd  # here, as it is slow to import and the workers of prepare do not need it
 
     shard_paths(folder)
-    columns = ["key", "source", "image", "status", "annotator", *COLUMNS]
+    columns = ["key", "source", "image", "series", "landmarks", "status", "annotator", *COLUMNS]
     frames = []
     for path in split_paths(folder, split):
         table = read_shard(path, columns)

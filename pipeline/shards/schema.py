@@ -29,6 +29,7 @@ def _value(dtype: str) -> dict[str, Any]:
 
 
 _BOX_FEATURE = {"feature": _value("int32"), "_type": "Sequence"}
+_LANDMARKS_FEATURE = {"feature": _value("float32"), "_type": "Sequence"}
 # Name, Arrow type, and Hugging Face feature.
 FIELDS: list[tuple[str, pa.DataType, dict[str, Any]]] = [
     ("key", pa.string(), _value("string")),
@@ -46,6 +47,8 @@ FIELDS: list[tuple[str, pa.DataType, dict[str, Any]]] = [
     *((column, pa.float32(), _value("float32")) for column in COLUMNS),
     ("au_confidence", pa.float32(), _value("float32")),
     ("annotator", pa.string(), _value("string")),
+    ("series", pa.string(), _value("string")),
+    ("landmarks", pa.list_(pa.float32()), _LANDMARKS_FEATURE),
 ]
 
 SCHEMA = pa.schema(
@@ -59,18 +62,24 @@ SCHEMA = pa.schema(
 )
 """`box` and `crop` are left, top, right, bottom in source pixels. The AUs are 0-5, and null until
 annotated. `image.bytes` is a JPEG file of the crop; `image` is null if there is no usable face.
-`source_hash` is a hash of the bytes of the photograph or clip."""
+`source_hash` is a hash of the bytes of the photograph or clip.
 
-ADDED_COLUMN = "source_hash"
-"""The first shards that were written lack this column. It is read as null."""
+`series` names the photographs of one person under the same conditions, or the clip; null: not
+known. `landmarks` are x and y of each landmark in turn (x0, y0, x1, y1, …), -1..1 across the crop,
+or null: 68 points of dlib's scheme, or 478 of MediaPipe's face mesh, as their number tells. A point
+outside the crop is outside of -1..1; one that is not known is NaN."""
+
+ADDED_COLUMNS = frozenset({"source_hash", "series", "landmarks"})
+"""Columns that earlier versions of ganim did not write. In their shards they are read as null."""
 
 
-def split_of(source: str, test_fraction: float) -> str:
-    """Return the split of a file, `train` or `test`, by a hash of its name.
+def split_of(name: str, test_fraction: float) -> str:
+    """Return the split, `train` or `test`, by a hash of the name of a series or file.
 
-    All faces of a photograph or clip are in the same split, on every machine and in every run.
+    All faces of a series, photograph or clip are in the same split, on every machine and in every
+    run.
     """
-    digest = hashlib.sha1(source.encode()).digest()
+    digest = hashlib.sha1(name.encode()).digest()
     return "test" if int.from_bytes(digest[:4], "big") < test_fraction * 2**32 else "train"
 
 

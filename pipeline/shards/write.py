@@ -38,4 +38,4 @@ def _leaf(name: str) -> str:
     """Parquet's name of the leaf column that holds a column's values."""
     if name == "image":
         return "image.bytes"
-    return f"{name}.list.element" if name in ("box", "crop") else name
+    return f"{name}.list.element" if name in ("box", "crop", "landmarks") else name
