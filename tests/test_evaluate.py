@@ -17,6 +17,7 @@ from ganim.cli import main
 from ganim.model.animation.animator import Animator, Face, Rendered, faces_of_crops
 from ganim.model.checkpoint import save_weights
 from ganim.model.config import GeneratorSettings
+from ganim.model.evaluation import report, table
 from ganim.model.evaluation.evaluate import INACTIVE_BELOW, evaluate, evaluate_generator
 from ganim.model.evaluation.features import FeatureExtractor
 from ganim.model.evaluation.metrics import MAX_PSNR
@@ -88,13 +89,14 @@ def crops():
     return cut
 
 
-def write_shards(folder, split, pictures, aus):
+def write_shards(folder, split, pictures, aus, series=None):
     rows = [
         {
             "key": f"{number}.png#0",
             "source": f"{number}.png",
             "image": {"bytes": encode_jpeg(picture), "path": None},
             "status": shards.OK,
+            "series": None if series is None else series[number],
         }
         | dict(zip(COLUMNS, to_intensity(values).tolist(), strict=True))
         for number, (picture, values) in enumerate(zip(pictures, aus, strict=True))
@@ -261,6 +263,11 @@ def test_the_command_compares_and_writes_a_page_and_json(folder, weights, tmp_pa
     record = json.loads(out.with_suffix(".json").read_text())
     changing, copying = record["generators"]
     assert (record["faces"], record["seed"]) == (6, 0)
+    assert len(record["left_out"]) == 2, "no series, and too few faces for a fresh critic"
+    for sentence in record["left_out"]:
+        assert sentence in done.output and sentence in out.read_text()
+    assert copying["metrics"]["reconstruction_identical"] == 1
+    assert not [name for name in copying["metrics"] if "pairs" in name or "critic" in name]
     distances = [one["metrics"]["identity_distance"] for one in (changing, copying)]
     assert distances[1] == 0 < distances[0]
     assert changing["weights"] == "changing.safetensors" and changing["size"] == 64
@@ -279,6 +286,33 @@ def test_the_command_compares_and_writes_a_page_and_json(folder, weights, tmp_pa
     assert second == changing, "equal for the same seed"
 
 
+@pytest.mark.slow
+def test_pairs_and_the_fresh_critic_in_the_table_the_page_and_json(crops, weights, tmp_path):
+    aus = np.random.default_rng(1).uniform(0, 0.3, (30, 17)).astype(np.float32)
+    pictures = [paint(crop, one) for crop, one in zip(crops * 3, aus, strict=True)]
+    folder = tmp_path / "shards"
+    write_shards(folder, "test", pictures, aus, [f"{number // 4}" for number in range(30)])
+    evaluation = evaluate(folder, [weights["changing"]], BlockReader(), device=CPU,
+                          fresh_critic_steps=2)  # fmt: skip
+    assert evaluation.left_out == []
+    table.print_evaluation(evaluation)
+    report.write_page(tmp_path / "page.html", evaluation)
+    evaluation.write_json(tmp_path / "page.json")
+    page = (tmp_path / "page.html").read_text()
+    assert "<h2>Pairs</h2>" in page and page.count(" sd</figcaption>") == 24
+    (generator,) = json.loads((tmp_path / "page.json").read_text())["generators"]
+    values = generator["metrics"]
+    assert values["pairs"] == 7 * 12 + 2 and values["pairs_l1_unedited"] > 0
+    for name in ("fresh_critic", "fresh_critic_statistics"):
+        assert 0 <= values[f"{name}_reference"] <= 1
+        assert values[name] <= values[f"{name}_worst"] <= 1
+        assert name in generator["action_units"]["AU12"]
+    assert len(generator["worst_edits"]) == 24
+    assert set(generator["worst_edits"][0]) == {"key", "AU", "critic", "score"}
+    without = evaluate(folder, [weights["changing"]], BlockReader(), 2, fresh_critic=False)
+    assert without.left_out == [] and "fresh_critic" not in without.results[0].metrics
+
+
 def weights_for_aus(aus, path, weights):
     """Write the generator in `weights`, reduced to some AUs."""
     generator = for_aus(load_generator(weights)[0], aus)
@@ -295,7 +329,8 @@ def test_generators_are_evaluated_on_the_aus_that_all_know(folder, weights, tmp_
                  "--out", out, "--device", "cpu")  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "Edited and measured: AU2 and AU12" in done.output
-    assert "AU12 only, to 0.8" in done.output and "AU04" not in done.output
+    assert re.search(r"One AU to 0.8: AUs that rise alone +\d", done.output)
+    assert "≥ 2 " in done.output and "AU04" not in done.output
     record = json.loads(out.with_suffix(".json").read_text())
     assert record["aus"] == [2, 12]
     assert [list(one["action_units"]) for one in record["generators"]] == [["AU02", "AU12"]] * 2

@@ -183,7 +183,9 @@ def metric_rows(evaluation: Evaluation) -> list[MetricRow]:
             MetricRow(
                 metric,
                 [_value(metric, values.get(metric.name, math.nan)) for values in of_generators],
-                formatted(metric.format, first[metric.reference]) if metric.reference else "",
+                formatted(metric.format, first.get(metric.reference, math.nan))
+                if metric.reference
+                else "",
             )
         )
     return rows
@@ -192,7 +194,9 @@ def metric_rows(evaluation: Evaluation) -> list[MetricRow]:
 def rises_alone(result: Result) -> dict[str, bool]:
     """For each AU whose single edits have thresholds, whether both are met."""
     return {
-        str(name): INCREASE.met(row["increase"]) and OTHER_REGIONS.met(row["leakage_other_regions"])
+        str(name): bool(
+            INCREASE.met(row["increase"]) and OTHER_REGIONS.met(row["leakage_other_regions"])
+        )
         for name, row in result.per_au.iterrows()
         if int(str(name)[2:]) in _THRESHOLD_AUS
     }
@@ -264,11 +268,11 @@ def _per_au_table(result: Result, aus: Sequence[int]) -> Table:
             columns.append(name)
             table.add_column(f"AUC, {kind}", justify="right")
     alone = rises_alone(result)
-    table.add_column(f"increase {INCREASE}, other regions {OTHER_REGIONS}")
-    for number, (name, row) in zip(aus, result.per_au.iterrows(), strict=True):
+    table.add_column(f"{INCREASE}, {OTHER_REGIONS}")
+    for number, (au, row) in zip(aus, result.per_au.iterrows(), strict=True):
         cells = [formatted("{:.2f}", row[column]) for column in columns]
-        verdict = {True: "met", False: "not met", None: ""}[alone.get(str(name))]
-        table.add_row(f"{name} {NAMES[number]}", *cells, verdict)
+        verdict = {True: "met", False: "not met", None: ""}[alone.get(str(au))]
+        table.add_row(f"{au} {NAMES[number]}", *cells, verdict)
     return table
 
 
