@@ -17,15 +17,16 @@ install: .venv/installed
 	@mkdir -p .venv/typed && ln -sfn ../.. .venv/typed/ganim
 	@touch $@
 
-# The four commands on two portraits. Two faces are few to train on, so they are first animated
-# into thirty expressions by the shipped generator, which the training then starts from.
+# The four commands on two portraits. Two photographs are few to train on, so the shipped generator
+# first renders each with fourteen expressions. The training, which starts from the same generator,
+# takes them as the series of two persons.
 demo: install
 	rm -rf $(DEMO)
 	$(BIN)/python examples/expressions.py $(DEMO)/raw $(PORTRAITS)
-	$(BIN)/ganim prepare --src $(DEMO)/raw --out $(DEMO)/shards
+	$(BIN)/ganim prepare --src $(DEMO)/raw --out $(DEMO)/shards --series folder --size 192 --margin 0.3
 	$(BIN)/ganim annotate $(DEMO)/shards
 	$(BIN)/ganim train $(DEMO)/shards --run $(DEMO)/run --init shipped \
-		--critic-width 32 --critic-layers 5 --batch 8 --critic-warmup 30 --epochs 20 --decay-epochs 5
+		--paired 0.5 --batch 4 --epochs 4 --decay-epochs 4 --lr 5e-5
 	$(BIN)/ganim animate examples/astronaut.png --au 12=1.0 --weights $(DEMO)/run/generator.safetensors \
 		-o $(DEMO)/smile.png
 	$(BIN)/ganim animate examples/grace_hopper.jpg --au 12=1.0 --au 25=0.6 \

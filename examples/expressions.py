@@ -1,5 +1,7 @@
 """Render photographs with fourteen expressions each; an example of the Python interface.
 
+Each photograph gets a folder, so that `ganim prepare --series folder` takes it as a series.
+
 python examples/expressions.py OUT PHOTOGRAPH...
 """
 
@@ -15,17 +17,19 @@ SINGLE_AUS = [Edit(number, 0.8) for number in (1, 4, 6, 9, 12, 17, 25, 26)]
 
 
 def main(out: Path, photographs: list[Path]) -> None:
-    """Write `NAME-00.png` (the unedited photograph), `NAME-01.png`, … into `out`."""
+    """Write `NAME/00.png` (the unedited photograph), `NAME/01.png`, … into `out`."""
     animator = Animator()
     expressions = [[edit] for edit in SINGLE_AUS]
     expressions += [expression_edits(name) for name in EXPRESSIONS]
     for path in photographs:
         photograph = read_image(path)
         face = animator.find(photograph)
-        save(out / f"{path.stem}-00.png", [photograph])
+        folder = out / path.stem
+        folder.mkdir(parents=True, exist_ok=True)
+        save(folder / "00.png", [photograph])
         for number, edits in enumerate(expressions, start=1):
             edited = animator.render(photograph, face, apply_edits(face.own_aus, edits))
-            save(out / f"{path.stem}-{number:02d}.png", [edited])
+            save(folder / f"{number:02d}.png", [edited])
     print(f"Wrote {len(photographs) * (len(expressions) + 1)} pictures into {out}")
 
 
