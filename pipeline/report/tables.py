@@ -85,7 +85,7 @@ def _series(statistics: Statistics) -> Table:
     with_landmarks = faces[faces["points"] > 0]
     rows = [("series", *_by_split(series)), ("faces in series", *_by_split(in_series))]
     sizes = [series.loc[series["split"] == split, "faces"] for split in shards.SPLITS]
-    medians = (number(float(size.median())) if len(size) else "" for size in sizes)
+    medians = (f"{size.median():g}" if len(size) else "" for size in sizes)
     rows += [("faces per series, median", *medians)]
     for points in sorted(with_landmarks["points"].unique()):
         found = with_landmarks[with_landmarks["points"] == points]
