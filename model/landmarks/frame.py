@@ -50,11 +50,12 @@ def place_frame(
     return Frame(matrix, to_centre - matrix @ from_centre)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def landmarks_of_crops(aligner: Aligner, crops: Tensor) -> Tensor:
     """The 68 landmarks (n, 68, 2) of crops (n, 3, size, size) uint8, in -1..1 across each crop."""
-    found = [aligner(fitted(to_model(some))) for some in crops.split(_BATCH)]
-    return torch.cat(found).clone() if found else torch.zeros(0, len(MIRRORED), 2)
+    if not len(crops):
+        return torch.zeros(0, len(MIRRORED), 2)
+    return torch.cat([aligner(fitted(to_model(some))) for some in crops.split(_BATCH)])
 
 
 def frame_maps(landmarks: Tensor, reference: Tensor) -> Tensor:

@@ -154,10 +154,11 @@ class PairSampler:
             return None
         chosen = torch.randint(len(self.faces), (2, count), generator=draw)
         own = self._noisy_aus(chosen[0], draw)
-        order = torch.rand(count, len(self._known), generator=draw).argsort(1)[:, :2]
-        order[:, 1] = torch.where(torch.rand(count, generator=draw) < 0.5, order[:, 0], order[:, 1])
+        order = torch.rand(count, len(self._known), generator=draw).argsort(1)
+        first, second = self._known[order[:, 0]], self._known[order[:, -1]]
+        single = torch.rand(count, generator=draw) < 0.5
+        which = torch.stack([first, torch.where(single, first, second)], 1)
         levels = torch.rand(count, COUNT, generator=draw) * (_HIGHEST - _LOWEST) + _LOWEST
-        which = self._known[order]
         change = torch.zeros(count, COUNT).scatter(1, which, (levels - own).gather(1, which))
         change = change * self._gains
         augmentations = [Augmentation.draw(count, draw) for _ in range(2)]
