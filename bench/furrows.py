@@ -39,6 +39,10 @@ def main(shards: Path, count: int, weights: tuple[Path, ...], seed: int) -> None
     aus = faces.aus.numpy()
     low = np.flatnonzero(aus[:, AU04] < LOW)
     high = np.flatnonzero(aus[:, AU04] >= HIGH)
+    if not len(high) or not len(low):
+        raise click.ClickException(
+            f"The test split needs faces with AU04 from {HIGH} and faces with AU04 below {LOW}."
+        )
     indices = np.random.default_rng(seed).permutation(low)[:count]
     print_power(f"{len(high)} photographs with AU04 from {HIGH}", crops[high])
     print_power(f"{len(indices)} photographs with AU04 below {LOW}", crops[indices])

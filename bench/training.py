@@ -2,22 +2,23 @@
 
 python bench/training.py [--size 128] [--width 64] [--batch 25] [--rounds 2] [--threads 2]
 
-The published loop is written anew here, plainly: fp32; a DataLoader that decodes a JPEG file for
-each face; generator and critic of the same sizes, attention and colour by two convolutions; two
-optimiser steps of the critic an iteration, for its loss and for the gradient penalty; a generator
-pass of its own for each. Both start from the same weights. Rounds of five iterations (the fifth
-of which the generator takes part in) alternate between the two in this one run, so that what else
-the machine does falls on both; seconds of the processor are counted beside those of the clock.
+The published loop is a plain statement of the paper's iteration (tests/reference.py): fp32; a
+DataLoader that decodes a JPEG file for each face; generator and critic of the same sizes; two
+optimiser steps of the critic an iteration, one for its loss and one for the gradient penalty; a
+generator pass for each of the two networks' steps. Both loops start from the same weights. Rounds
+of five iterations, in one of which the generator steps, alternate between the two, so that other
+load on the machine affects both. Processor seconds are reported beside seconds of the clock.
 
-Before any step both are given the same faces, AUs and draws, and their losses compared. At the
-end, each part of our iteration stands beside the time that its arithmetic would take as bare
-matrix products.
+Before the first step both compute the losses of the same batch with the same random draws. At the
+end, the time of each kind of iteration is compared with the time that its arithmetic would take as
+matrix products alone.
 """
 
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -30,19 +31,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ganim.model.config import CriticSettings, GeneratorSettings, TrainSettings
 from ganim.model.data import Faces
-from ganim.model.networks.critic import Critic
-from ganim.model.networks.generator import Generator
-from ganim.model.training import losses
 from ganim.model.training.sampler import Batch
 from ganim.model.training.trainer import Trainer
 from ganim.pipeline.action_units import COUNT
+from ganim.tests import reference
+from ganim.tests.tiny import smooth_faces
 
 STEPS = 5
 _JPEG_QUALITY = 95
 
 
 class JpegFiles(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Face, its AUs and target AUs, as the published loop reads them: a file each time."""
+    """Face, its AUs and target AUs, as the published loop reads them, from a file each time."""
 
     def __init__(self, folder: Path, aus: Tensor) -> None:
         self.paths, self.aus = sorted(folder.glob("*.jpg")), aus
@@ -61,110 +61,50 @@ class JpegFiles(Dataset[tuple[Tensor, Tensor, Tensor]]):
         return face, self.aus[index], (other + noise).clamp(0, 1)
 
 
-class PlainGenerator(nn.Module):
-    """The published generator: as ours, but with a convolution for each mask."""
-
-    def __init__(self, ours: Generator) -> None:
-        super().__init__()
-        self.body = Generator(ours.settings)
-        self.body.load_state_dict(ours.state_dict())
-        weight = self.body.to_masks.weight.detach()
-        self.body.to_masks = nn.Identity()  # type: ignore[assignment]
-        self.attention, self.colour = (
-            nn.Conv2d(ours.settings.width, count, 7, 1, 3, bias=False) for count in (1, 3)
-        )
-        self.attention.weight.data, self.colour.weight.data = weight[:1], weight[1:]
-
-    def forward(self, faces: Tensor, aus: Tensor) -> tuple[Tensor, Tensor]:
-        tiled = aus[:, :, None, None].expand(-1, -1, *faces.shape[2:])
-        features = self.body.encoder(torch.cat([faces, tiled], 1))
-        for layer in (*self.body.bottleneck, *self.body.decoder):
-            features = layer(features, None)
-        return torch.sigmoid(self.attention(features)), torch.tanh(self.colour(features))
-
-
 class PlainLoop:
-    """The published iteration."""
+    """The published iteration, by the functions of tests/reference.py."""
 
     def __init__(self, settings: TrainSettings, trainer: Trainer) -> None:
-        self.settings = settings
-        self.generator = PlainGenerator(trainer.generator)
-        self.critic = Critic(settings.size, settings.critic)
-        self.critic.load_state_dict(trainer.critic.state_dict())
+        self.lambdas = asdict(settings.weights)
+        self.generator, self.critic = (
+            {name: nn.Parameter(weight.clone()) for name, weight in network.named_parameters()}
+            for network in (trainer.generator, trainer.critic)
+        )
         self.generator_adam, self.critic_adam = (
-            torch.optim.Adam(network.parameters(), settings.lr, (0.5, 0.999))
-            for network in (self.generator, self.critic)
+            torch.optim.Adam(weights.values(), settings.lr, (0.5, 0.999))
+            for weights in (self.generator, self.critic)
         )
 
     def step(
-        self, faces: Tensor, own: Tensor, target: Tensor, mix: Tensor, generators_turn: bool
+        self, faces: Tensor, own: Tensor, target: Tensor, alpha: Tensor, generator_steps: bool
     ) -> None:
-        weights = self.settings.weights
-        attention, colour = self.generator(faces, target)
-        fakes = attention * faces + (1 - attention) * colour
-        real, fake = self.critic(faces), self.critic(fakes.detach())
-        aus = losses.au_loss(real.aus, own)
-        adversarial = losses.critic_adversarial_loss(real.realism, fake.realism)
-        self.critic_adam.zero_grad()
-        (weights.adversarial * adversarial + weights.aus * aus).backward()
-        self.critic_adam.step()
-        penalty = self._penalty(faces, fakes.detach(), mix)
-        self.critic_adam.zero_grad()
-        (weights.gp * penalty).backward()
-        self.critic_adam.step()
-        if generators_turn:
-            self.generator_adam.zero_grad()
-            self._generator_loss(faces, own, target).backward()
-            self.generator_adam.step()
-
-    def _penalty(self, faces: Tensor, fakes: Tensor, mix: Tensor) -> Tensor:
-        mix = mix.view(-1, 1, 1, 1)
-        between = (mix * faces + (1 - mix) * fakes).requires_grad_(True)
-        score = self.critic(between).realism.mean((1, 2, 3)).sum()
-        (gradient,) = torch.autograd.grad(score, between, create_graph=True)
-        return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
-
-    def _generator_loss(self, faces: Tensor, own: Tensor, target: Tensor) -> Tensor:
-        weights = self.settings.weights
-        attention, colour = self.generator(faces, target)
-        fakes = attention * faces + (1 - attention) * colour
-        verdict = self.critic(fakes)
-        attention_back, colour_back = self.generator(fakes, own)
-        restored = attention_back * fakes + (1 - attention_back) * colour_back
-        loss = -weights.adversarial * verdict.realism.mean()
-        loss = loss + weights.aus * losses.au_loss(verdict.aus, target)
-        for mask in (attention, attention_back):
-            loss = loss + weights.attention * losses.attention_loss(mask)
-            loss = loss + weights.tv * losses.total_variation(mask)
-        return loss + weights.cycle * losses.cycle_loss(restored, faces)
+        fakes = self._fakes(faces, target)
+        terms = reference.critic_terms(self.critic, faces, fakes, own)
+        self._descend(self.critic_adam, terms)
+        penalty = reference.gradient_penalty(self.critic, faces, fakes, alpha)
+        self._descend(self.critic_adam, {"gp": penalty})
+        if generator_steps:
+            terms = reference.generator_terms(self.generator, self.critic, faces, own, target)
+            self._descend(self.generator_adam, terms)
 
     def first_losses(self, batch: Batch) -> dict[str, float]:
-        """What the losses are of a batch, with the weights as they stand."""
-        attention, colour = self.generator(batch.faces, batch.target_aus)
-        fakes = attention * batch.faces + (1 - attention) * colour
-        back, colour_back = self.generator(fakes, batch.own_aus)
-        real, fake = self.critic(batch.faces), self.critic(fakes)
-        restored = back * fakes + (1 - back) * colour_back
-        found = {
-            "critic": losses.critic_adversarial_loss(real.realism, fake.realism),
-            "critic_aus": losses.au_loss(real.aus, batch.own_aus),
-            "penalty": self._penalty(batch.faces, fakes.detach(), batch.mix),
-            "attention": (attention.mean() + back.mean()) / 2,
-            "smoothness": sum(losses.total_variation(mask) for mask in (attention, back)) / 2,
-            "cycle": losses.cycle_loss(restored, batch.faces),
-        }
-        return {name: float(value.detach()) for name, value in found.items()}
+        """The metrics of a batch, with the weights as they are."""
+        fakes = self._fakes(batch.faces, batch.target_aus)
+        terms = reference.critic_terms(self.critic, batch.faces, fakes, batch.own_aus)
+        terms["gp"] = reference.gradient_penalty(self.critic, batch.faces, fakes, batch.alpha)
+        back = reference.generator_terms(
+            self.generator, self.critic, batch.faces, batch.own_aus, batch.target_aus
+        )
+        terms |= {name: back[name] / 2 for name in ("attention", "tv")} | {"cycle": back["cycle"]}
+        return {name: float(value.detach()) for name, value in terms.items()}
 
+    def _fakes(self, faces: Tensor, target: Tensor) -> Tensor:
+        return reference.blend(*reference.generator(self.generator, faces, target), faces)
 
-def smooth_faces(count: int, size: int) -> Faces:
-    """Pictures as smooth as faces are, to JPEG, with random AUs."""
-    draw = torch.Generator().manual_seed(0)
-    coarse = torch.rand(count, 3, 16, 16, generator=draw)
-    images = nn.functional.interpolate(coarse, (size, size), mode="bicubic").clamp(0, 1)
-    names = [f"{number:05d}" for number in range(count)]
-    return Faces(
-        (images * 255).byte(), torch.rand(count, COUNT, generator=draw), names, list(names)
-    )
+    def _descend(self, optimiser: torch.optim.Optimizer, terms: dict[str, Tensor]) -> None:
+        optimiser.zero_grad()
+        reference.total(terms, self.lambdas).backward()
+        optimiser.step()
 
 
 def write_jpegs(faces: Faces, folder: Path) -> None:
@@ -179,7 +119,7 @@ def endless(loader: DataLoader[tuple[Tensor, Tensor, Tensor]]) -> Iterator[list[
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds of the clock and of the processor."""
+    """Seconds of the clock, and of the processor, that a function takes."""
     clock, processor = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - clock, time.process_time() - processor
@@ -221,10 +161,10 @@ def main(
     print("bf16" if ours.bf16 else "fp32", flush=True)
 
     first = plain.first_losses(ours.sampler.batch(0, ours.device))
-    figures = ours.step()
+    metrics = ours.step()
     print(f"{'losses of the first batch':<26} {'published':>10} {'ours':>10}")
     for name, value in first.items():
-        print(f"  {name:<24} {value:10.5f} {float(figures[name]):10.5f}")
+        print(f"  {name:<24} {value:10.5f} {float(metrics[name]):10.5f}")
 
     with tempfile.TemporaryDirectory() as folder:
         write_jpegs(faces, Path(folder))
@@ -257,7 +197,7 @@ def main(
 
 
 def print_ceiling(trainer: Trainer) -> None:
-    """Where an iteration's time goes, beside that of its arithmetic as bare matrix products."""
+    """Compare the time of an iteration with that of its arithmetic as matrix products alone."""
     dtype = torch.bfloat16 if trainer.bf16 else torch.float32
     one, other = (torch.rand(2048, 2048).to(dtype) for _ in range(2))
     with torch.no_grad():

@@ -13,7 +13,7 @@ from .options import FOLDER, device_option, given, setting_options, torch_device
 if TYPE_CHECKING:
     from ..model.training.run_folder import Callbacks
 
-_SHOWN = ("critic_aus", "aus", "attention", "cycle")
+_SHOWN = ("critic_aus", "aus", "reconstruction", "copy", "attention", "cycle")
 """The metrics beside the progress bar."""
 
 

@@ -17,12 +17,6 @@ from ..pipeline.settings import Settings, setting
 class GeneratorSettings(Settings):
     """What a generator is built from. Its weights file holds them."""
 
-    architecture: str = setting(
-        "ganimation", "What the generator is.", choices=("ganimation", "flow")
-    )
-    """`ganimation`: the paper's, which paints in place (networks/generator.py). `flow`: moves the
-    face by a flow field of each AU, then paints (networks/flow_generator.py); of the settings below
-    it has `width` and `aus` alone."""
     width: int = setting(64, "Channels of the generator's first layer.", at_least=4)
     """The paper's value gives 8.5 million parameters."""
     blocks: int = setting(6, "Residual blocks of the generator.", at_least=0)
@@ -60,6 +54,12 @@ class GeneratorSettings(Settings):
         default_text="all 17",
     )
     """Ascending. The generator receives all 17 values, and uses those of these AUs."""
+    architecture: str = setting(
+        "ganimation", "What the generator is.", choices=("ganimation", "flow")
+    )
+    """`ganimation`: the paper's, which paints in place (networks/generator.py). `flow`: moves the
+    face by a flow field of each AU, then paints (networks/flow_generator.py); of these settings
+    it has `width` and `aus` alone."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "aus", tuple(self.aus))  # a list, where they come from JSON
@@ -117,6 +117,23 @@ class LossWeights(Settings):
 
 
 @dataclass(frozen=True)
+class PairWeights(Settings):
+    """Weights of the terms of paired training (training/paired_losses.py)."""
+
+    prefix: ClassVar[str] = "pair_"
+
+    reconstruction: float = setting(3.0, "Weight of a result's distance from the target.")
+    moved: float = setting(1.0, "Weight of the same of the moved face, before it is painted.")
+    landmarks: float = setting(40.0, "Weight of the flow's error at landmarks.")
+    matching: float = setting(2.0, "Weight of the distance of the critic's features.")
+    adversarial: float = setting(0.15, "Weight of the critic that sees source and result.")
+    result_adversarial: float = setting(0.1, "Weight of the critic that sees results alone.")
+    attention: float = setting(0.02, "Weight of the mean share of a face that is painted.")
+    fields: float = setting(1.0, "Weight of the mean size of the AUs' flow fields.")
+    rest: float = setting(10.0, "Weight of the flow that is not linear in the AUs.")
+
+
+@dataclass(frozen=True)
 class TrainSettings(Settings):
     """The settings that decide the outcome of a training."""
 
@@ -167,6 +184,23 @@ class TrainSettings(Settings):
     """These faces, real and generated, have no detail finer than three pixels, and are the same in
     the critic's step and in the generator's. AUs are read from these faces alone, realism is judged
     on all: so a fine pattern or a tint cannot stand for an expression. The paper has none."""
+    paired: float = setting(
+        0.0, "Fraction of a batch that are pairs of a series.", at_least=0, at_most=1
+    )
+    """A pair is two photographs of one person, of which one is asked for and the other is given
+    (training/paired_trainer.py). The other faces of a batch are asked for AUs of which there is no
+    photograph. It needs `--architecture flow`, and 0 is the paper's unpaired training. Adam's betas
+    are 0.5 and 0.99."""
+    free_from: float = setting(
+        0.6, "Fraction of a paired training without unpaired faces.", at_least=0, at_most=1
+    )
+    """Until then all faces are in pairs, so that a generator is judged by its results alone only
+    when it knows from pairs what faces look like."""
+    free_gain: float = setting(
+        1.0, "Factor of the AU changes that unpaired faces are asked for.", at_least=0
+    )
+    """Unpaired faces are asked for one or two AUs of 0.3 to 1; this multiplies the changes, beside
+    a gain of each AU (training/pair_sampler.py)."""
     ema: float = setting(0.999, "Decay of the generator's moving average.", at_least=0, below=1)
     """The averaged generator is the one that is written."""
     seed: int = setting(0, "Seed of all random numbers.")
@@ -177,13 +211,25 @@ class TrainSettings(Settings):
     generator: GeneratorSettings = field(default_factory=GeneratorSettings)
     critic: CriticSettings = field(default_factory=CriticSettings)
     weights: LossWeights = field(default_factory=LossWeights)
+    pairs: PairWeights = field(default_factory=PairWeights)
+
+    @property
+    def loaded_size(self) -> int:
+        """Side in px at which faces are kept in memory. Paired training turns and cuts them in the
+        frame of their landmarks, which takes about three quarters of a crop."""
+        return self.size * 3 // 2 if self.paired else self.size
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Self:
         """Settings from `dataclasses.asdict` of earlier ones, also of another version: fields that
         are missing have their default, unknown ones are ignored."""
-        parts = {"generator": GeneratorSettings, "critic": CriticSettings, "weights": LossWeights}
-        known = {name: kind(**_known(kind, saved[name])) for name, kind in parts.items()}
+        parts = {
+            "generator": GeneratorSettings,
+            "critic": CriticSettings,
+            "weights": LossWeights,
+            "pairs": PairWeights,
+        }
+        known = {name: kind(**_known(kind, saved.get(name, {}))) for name, kind in parts.items()}
         return cls(**_known(cls, saved) | known)
 
     def validate(self) -> None:
@@ -193,7 +239,18 @@ class TrainSettings(Settings):
             raise WrongUse(
                 f"--decay-epochs {self.decay_epochs} must be at most --epochs {self.epochs}."
             )
-        self.critic.check_size(self.size)
+        flow = self.generator.architecture == "flow"
+        if self.paired and not flow:
+            raise WrongUse(f"--paired {self.paired:g} needs --architecture flow.")
+        if flow and not self.paired:
+            raise WrongUse(
+                "--architecture flow learns from pairs of photographs alone: add --paired 0.6, or "
+                "leave it out."
+            )
+        if flow and self.size % 16:
+            raise WrongUse(f"--size {self.size} must be a multiple of 16 for --architecture flow.")
+        if not flow:
+            self.critic.check_size(self.size)
 
 
 _EARLIER_NAMES = {"penalty": "gp", "smoothness": "tv", "rate": "lr"}

@@ -79,7 +79,7 @@ def load_faces(folder: Path, split: str, size: int, most: int | None = None) -> 
         torch.from_numpy(aus),
         list(frame["key"]),
         list(frame["source"]),
-        [name or None for name in frame["series"]],
+        list(frame["series"]),
         _landmarks(folder, list(frame["landmarks"])),
     )
 

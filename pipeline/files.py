@@ -34,8 +34,8 @@ def address(text: str) -> Path:
         folder.fs.root_marker  # noqa: B018 - creates the file system, which fails if its package is missing
     except ImportError as error:
         raise WrongUse(
-            f"{text} needs a package that is not installed ({error}). Install "
-            "'ganim[cluster]' with pip, and also s3fs for s3:// or gcsfs for gs://."
+            f"{text} needs a package that is not installed ({error}): "
+            "pip install 'ganim[cluster]', and also s3fs for s3:// or gcsfs for gs://."
         ) from error
     except ValueError as error:
         raise WrongUse(f"{text} is no address that fsspec knows: {error}") from error
@@ -71,8 +71,8 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise WrongUse(
-                f"Another ganim is writing into {folder}. Wait until it has ended, or stop it, "
-                "then run the same command again."
+                f"Another ganim is writing into {folder}. Wait until it has ended, or stop it. "
+                "Then run the same command again."
             ) from error
         except OSError:
             pass

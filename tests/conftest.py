@@ -1,11 +1,12 @@
-"""Photographs that several tests share. All come from examples/, or are made from it."""
+"""Fixtures that several tests share. All photographs come from examples/, or are made from it."""
 
 import io
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from PIL import Image
 if TYPE_CHECKING:
     from ganim.pipeline.openface.annotator import OpenFace
 
-# The networks of the tests are tiny: threads cost them more than they give. Set before torch is
-# imported, and for the processes that the tests start.
+# The networks of the tests are tiny, so threads slow them down. This is set before torch is
+# imported, and is inherited by the processes that the tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
@@ -24,8 +25,8 @@ WILD = ROOT.parent / "shared" / "faces" / "wild"
 
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c() -> None:
-    """SIGINT interrupts, here and in the processes of the tests: what a script starts in the
-    background begins with the signal ignored."""
+    """Let SIGINT interrupt this process and those that the tests start. A shell starts background
+    jobs with the signal ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -50,8 +51,27 @@ def small_jpeg(astronaut: np.ndarray) -> bytes:
 
 
 @pytest.fixture(scope="session")
+def crop_jpeg(astronaut: np.ndarray) -> bytes:
+    """The astronaut's face, 128x128, as a JPEG file."""
+    from ganim.pipeline.faces.crop import encode_jpeg
+
+    return encode_jpeg(np.ascontiguousarray(astronaut[63:191, 159:287]))
+
+
+@pytest.fixture
+def serial_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the tasks of `pool.run` in this process, for tests that are not about processes."""
+    from ganim.pipeline.execution import pool
+
+    def run(function: Any, tasks: Any, *where: Any) -> Iterator[tuple[Any, Any]]:
+        return ((task, function(task)) for task in tasks)
+
+    monkeypatch.setattr(pool, "run", run)
+
+
+@pytest.fixture(scope="session")
 def wild() -> Path:
-    """A folder of photographs of all kinds, which stands beside the repository of its makers."""
+    """A folder of photographs of all kinds, which is not part of the repository."""
     if not WILD.is_dir():
         pytest.skip(f"needs the photographs in {WILD}")
     return WILD

@@ -133,10 +133,10 @@ def is_running(pid: int) -> bool:
 
 
 def wait_until(condition: Callable[[], Any]) -> Any:
-    """Wait until a condition is true, and return its value. Fails after 60 seconds."""
-    for _ in range(1200):
+    """Wait until a condition is true, and return its value. Fails after two minutes."""
+    for _ in range(2400):
         value = condition()
         if value:
             return value
         time.sleep(0.05)
-    raise AssertionError("the condition was false for 60 s")
+    raise AssertionError("the condition was false for two minutes")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from shard_rows import rows_by_key
 
 from ganim.cli import main
 from ganim.pipeline import shards
@@ -22,7 +23,7 @@ from ganim.pipeline.prepare.prepare import PrepareSettings
 distributed = pytest.importorskip("distributed")
 
 SETTINGS = PrepareSettings(shard_rows=8, test_fraction=0.3)
-# Not at once: its nanny gives a worker up that ends while it starts.
+# After a delay, as a nanny does not restart a worker that ends while it starts.
 KILL = "__import__('time').sleep(0.5) or __import__('os').kill(__import__('os').getpid(), 9)"
 
 
@@ -32,7 +33,7 @@ def cluster() -> Iterator[Any]:
     import dask
 
     settings = {
-        # One death is enough to suspect a task: the default, 3, takes longer and tests no more.
+        # Dask gives a task up at the first death of its worker. The default, 3, takes longer.
         "distributed.scheduler.allowed-failures": 0,
         # By default a LocalCluster dismisses a worker that is not back in 15 s: on a busy machine
         # that is too soon.
@@ -72,10 +73,7 @@ def local(album: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def rows(out: Path) -> list[dict[str, Any]]:
-    return [row for path in shards.shard_paths(out) for row in shards.read_shard(path).to_pylist()]
-
-
+@pytest.mark.slow
 def test_a_run_with_a_worker_killed_half_way_equals_the_local_one(
     cluster: Any, album: Path, local: Path, tmp_path: Path
 ) -> None:
@@ -92,7 +90,7 @@ def test_a_run_with_a_worker_killed_half_way_equals_the_local_one(
         album, tmp_path, SETTINGS, scheduler=cluster.scheduler_address, on_file=on_file
     )
     assert summary.counts == {"duplicate": 1, "ok": 36, "unreadable": 1}
-    assert rows(tmp_path) == rows(local), "row for row, the pictures byte for byte"
+    assert list(rows_by_key(tmp_path).items()) == list(rows_by_key(local).items())
     for path in shards.shard_paths(local):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
     cluster.wait_for_workers(2)
@@ -137,14 +135,10 @@ def test_the_command_line_runs_on_the_cluster_with_addresses_on_both_sides(
         "test-00000.parquet",
         "train-00000.parquet",
     ]
-    by_key = {row["key"]: row for row in rows(local)}
-    assert {row["key"]: row for row in rows(out)} == by_key
+    assert rows_by_key(out) == rows_by_key(local)
 
 
-def test_a_set_at_an_address_is_made_anew_with_overwrite(
-    album: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool, "run", lambda f, tasks, *_: ((task, f(task)) for task in tasks))
+def test_a_set_at_an_address_is_made_anew_with_overwrite(album: Path, serial_pool: None) -> None:
     out = address("memory://another/shards")
     prepare.prepare(album, out, SETTINGS)
     assert len(shards.shard_paths(out)) > 2
@@ -157,7 +151,7 @@ def test_a_set_at_an_address_is_made_anew_with_overwrite(
     ]
     manifest = shards.read_manifest(out)
     assert manifest is not None and manifest["settings"]["shard_rows"] == 512
-    assert len(rows(out)) == 38
+    assert len(rows_by_key(out)) == 38
 
 
 def test_no_scheduler_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

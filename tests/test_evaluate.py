@@ -23,8 +23,9 @@ from ganim.model.evaluation.features import FeatureExtractor
 from ganim.model.evaluation.metrics import MAX_PSNR
 from ganim.model.evaluation.sample import load_sample
 from ganim.model.landmarks.dlib_models import hog_box
-from ganim.model.networks.generator import Generator, for_aus
+from ganim.model.networks.generator import Generator
 from ganim.model.networks.load import load_generator
+from ganim.model.training.resume import for_aus
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, NUMBERS, to_intensity
 from ganim.pipeline.annotator import Reading

@@ -23,7 +23,8 @@ def as_jpeg(picture: Image.Image, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def assert_same_cut(one: Extraction, other: Extraction, mean: float) -> None:
+def assert_same_faces(one: Extraction, other: Extraction, mean: float) -> None:
+    assert one.faces
     assert (one.width, one.height) == (other.width, other.height)
     assert [face.box for face in one.faces] == [face.box for face in other.faces]
     assert [face.crop for face in one.faces] == [face.crop for face in other.faces]
@@ -97,21 +98,21 @@ def test_a_turned_jpeg_is_cut_upright(group: np.ndarray, orientation: int) -> No
     lying = upright.rotate({3: 180, 6: 90}[orientation], expand=True)
     straight, turned = extract_faces(as_jpeg(upright)), extract_faces(as_jpeg(lying, exif=exif))
     assert (turned.width, turned.height) == (3200, 2400)
-    assert_same_cut(straight, turned, mean=3)
+    assert_same_faces(straight, turned, mean=3)
 
 
-def test_pyramid_below_a_known_one_need_no_whole_picture(group: np.ndarray) -> None:
-    def full() -> np.ndarray:
+def test_levels_below_the_decoded_one_do_not_decode_the_whole_image(group: np.ndarray) -> None:
+    def decode() -> np.ndarray:
         raise AssertionError("decoded in full")
 
     half = group[::2, ::2]
-    pyramid = Pyramid(3200, 2400, full, half, 1)
+    pyramid = Pyramid(3200, 2400, decode, half, 1)
     assert pyramid[3].shape == (300, 400, 3)
     with pytest.raises(AssertionError, match="in full"):
         pyramid[0]
 
 
-def test_an_even_picture_is_size_and_no_face() -> None:
+def test_an_image_of_one_colour_has_a_size_and_no_face() -> None:
     extraction = extract_faces(as_jpeg(Image.new("RGB", (3000, 200), (90, 120, 150))))
     assert (extraction.width, extraction.height, extraction.faces) == (3000, 200, [])
 

@@ -1,5 +1,7 @@
 """Faces: found on photographs of any size, cut with a margin, and changes put back."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -257,3 +259,16 @@ def test_a_flow_fetches_from_inside_the_crop_wherever_it_lies(
         pushed = paste_change(strangers, crop, Change(nothing, still + push))
         assert (pushed[part] == 0).all(), "nothing from outside the crop is drawn into it"
         np.testing.assert_array_equal(pushed, strangers)
+
+
+# ---- imports
+
+
+@pytest.mark.parametrize("module", ["faces.crop", "faces.paste", "faces.detect", "images.decode"])
+def test_faces_and_images_load_neither_pandas_nor_pyarrow(module: str) -> None:
+    script = f"import sys, ganim.pipeline.{module}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert f"ganim.pipeline.{module}" in loaded and not loaded & {"pandas", "pyarrow", "torch"}

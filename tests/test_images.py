@@ -453,6 +453,7 @@ def test_a_long_thin_picture_within_the_limit_is_read(tmp_path: Path) -> None:
 
 
 def test_suffixes_are_lower_case_with_their_dot() -> None:
+    assert ".jpg" in SUFFIXES
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in SUFFIXES)
 
 

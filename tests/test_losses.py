@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from ganim.model.config import CriticSettings, LossWeights
+from ganim.model.estimator.network import load_estimator
 from ganim.model.networks.critic import Critic
 from ganim.model.training import losses
+from ganim.model.training.perceptual import Perceptual
 
 
 def test_adversarial_losses_by_hand():
@@ -97,3 +99,18 @@ def test_gradient_penalty_against_finite_differences():
 
 def test_cycle_loss_by_hand():
     assert losses.cycle_loss(torch.ones(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)).item() == 1.0
+
+
+def test_the_perceptual_distance_is_that_of_features_of_unit_length():
+    """Squared, it is 2 - 2 cos of the angle between the features of a place."""
+    torch.manual_seed(0)
+    one, other = (torch.rand(2, 2, 3, 128, 128) * 2 - 1).unbind()
+    features = [torch.nn.functional.avg_pool2d(faces, 2) for faces in (one, other)]
+    distances = []
+    for layer in load_estimator().aligner.layers[:4]:
+        features = [layer(each) for each in features]
+        cosine = torch.nn.functional.cosine_similarity(*features, dim=1)
+        distances.append((2 - 2 * cosine).mean())
+    distance = Perceptual()(one, other)
+    assert distance.item() == pytest.approx(torch.stack(distances).mean().item(), rel=1e-3)
+    assert 0 < distance < 4

@@ -27,6 +27,7 @@ SETTINGS = replace(
     critic=CriticSettings(4, 4),
 )
 FACES = smooth_faces(12, 64)
+FACES = replace(FACES, aus=FACES.aus * torch.linspace(0.2, 1.0, 17))  # of unequal deviation
 SOME = 11
 """A seed by which some of the first faces, but not all, are coarse and have single-AU targets."""
 NO_WEIGHTS = {field.name: 0.0 for field in fields(LossWeights)}
@@ -41,11 +42,16 @@ TERMS = {
 
 
 class Recorded:
-    """A trainer with the weights before a step, its batch and its gradients."""
+    """A trainer with the weights before its last step, the batch of that step and its gradients.
 
-    def __init__(self, settings: TrainSettings) -> None:
+    earlier: how many steps are made before that one.
+    """
+
+    def __init__(self, settings: TrainSettings, earlier: int = 0) -> None:
         self.trainer = Trainer(settings, FACES, CPU)
-        self.batch = self.trainer.sampler.batch(0, CPU)
+        for _ in range(earlier):
+            self.trainer.step()
+        self.batch = self.trainer.sampler.batch(earlier, CPU)
         self.generator, self.critic = (
             weights_of(network) for network in (self.trainer.generator, self.trainer.critic)
         )
@@ -77,16 +83,20 @@ def assert_gradients(network: torch.nn.Module, expected: reference.Weights) -> N
         assert error <= tolerance, f"{name}: {error:.3g} of {gradient.norm():.3g}"
 
 
-def check_critic(recorded: Recorded, **options: object) -> dict[str, float]:
+def check_critic(
+    recorded: Recorded,
+    view: reference.View = reference.as_it_is,
+    au_weight: torch.Tensor | float = 1.0,
+) -> dict[str, float]:
     """Compare the critic's gradients; returns the terms of the reference."""
     batch, known = recorded.batch, positions(recorded.trainer.settings.generator.aus)
     fakes = reference.blend(
         *reference.generator(recorded.generator, batch.faces, batch.target_aus[:, known]),
         batch.faces,
     )
-    terms = reference.critic_terms(
-        recorded.critic, batch.faces, fakes, batch.own_aus[:, known], batch.alpha, **options
-    )
+    w, faces, fakes = recorded.critic, view(batch.faces), view(fakes.detach())
+    terms = reference.critic_terms(w, faces, fakes, batch.own_aus[:, known], au_weight)
+    terms["gp"] = reference.gradient_penalty(w, faces, fakes, batch.alpha)
     loss = reference.total(terms, asdict(recorded.trainer.settings.weights))
     assert_gradients(recorded.trainer.critic, reference.gradients(loss, recorded.critic))
     return {name: float(term.detach()) for name, term in terms.items()}
@@ -119,6 +129,12 @@ def test_gradients_are_those_of_the_equations(weights: LossWeights) -> None:
     _, read = reference.critic(recorded.critic, batch.faces)
     expected["copy_aus"] = float((read - batch.target_aus).square().mean().detach())
     assert recorded.metrics == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_a_later_iteration_is_like_the_first() -> None:
+    recorded = Recorded(replace(SETTINGS, weights=ALL_WEIGHTS, rate=1e-3), earlier=2)
+    check_critic(recorded)
+    check_generator(recorded)
 
 
 def test_every_term_has_a_gradient_here() -> None:
@@ -413,6 +429,8 @@ def test_the_mean_of_the_parts_gradients_is_the_gradient_of_the_batch() -> None:
             for name, p in getattr(parts[0], network).named_parameters()
         }
         assert_gradients(getattr(whole, network), mean)
+    sums = [parts[rank].critic.to_aus.weight.grad.sum() for rank in (0, 1)]
+    assert sums[0] != sums[1], "they are of different faces"
 
 
 def test_gradients_are_averaged_before_the_update() -> None:

@@ -87,18 +87,20 @@ def test_a_container_that_hangs_is_killed(temporary: Path) -> None:
 
 
 def test_the_containers_of_a_killed_command_are_removed(temporary: Path, tmp_path: Path) -> None:
-    folder = write_shards(tmp_path / "shards", {"a.jpg": GREY, "b.jpg": BLUE})
+    folder = write_shards(tmp_path / "shards", {"a.jpg": BLUE, "b.jpg": GREY})
     command = [GANIM, "annotate", folder, "--runtime", "podman", "--image", IMAGE]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    # Until the first crop is read, and the second one hangs.
-    wait_until(
-        lambda: any(
-            (folder / "in/00001.bmp").exists() and (folder / "out/00000.csv").exists()
-            for folder in temporary.glob("ganim-openface-*")
+    try:
+        # Until the grey crop is read, which the stand-in reads first, and the blue one hangs.
+        wait_until(
+            lambda: any(
+                (folder / "in/00000.bmp").exists() and (folder / "out/00001.csv").exists()
+                for folder in temporary.glob("ganim-openface-*")
+            )
         )
-    )
-    process.kill()
-    process.wait()
+    finally:
+        process.kill()
+        process.wait()
     [container] = podman("ps", "--quiet").split()
     find_openface(runtime="podman", image=IMAGE)
     assert container not in podman("ps", "--all", "--quiet")

@@ -31,7 +31,7 @@ def test_every_other_file_is_package_data() -> None:
     data = {path for path in files if path.suffix != ".py" and path.parent.name != "__pycache__"}
     assert data == covered
     names = {path.name for path in data}
-    assert {"page.html.j2", "generator.safetensors", "probe.jpg"} <= names
+    assert {"page.html.j2", "generator.safetensors", "self_test.jpg"} <= names
     code = {path.parent for path in files if path.suffix == ".py"}
     assert code == set(FOLDERS), "a folder of code without an __init__.py is in no package"
 

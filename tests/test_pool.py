@@ -1,4 +1,4 @@
-"""Where work runs: real processes, some of which are killed.
+"""The pool of worker processes: real processes, some of which are killed.
 
 Tasks are Python expressions and the function is `eval`, which worker processes can import.
 """
@@ -30,7 +30,7 @@ def is_running(pid: int) -> bool:
 
 
 def soon(holds: Callable[[], bool]) -> bool:
-    """Whether it holds within half a minute, which is far longer than anything here takes."""
+    """Whether a condition becomes true within half a minute."""
     for _ in range(600):
         if holds():
             return True
@@ -85,7 +85,7 @@ def test_a_task_that_kills_its_process_costs_no_other_its_result() -> None:
 
 
 def test_a_worker_killed_from_outside_costs_no_task_its_result(tmp_path: Path) -> None:
-    """As the kernel does when memory is short: the task was not to blame and is done again."""
+    """As the kernel does when memory is short. The task is not the cause and is run again."""
     mark = tmp_path / "mark"
     once = f"__import__('pathlib').Path({str(mark)!r}).touch(exist_ok=False) or {KILL}"
     task = f"__import__('pathlib').Path({str(mark)!r}).exists() or {once}"

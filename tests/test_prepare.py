@@ -1,4 +1,4 @@
-"""Photographs to shards: a folder as people have them, and runs that are killed."""
+"""Photographs and clips to shards, in one run: good, bad and odd files."""
 
 import io
 import os
@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
+from clips import write_clip
 from PIL import Image
+from shard_rows import rows_by_key
 
 from ganim.pipeline import shards
 from ganim.pipeline.errors import NothingUsable, WrongUse
@@ -72,21 +73,8 @@ def prepared(mixed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return out, prepare.prepare(mixed, out, workers=2)
 
 
-def rows_of(out: Path) -> dict[str, dict[str, Any]]:
-    """The rows by key; no key may stand twice."""
-    rows = [row for path in shards.shard_paths(out) for row in shards.read_shard(path).to_pylist()]
-    by_key = {row["key"]: row for row in rows}
-    assert len(by_key) == len(rows)
-    return by_key
-
-
 def name_of(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def in_process(function: Any, tasks: Any, *where: Any) -> Iterator[tuple[Any, Any]]:
-    """Stands in for engine.run where the processes are not the point."""
-    return ((task, function(task)) for task in tasks)
 
 
 # ---- one run
@@ -94,7 +82,7 @@ def in_process(function: Any, tasks: Any, *where: Any) -> Iterator[tuple[Any, An
 
 def test_every_photograph_is_one_row(prepared: tuple[Path, Summary]) -> None:
     out, summary = prepared
-    rows = rows_of(out).values()
+    rows = rows_by_key(out).values()
     expected = {name: shards.OK for name in GOOD} | BAD
     assert {row["source"]: row["status"] for row in rows} == {
         name_of(name): status for name, status in expected.items()
@@ -111,17 +99,17 @@ def test_every_photograph_is_one_row(prepared: tuple[Path, Summary]) -> None:
 
 
 def test_a_row_without_a_face_has_a_reason_and_no_picture(prepared: tuple[Path, Summary]) -> None:
-    for row in rows_of(prepared[0]).values():
+    for row in rows_by_key(prepared[0]).values():
         if row["status"] == shards.OK:
             assert row["error"] is None
         else:
             assert row["error"] and row["image"] is None and row["crop"] is None
-            # Known as soon as it could be decoded.
+            # The size is known if the file could be decoded.
             assert (row["source_width"] is None) == (row["status"] != shards.NO_FACE)
 
 
 def test_a_row_with_a_face_says_where_it_was(mixed: Path, prepared: tuple[Path, Summary]) -> None:
-    row = rows_of(prepared[0])["a.jpg#0"]
+    row = rows_by_key(prepared[0])["a.jpg#0"]
     photograph = read_image(mixed / "a.jpg")
     (face,) = detect_faces(photograph)
     crop = crop_box(face.box)
@@ -138,20 +126,18 @@ def test_a_row_with_a_face_says_where_it_was(mixed: Path, prepared: tuple[Path, 
 
 
 def test_rows_stand_on_the_side_their_name_says(prepared: tuple[Path, Summary]) -> None:
-    for split in shards.SPLITS:
-        for path in shards.split_paths(prepared[0], split):
-            for source in shards.read_shard(path).column("source").to_pylist():
-                assert shards.split_of(source, 0.1) == split
+    paths = shards.shard_paths(prepared[0])
+    for path in paths:
+        split = path.name.partition("-")[0]
+        for source in shards.read_shard(path).column("source").to_pylist():
+            assert shards.split_of(source, 0.1) == split
 
 
-def test_progress_tells_of_every_photograph(
-    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool, "run", in_process)
+def test_progress_tells_of_every_photograph(mixed: Path, tmp_path: Path, serial_pool: None) -> None:
     starts: list[tuple[int, int]] = []
     seen: list[str] = []
     summary = prepare.prepare(
-        mixed, tmp_path, on_start=lambda *told: starts.append(told), on_file=seen.extend
+        mixed, tmp_path, on_start=lambda *counts: starts.append(counts), on_file=seen.extend
     )
     assert starts == [(summary.found, 0)]
     assert Counter(seen) == summary.counts
@@ -190,10 +176,7 @@ def test_a_missing_source_is_wrong_use(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_no_face_at_all_is_told_apart_from_success(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pool, "run", in_process)
+def test_no_face_at_all_is_told_apart_from_success(tmp_path: Path, serial_pool: None) -> None:
     source, out = tmp_path / "source", tmp_path / "out"
     source.mkdir()
     (source / "notes.txt").touch()
@@ -204,13 +187,16 @@ def test_no_face_at_all_is_told_apart_from_success(
     (source / "empty.jpg").touch()
     with pytest.raises(NothingUsable, match="2 pictures"):
         prepare.prepare(source, out)
-    assert {row["status"] for row in rows_of(out).values()} == {shards.NO_FACE, shards.UNREADABLE}
+    assert {row["status"] for row in rows_by_key(out).values()} == {
+        shards.NO_FACE,
+        shards.UNREADABLE,
+    }
 
 
 def test_a_photograph_that_crashes_its_process_is_a_row(
     mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The engine's own tests crash real processes; here, what becomes of the answer."""
+    """test_pool.py crashes real processes; here a `Crashed` becomes a row."""
 
     def crash_on_a(function: Any, tasks: Any, *where: Any) -> Iterator[tuple[Any, Any]]:
         for task in tasks:
@@ -219,7 +205,7 @@ def test_a_photograph_that_crashes_its_process_is_a_row(
 
     monkeypatch.setattr(pool, "run", crash_on_a)
     prepare.prepare(mixed, tmp_path)
-    row = rows_of(tmp_path)["a.jpg#"]
+    row = rows_by_key(tmp_path)["a.jpg#"]
     assert (row["status"], row["error"]) == (shards.UNREADABLE, "it crashed")
 
 
@@ -239,20 +225,15 @@ def pair(tmp_path: Path, astronaut: np.ndarray) -> Path:
     return folder
 
 
-def prepared_rows(
-    source: Path, out: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
-) -> dict[str, dict[str, Any]]:
-    monkeypatch.setattr(pool, "run", in_process)
+def prepared_rows(source: Path, out: Path, **settings: Any) -> dict[str, dict[str, Any]]:
     prepare.prepare(source, out, PrepareSettings(**settings))
-    return rows_of(out)
+    return rows_by_key(out)
 
 
-def test_all_faces_or_the_largest(
-    pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    largest = prepared_rows(pair, tmp_path / "largest", monkeypatch)
+def test_all_faces_or_the_largest(pair: Path, tmp_path: Path, serial_pool: None) -> None:
+    largest = prepared_rows(pair, tmp_path / "largest")
     assert list(largest) == ["pair.png#0"]
-    both = prepared_rows(pair, tmp_path / "all", monkeypatch, faces="all")
+    both = prepared_rows(pair, tmp_path / "all", faces="all")
     assert list(both) == ["pair.png#0", "pair.png#1"]
     assert both["pair.png#0"] == largest["pair.png#0"]
     small = both["pair.png#1"]
@@ -260,22 +241,18 @@ def test_all_faces_or_the_largest(
     assert small["box"][2] < 280 < largest["pair.png#0"]["box"][0]
 
 
-def test_small_faces_are_left_out(
-    pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    large = prepared_rows(pair, tmp_path / "large", monkeypatch, faces="all", min_face=110)
+def test_small_faces_are_left_out(pair: Path, tmp_path: Path, serial_pool: None) -> None:
+    large = prepared_rows(pair, tmp_path / "large", faces="all", min_face=110)
     assert list(large) == ["pair.png#0"]
     Image.open(pair / "pair.png").crop((0, 0, 280, 280)).save(pair / "small.png")
-    rows = prepared_rows(pair, tmp_path / "some", monkeypatch, min_face=110)
+    rows = prepared_rows(pair, tmp_path / "some", min_face=110)
     row = rows["small.png#"]
     assert (row["status"], row["image"]) == (shards.TOO_SMALL, None)
     assert "px wide" in row["error"] and "110" in row["error"] and row["source_width"] == 280
 
 
-def test_size_and_margin_are_those_asked_for(
-    pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    row = prepared_rows(pair, tmp_path / "out", monkeypatch, size=96, margin=0.5)["pair.png#0"]
+def test_size_and_margin_are_those_asked_for(pair: Path, tmp_path: Path, serial_pool: None) -> None:
+    row = prepared_rows(pair, tmp_path / "out", size=96, margin=0.5)["pair.png#0"]
     left, top, right, bottom = row["box"]
     assert row["crop"][2] - row["crop"][0] == max(right - left, bottom - top) * 2
     with Image.open(io.BytesIO(row["image"]["bytes"])) as crop:
@@ -286,7 +263,7 @@ def test_size_and_margin_are_those_asked_for(
 
 
 def test_of_identical_files_the_first_by_its_path_counts(
-    tmp_path: Path, small_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small_jpeg: bytes, serial_pool: None
 ) -> None:
     source = tmp_path / "source"
     for name in ("b/2.jpg", "b/1.jpg", "a/9.jpg", "c.jpg"):
@@ -294,7 +271,7 @@ def test_of_identical_files_the_first_by_its_path_counts(
         (source / name).write_bytes(small_jpeg)
     (source / "d.jpg").touch()
     (source / "e.jpg").touch()  # nothing in it is no photograph, so no duplicate either
-    rows = prepared_rows(source, tmp_path / "out", monkeypatch)
+    rows = prepared_rows(source, tmp_path / "out")
     assert {key: row["status"] for key, row in rows.items()} == {
         "a/9.jpg#0": shards.OK,
         "b/1.jpg#": shards.DUPLICATE,
@@ -314,21 +291,16 @@ def test_of_identical_files_the_first_by_its_path_counts(
 
 
 def test_the_frames_of_a_clip_stand_on_one_side_and_in_one_shard(
-    tmp_path: Path, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, astronaut: np.ndarray, serial_pool: None
 ) -> None:
     source = tmp_path / "source"
     source.mkdir()
     for number in range(4):
-        with av.open(str(source / f"{number}.mp4"), "w") as container:
-            stream = container.add_stream("mpeg4", 4)
-            stream.width, stream.height, stream.pix_fmt = 320, 320, "yuv420p"
-            for index in range(8):
-                part = np.ascontiguousarray(astronaut[index : index + 320, 60 + number :][:, :320])
-                frame = av.VideoFrame.from_ndarray(part, format="rgb24")
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode())
+        left = 60 + number
+        images = [astronaut[top : top + 320, left : left + 320] for top in range(8)]
+        write_clip(source / f"{number}.mp4", images, rate=4)
     out = tmp_path / "out"
-    rows = prepared_rows(source, out, monkeypatch, every=0.5, shard_rows=2, test_fraction=0.5)
+    rows = prepared_rows(source, out, every=0.5, shard_rows=2, test_fraction=0.5)
     assert {row["source"] for row in rows.values()} == {
         f"{number}.mp4@{seconds:.2f}s" for number in range(4) for seconds in (0, 0.5, 1, 1.5)
     }
@@ -341,20 +313,15 @@ def test_the_frames_of_a_clip_stand_on_one_side_and_in_one_shard(
 
 
 def test_of_a_clip_cut_off_the_frames_before_are_kept(
-    tmp_path: Path, astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, astronaut: np.ndarray, serial_pool: None
 ) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    with av.open(str(source / "cut.mp4"), "w", options={"movflags": "faststart"}) as container:
-        stream = container.add_stream("mpeg4", 4)
-        stream.width, stream.height, stream.pix_fmt = 320, 320, "yuv420p"
-        for index in range(40):
-            part = np.ascontiguousarray(astronaut[index : index + 320, 60:380])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(part, format="rgb24")))
-        container.mux(stream.encode())
+    images = [astronaut[top : top + 320, 60:380] for top in range(40)]
+    write_clip(source / "cut.mp4", images, rate=4)
     whole = (source / "cut.mp4").read_bytes()
     (source / "cut.mp4").write_bytes(whole[: len(whole) // 2])
-    rows = prepared_rows(source, tmp_path / "out", monkeypatch, every=1.0)
+    rows = prepared_rows(source, tmp_path / "out", every=1.0)
     last = rows.pop("cut.mp4#")
     assert last["status"] == shards.UNREADABLE and "s" in last["error"]
     assert list(rows)[:2] == ["cut.mp4@0.00s#0", "cut.mp4@1.00s#0"]

@@ -11,12 +11,12 @@ import pytest
 from browser import needs_browser, open_page, screenshot
 from click.testing import CliRunner, Result
 from PIL import Image
+from shard_rows import face_row, failed_row
 
 from ganim.cli import main
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, NUMBERS
 from ganim.pipeline.errors import WrongUse
-from ganim.pipeline.faces.crop import encode_jpeg
 from ganim.pipeline.report import html
 from ganim.pipeline.report.findings import list_findings
 from ganim.pipeline.report.formatting import percent
@@ -34,30 +34,6 @@ HOSTILE = [
     "\u202egpj.right to left",
     "日本 Ünï 😀/&amp;lt;.jpg",
 ]
-
-
-@pytest.fixture(scope="module")
-def crop(astronaut: np.ndarray) -> bytes:
-    return encode_jpeg(np.ascontiguousarray(astronaut[63:191, 159:287]))
-
-
-def face(index: int, picture: bytes, **more: Any) -> dict[str, Any]:
-    return {
-        "key": f"{index}.jpg#0",
-        "image": {"bytes": picture, "path": None},
-        "source": f"{index}.jpg",
-        "source_width": 600,
-        "source_height": 400,
-        "face_index": 0,
-        "box": [100, 100, 300 + index % 7, 300],
-        "crop": [70, 70, 330, 330],
-        "detection_score": 1.0 + index / 1000,
-        "status": shards.OK,
-    } | more
-
-
-def failed(source: str, status: str, error: str) -> dict[str, Any]:
-    return {"key": f"{source}#", "source": source, "status": status, "error": error}
 
 
 def annotated(index: int, aus: np.ndarray, **more: Any) -> dict[str, Any]:
@@ -85,25 +61,27 @@ def plausible_aus(count: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory: pytest.TempPathFactory, crop: bytes) -> Path:
+def hostile(tmp_path_factory: pytest.TempPathFactory, crop_jpeg: bytes) -> Path:
     """An annotated set: 220 faces with hostile names among them, failures of several kinds."""
     aus = plausible_aus(250)
-    train = [face(i, crop) | annotated(i, aus[i]) for i in range(220)]
+    train = [face_row(i, crop_jpeg) | annotated(i, aus[i]) for i in range(220)]
     for index, name in enumerate(HOSTILE):
         train[index] |= {"source": name, "key": f"{name}#0", "detection_score": index / 100}
-        train.append(failed(name, shards.UNREADABLE, f"damaged: {name}"))
+        train.append(failed_row(name, shards.UNREADABLE, f"damaged: {name}"))
     train.append(
-        face(300, crop, status=shards.NO_AUS, error=HOSTILE[0], annotator="OpenFace 2.0 test")
+        face_row(
+            300, crop_jpeg, status=shards.NO_AUS, error=HOSTILE[0], annotator="OpenFace 2.0 test"
+        )
     )
     train[20]["image"]["bytes"] = b"no JPEG"
     train[20]["detection_score"] = -1.0
     train[21] |= {"image": None, "detection_score": -0.5}
     train += [
-        failed(f"{n}.png", shards.TOO_LARGE, f"{n}00x20000 is more than 100 megapixels")
+        failed_row(f"{n}.png", shards.TOO_LARGE, f"{n}00x20000 is more than 100 megapixels")
         for n in range(9)
     ]
-    train += [failed(f"{n}.tif", "duplicate", f"the same file as {n}.jpg") for n in range(30)]
-    test = [face(i, crop) | annotated(i, aus[i]) for i in range(220, 250)]
+    train += [failed_row(f"{n}.tif", "duplicate", f"the same file as {n}.jpg") for n in range(30)]
+    test = [face_row(i, crop_jpeg) | annotated(i, aus[i]) for i in range(220, 250)]
     return write_set(tmp_path_factory.mktemp("hostile"), train, test)
 
 
@@ -128,8 +106,10 @@ def test_statistics_count_every_row_once(hostile: Path) -> None:
     assert statistics.annotators == ["OpenFace 2.0 test"]
 
 
-def test_a_photograph_with_several_faces_is_one_photograph(tmp_path: Path, crop: bytes) -> None:
-    rows = [face(0, crop, face_index=n, key=f"0.jpg#{n}") for n in range(3)]
+def test_a_photograph_with_several_faces_is_one_photograph(
+    tmp_path: Path, crop_jpeg: bytes
+) -> None:
+    rows = [face_row(0, crop_jpeg, face_index=n, key=f"0.jpg#{n}") for n in range(3)]
     statistics = read_statistics(write_set(tmp_path, rows))
     assert (statistics.photographs, len(statistics.faces), len(statistics.sizes)) == (1, 3, 1)
 
@@ -143,7 +123,7 @@ def test_reasons_that_differ_in_numbers_or_twins_are_one(hostile: Path) -> None:
 
 def test_reasons_of_endless_kinds_stay_few(tmp_path: Path) -> None:
     letters = [chr(0x4E00 + n) for n in range(3000)]
-    rows = [failed(f"{n}.jpg", shards.UNREADABLE, letter) for n, letter in enumerate(letters)]
+    rows = [failed_row(f"{n}.jpg", shards.UNREADABLE, letter) for n, letter in enumerate(letters)]
     reasons = read_statistics(write_set(tmp_path, rows)).reasons
     assert len(reasons) < 1100 and sum(reason.count for reason in reasons) == 3000
     assert reasons[0].text == "other reasons" and reasons[0].count > 1900
@@ -186,9 +166,9 @@ def test_a_histogram_holds_every_value_within_round_edges() -> None:
 # ---- the findings
 
 
-def test_a_good_set_has_nothing_wrong(tmp_path: Path, crop: bytes) -> None:
+def test_a_good_set_has_nothing_wrong(tmp_path: Path, crop_jpeg: bytes) -> None:
     aus = plausible_aus(2000)
-    rows = [face(n, crop) | annotated(n, aus[n]) for n in range(2000)]
+    rows = [face_row(n, crop_jpeg) | annotated(n, aus[n]) for n in range(2000)]
     assert list_findings(read_statistics(write_set(tmp_path, rows[200:], rows[:200]))) == []
 
 
@@ -210,7 +190,7 @@ def test_a_good_set_has_nothing_wrong(tmp_path: Path, crop: bytes) -> None:
         ("outside", "Some action units are outside their range"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, crop: bytes, what: str, said: str) -> None:
+def test_what_is_wrong_is_said(tmp_path: Path, crop_jpeg: bytes, what: str, said: str) -> None:
     aus = plausible_aus(40)
     more: dict[str, Any] = {}
     if what == "constant":
@@ -231,9 +211,9 @@ def test_what_is_wrong_is_said(tmp_path: Path, crop: bytes, what: str, said: str
         more["au_confidence"] = 0.5
     elif what == "estimator":
         more["annotator"] = "ganim estimator 1"
-    rows = [face(n, crop) | annotated(n, aus[n]) | more for n in range(40)]
+    rows = [face_row(n, crop_jpeg) | annotated(n, aus[n]) | more for n in range(40)]
     if what == "no face":
-        rows += [failed(f"{n}.png", shards.NO_FACE, "none") for n in range(40)]
+        rows += [failed_row(f"{n}.png", shards.NO_FACE, "none") for n in range(40)]
     elif what == "mixed":
         rows = [row | {"annotator": "ab"[n % 2] + f" {n % 2 + 1}"} for n, row in enumerate(rows)]
     for row in rows[:10]:
@@ -349,23 +329,25 @@ def test_the_page_fits_a_phone(page: Path, tmp_path: Path) -> None:
 # ---- sets of all kinds
 
 
-def test_shards_without_action_units(tmp_path: Path, crop: bytes) -> None:
+def test_shards_without_action_units(tmp_path: Path, crop_jpeg: bytes) -> None:
     page = html.write_report(
-        read_statistics(write_set(tmp_path, [face(n, crop) for n in range(5)]))
+        read_statistics(write_set(tmp_path, [face_row(n, crop_jpeg) for n in range(5)]))
     ).read_text()
     assert page.count("<img") == 10 and "Next: ganim annotate" in page
     assert "Correlations of the action units" not in page
 
 
-def test_one_face_and_constant_action_units(tmp_path: Path, crop: bytes) -> None:
-    rows = [face(0, crop) | annotated(0, np.zeros(17))]
+def test_one_face_and_constant_action_units(tmp_path: Path, crop_jpeg: bytes) -> None:
+    rows = [face_row(0, crop_jpeg) | annotated(0, np.zeros(17))]
     page = html.write_report(read_statistics(write_set(tmp_path, rows))).read_text()
     assert page.count("one of them is constant") == 17 * 16
     assert ganim("inspect", tmp_path).exit_code == 0
 
 
 def test_a_set_without_a_face(tmp_path: Path) -> None:
-    write_set(tmp_path, [failed("a.jpg", shards.NO_FACE, "none"), failed("b.jpg", "odd", "why")])
+    write_set(
+        tmp_path, [failed_row("a.jpg", shards.NO_FACE, "none"), failed_row("b.jpg", "odd", "why")]
+    )
     done = ganim("inspect", tmp_path)
     assert done.exit_code == 0 and "No photograph gave a face" in done.output
     page = (tmp_path / "report.html").read_text()

@@ -1,4 +1,4 @@
-"""prepare again: runs that are killed at any moment, new files, other settings, a new set."""
+"""prepare is run again: after kills, with new files, with other settings, with --overwrite."""
 
 import os
 import random
@@ -7,19 +7,19 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
+from clips import write_clip
 from PIL import Image
+from shard_rows import rows_by_key
 
 from ganim.pipeline import shards
 from ganim.pipeline.errors import NothingUsable, WrongUse
-from ganim.pipeline.execution import pool
 from ganim.pipeline.prepare import prepare
 from ganim.pipeline.prepare.output import NEW_SET
 from ganim.pipeline.prepare.prepare import PrepareSettings
@@ -44,13 +44,7 @@ def album(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> Pa
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes((folder / f"{index:02d}.jpg").read_bytes())
     Image.new("RGB", (200, 200)).save(folder / "flat.png")
-    with av.open(str(folder / "clip.mp4"), "w") as container:
-        stream = container.add_stream("mpeg4", 10)
-        stream.width, stream.height, stream.pix_fmt = 330, 330, "yuv420p"
-        for part in parts[:10]:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(part), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    write_clip(folder / "clip.mp4", parts[:10], rate=10)
     (folder / "the same clip.mp4").write_bytes((folder / "clip.mp4").read_bytes())
     return folder
 
@@ -66,7 +60,7 @@ def undisturbed(album: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 @pytest.fixture
 def finished(undisturbed: dict[str, bytes], tmp_path: Path) -> Path:
-    """A complete set that a test may spoil."""
+    """A complete set that a test may change."""
     out = tmp_path / "finished"
     out.mkdir()
     for name, content in undisturbed.items():
@@ -76,19 +70,6 @@ def finished(undisturbed: dict[str, bytes], tmp_path: Path) -> Path:
 
 def files(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.iterdir() if path.name != ".lock"}
-
-
-def rows_of(out: Path) -> dict[str, dict[str, Any]]:
-    """The rows by key; no key may stand twice."""
-    rows = [row for path in shards.shard_paths(out) for row in shards.read_shard(path).to_pylist()]
-    by_key = {row["key"]: row for row in rows}
-    assert len(by_key) == len(rows)
-    return by_key
-
-
-def in_process(function: Any, tasks: Any, *where: Any) -> Iterator[tuple[Any, Any]]:
-    """Stands in for pool.run where the processes are not the point."""
-    return ((task, function(task)) for task in tasks)
 
 
 # ---- kills
@@ -103,7 +84,7 @@ if __name__ == "__main__":
     settings = prepare.PrepareSettings(shard_rows=4, test_fraction=0.3, every=0.2)
     prepare.prepare(
         Path(source), Path(out), settings, int(workers), overwrite=overwrite == "overwrite",
-        on_start=lambda *told: print(flush=True), on_file=lambda statuses: print(flush=True),
+        on_start=lambda *counts: print(flush=True), on_file=lambda statuses: print(flush=True),
     )
 """
 
@@ -129,6 +110,7 @@ def wait_for_lines(process: subprocess.Popen[bytes], count: int) -> None:
         process.stdout.readline()
 
 
+@pytest.mark.slow
 def test_killed_at_20_random_moments_it_ends_with_the_files_of_an_undisturbed_run(
     undisturbed: dict[str, bytes],
     start: Callable[..., subprocess.Popen[bytes]],
@@ -160,7 +142,7 @@ def test_a_kill_between_writing_and_renaming_leaves_nothing_behind(
     album: Path,
     undisturbed: dict[str, bytes],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    serial_pool: None,
 ) -> None:
     out = tmp_path / "out"
     killed = RUN.replace(
@@ -177,8 +159,7 @@ def test_a_kill_between_writing_and_renaming_leaves_nothing_behind(
     done = subprocess.run(command, start_new_session=True, check=False)
     assert done.returncode == -signal.SIGKILL
     assert list(out.glob(".*.tmp")), "the kill came between writing and renaming"
-    (out / ".notes.tmp").touch()  # somebody else's
-    monkeypatch.setattr(pool, "run", in_process)
+    (out / ".notes.tmp").touch()  # a file of another program
     prepare.prepare(album, out, SETTINGS)
     (out / ".notes.tmp").unlink()
     assert files(out) == undisturbed
@@ -189,7 +170,7 @@ def test_two_runs_into_one_folder_the_second_is_refused(
     undisturbed: dict[str, bytes],
     start: Callable[..., subprocess.Popen[bytes]],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    serial_pool: None,
 ) -> None:
     out = tmp_path / "out"
     with start(out) as process:
@@ -197,8 +178,7 @@ def test_two_runs_into_one_folder_the_second_is_refused(
         with pytest.raises(WrongUse, match="Another ganim is writing"):
             prepare.prepare(album, out, SETTINGS)
         process.kill()
-    # The kernel has let go of the lock.
-    monkeypatch.setattr(pool, "run", in_process)
+    # The kernel has released the lock.
     prepare.prepare(album, out, SETTINGS)
     assert files(out) == undisturbed
 
@@ -211,7 +191,11 @@ def test_a_second_run_finds_nothing_to_do(album: Path, finished: Path) -> None:
     starts: list[tuple[int, int]] = []
     seen: list[str] = []
     summary = prepare.prepare(
-        album, finished, SETTINGS, on_start=lambda *told: starts.append(told), on_file=seen.extend
+        album,
+        finished,
+        SETTINGS,
+        on_start=lambda *counts: starts.append(counts),
+        on_file=seen.extend,
     )
     assert (summary.found, summary.skipped, summary.new) == (37, 37, 0)
     assert summary.counts == dict(sorted(STATUSES.items()))
@@ -220,9 +204,8 @@ def test_a_second_run_finds_nothing_to_do(album: Path, finished: Path) -> None:
 
 
 def test_new_files_are_counted_and_added_with_update(
-    tmp_path: Path, small_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small_jpeg: bytes, serial_pool: None
 ) -> None:
-    monkeypatch.setattr(pool, "run", in_process)
     source, out = tmp_path / "source", tmp_path / "out"
     (source / "b").mkdir(parents=True)
     (source / "b/1.jpg").write_bytes(small_jpeg)
@@ -240,15 +223,14 @@ def test_new_files_are_counted_and_added_with_update(
     assert (summary.found, summary.skipped, summary.new) == (4, 1, 0)
     assert summary.counts == {shards.DUPLICATE: 1, shards.OK: 2, shards.UNREADABLE: 1}
     assert before.items() - files(out).items() == {("manifest.json", before["manifest.json"])}
-    rows = rows_of(out)
+    rows = rows_by_key(out)
     assert set(rows) == {"b/1.jpg#0", "a.jpg#", "b/2.jpg#0", "b/3.jpg#"}
     assert rows["a.jpg#"]["error"] == "the same bytes as b/1.jpg"
 
 
 def test_an_update_that_was_stopped_goes_on_without_being_named(
-    tmp_path: Path, small_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small_jpeg: bytes, serial_pool: None
 ) -> None:
-    monkeypatch.setattr(pool, "run", in_process)
     source, out = tmp_path / "source", tmp_path / "out"
     source.mkdir()
     (source / "1.jpg").write_bytes(small_jpeg)
@@ -299,9 +281,8 @@ def test_the_same_source_written_otherwise_is_the_same(
 
 
 def test_a_source_whose_own_name_is_not_utf_8(
-    tmp_path: Path, small_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small_jpeg: bytes, serial_pool: None
 ) -> None:
-    monkeypatch.setattr(pool, "run", in_process)
     source = tmp_path / os.fsdecode(b"album \xff")
     source.mkdir()
     (source / "a.jpg").write_bytes(small_jpeg)
@@ -331,9 +312,8 @@ def test_overwrite_replaces_the_set_and_nothing_else(
     album: Path,
     finished: Path,
     undisturbed: dict[str, bytes],
-    monkeypatch: pytest.MonkeyPatch,
+    serial_pool: None,
 ) -> None:
-    monkeypatch.setattr(pool, "run", in_process)
     other = replace(SETTINGS, size=64, shard_rows=512)
     (finished / "notes.txt").write_text("mine")
     (finished / "train-00000 (copy).parquet").write_text("mine too")
@@ -361,9 +341,9 @@ def test_the_old_set_stands_until_the_new_one_is_complete(
     undisturbed: dict[str, bytes],
     start: Callable[..., subprocess.Popen[bytes]],
     tmp_path: Path,
+    serial_pool: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pool, "run", in_process)
     out = tmp_path / "out"
     prepare.prepare(album, out, replace(SETTINGS, size=64))
     old = files(out)
@@ -391,15 +371,14 @@ def test_the_old_set_stands_until_the_new_one_is_complete(
         begun.values()
     ), "what the first run had written was not written again"
 
-    # Whatever comes next puts it right first.
+    # The next run finishes the replacement first.
     prepare.prepare(album, out, SETTINGS)
     assert files(out) == undisturbed
 
 
 def test_a_new_set_without_a_face_does_not_take_the_place_of_a_good_one(
-    tmp_path: Path, small_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small_jpeg: bytes, serial_pool: None
 ) -> None:
-    monkeypatch.setattr(pool, "run", in_process)
     source, out = tmp_path / "source", tmp_path / "out"
     source.mkdir()
     (source / "1.jpg").write_bytes(small_jpeg)
@@ -407,4 +386,4 @@ def test_a_new_set_without_a_face_does_not_take_the_place_of_a_good_one(
     for _ in range(2):
         with pytest.raises(NothingUsable):
             prepare.prepare(source, out, PrepareSettings(min_face=1000), overwrite=True)
-    assert Counter(row["status"] for row in rows_of(out).values()) == {"ok": 1}
+    assert Counter(row["status"] for row in rows_by_key(out).values()) == {"ok": 1}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...pipeline.action_units import Edit, apply_edits
 from ...pipeline.files import write_whole
-from ..networks.generator import Generator
+from ..networks.load import AnyGenerator
 from ..pixels import from_model, to_model
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _HEADING_HEIGHT = 16  # px
 
 
 @torch.inference_mode()
-def save_grid(path: Path, generator: Generator, faces: "Faces") -> None:
+def save_grid(path: Path, generator: AnyGenerator, faces: "Faces") -> None:
     """Write a PNG with one row for each of the first GRID_FACES faces.
 
     The columns are the input; the attention mask, the colour mask, the output and the cycle
@@ -58,7 +58,7 @@ def save_grid(path: Path, generator: Generator, faces: "Faces") -> None:
 
 
 @torch.inference_mode()
-def save_sweep(path: Path, generator: Generator, faces: "Faces") -> None:
+def save_sweep(path: Path, generator: AnyGenerator, faces: "Faces") -> None:
     """Write a PNG of the first face with one AU changed: a column per AU that the generator knows,
     a row per value of SWEEP_LEVELS."""
     device = next(generator.parameters()).device
@@ -72,20 +72,22 @@ def save_sweep(path: Path, generator: Generator, faces: "Faces") -> None:
     _save(path, torch.stack(rows), [f"AU{number}" for number in known])
 
 
-def known_edits(shown: Mapping[str, list[Edit]], known: Sequence[int]) -> dict[str, list[Edit]]:
+def known_edits(
+    edits_by_label: Mapping[str, list[Edit]], known: Sequence[int]
+) -> dict[str, list[Edit]]:
     """Reduce labelled edits to the AUs that a generator knows.
 
     An edit that loses some of its AUs is labelled with those that are left. If none is left at
     all, the result sets each of the first known AUs to 1, at most as many as there were edits.
     """
     kept: dict[str, list[Edit]] = {}
-    for label, edits in shown.items():
+    for label, edits in edits_by_label.items():
         left = [edit for edit in edits if edit.number in known]
         if left != edits:
             label = "AU" + "+".join(str(edit.number) for edit in left)
         if left:
             kept.setdefault(label, left)
-    return kept or {f"AU{number}": [Edit(number, 1.0)] for number in known[: len(shown)]}
+    return kept or {f"AU{number}": [Edit(number, 1.0)] for number in known[: len(edits_by_label)]}
 
 
 def _edited(own: Tensor, edits: list[Edit]) -> Tensor:

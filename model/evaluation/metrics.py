@@ -33,7 +33,7 @@ _REGION_OF = {number: region for region, numbers in REGIONS.items() for number i
 
 
 def expression_distance(target: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """Expression distance (ED; Pumarola et al. 2019, section 6) of each of n faces.
+    """Expression distance (ED; Pumarola et al. 2019) of each of n faces.
 
     The mean absolute difference between target and measured AUs, which are both (n, AUs) in 0-1.
     Returns (n,) on the 0-5 scale of OpenFace; NaN for a face with an AU that is NaN.

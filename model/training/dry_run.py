@@ -11,8 +11,7 @@ from ..config import TrainSettings
 from ..data import constant_aus, load_faces
 from . import validation
 from .distributed import join
-from .resume import start
-from .trainer import Trainer
+from .resume import AnyTrainer, start
 
 _ITERATIONS = 10
 
@@ -75,16 +74,20 @@ def measure(
     """
     settings.validate()
     with join(device) as (workers, device):
-        faces = load_faces(shards, "train", settings.size)
-        test = load_faces(shards, "test", settings.size, most=validation.MAX_FACES)
+        faces = load_faces(shards, "train", settings.loaded_size)
+        test = load_faces(shards, "test", settings.loaded_size, most=validation.MAX_FACES)
         constant_aus(faces, settings.generator.aus)
         trainer = start(settings, faces, device, init, workers)
-        warmup = min(settings.critic_warmup, trainer.iterations)
+        warmup = 0 if settings.paired else min(settings.critic_warmup, trainer.iterations)
+        critic_steps = 1 if settings.paired else settings.critic_steps
         warmup_seconds = _seconds_per_iteration(trainer, 0, _ITERATIONS) if warmup else 0.0
         # A multiple of critic_steps, so that the generator's share of the time is right.
-        count = -(-_ITERATIONS // settings.critic_steps) * settings.critic_steps
-        seconds = _seconds_per_iteration(trainer, settings.critic_warmup, count)
-        generator_bytes, critic_bytes = _bytes(trainer.generator), _bytes(trainer.critic)
+        count = -(-_ITERATIONS // critic_steps) * critic_steps
+        seconds = _seconds_per_iteration(
+            trainer, 0 if settings.paired else settings.critic_warmup, count
+        )
+        generator_bytes = _bytes(trainer.generator)
+        critic_bytes = sum(map(_bytes, trainer.critics))
         # A state holds both networks with two moments of Adam each, and the averaged generator.
         # The folder holds two states, and two weights files in half precision.
         state_bytes = 3 * (generator_bytes + critic_bytes) + generator_bytes
@@ -92,9 +95,9 @@ def measure(
             faces=len(faces),
             held_out=len(test),
             iterations=trainer.iterations,
-            generator_steps=-(-(trainer.iterations - warmup) // settings.critic_steps),
+            generator_steps=-(-(trainer.iterations - warmup) // critic_steps),
             generator_parameters=_parameters(trainer.generator),
-            critic_parameters=_parameters(trainer.critic),
+            critic_parameters=sum(map(_parameters, trainer.critics)),
             device=str(device),
             precision="bf16" if trainer.bf16 else "fp32",
             processes=workers.count,
@@ -105,7 +108,7 @@ def measure(
         )
 
 
-def _seconds_per_iteration(trainer: Trainer, start: int, count: int) -> float:
+def _seconds_per_iteration(trainer: AnyTrainer, start: int, count: int) -> float:
     """Mean time of `count` iterations from `start` on, after critic_steps that are not timed."""
     trainer.iteration = start
     for _ in range(trainer.settings.critic_steps):

@@ -25,7 +25,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ..config import LossWeights
+from ..config import LossWeights, PairWeights
 from ..networks.critic import CriticOutput
 from ..networks.masks import Masks
 
@@ -82,7 +82,7 @@ def generator_terms(
     return terms
 
 
-def weighted_sum(terms: Terms, weights: LossWeights) -> Tensor:
+def weighted_sum(terms: Terms, weights: LossWeights | PairWeights) -> Tensor:
     """Equation 6: the sum of weight x term. A term `critic_x` has the weight of `x`."""
     first, *rest = (
         getattr(weights, name.removeprefix("critic_")) * term for name, term in terms.items()

@@ -1,22 +1,87 @@
 """The objective of paired training: a person's other photograph is the answer.
 
 A pair is two photographs of a series, source and target, with AUs and landmarks of both known. The
-generator is asked for the target's AUs, and its result is compared with the target itself:
+generator is asked for the target's AUs, and its result is compared with the target itself. It
+minimises the sum of weight x term over `generator_terms`, the critics that over `critic_terms`:
 
-    generator   reconstruction + moved + landmarks + matching + adversarial + result_adversarial
-                + attention + fields + rest
-    critics     hinge losses of `PairCritic` (targets against results) and of `ResultCritic`
-                (photographs against edits without an answer)
+    term                 what it is                                              of
+    reconstruction       distance of result and target at three scales           pairs
+    moved                the same of the face that is moved and not yet painted  pairs
+    landmarks            error of the flow where landmarks are known             pairs
+    matching             distance of the pair critic's features                  pairs
+    adversarial          negative score of results by the pair critic            pairs
+    result_adversarial   negative score of results by the result critic          unpaired faces
+    attention            mean share of the face that is painted                  pairs
+    fields               mean size of the flow fields of AUs and nuisance        all faces
+    rest                 mean size of the flow that is not linear                all faces
+    critic_pairs         hinge loss of the pair critic, weight 1                 pairs
+    critic_results       hinge loss of the result critic, weight 1               unpaired faces
 
 Each term is a mean over faces and pixels, as in losses.py; `PairWeights` has a weight of the same
 name. Reconstruction at several scales and feature matching follow Wang et al. 2018 (pix2pixHD).
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..networks.flow_generator import FlowOutputs
+from .losses import Terms
+from .pair_sampler import PairBatch
+
 _SCALES = 3
+_RAMPS = {"matching": 1000, "adversarial": 3000}
+"""Iterations over which the weight of a term rises from 0: critics learn first."""
+_RESULT_RAMP = 300
+"""The same for `result_adversarial`, from the first iteration with unpaired faces."""
+
+
+class Judged(NamedTuple):
+    """What the critics give for the results of a generator."""
+
+    scores: Tensor
+    """Of the pair critic for results, (n, 1, h', w')."""
+    features: list[Tensor]
+    """Of the pair critic, layer by layer, for results."""
+    target_features: list[Tensor]
+    """The same for targets; constants."""
+    edited_scores: Tensor | None
+    """Of the result critic for results of unpaired faces; None if there are none."""
+
+
+def generator_terms(batch: PairBatch, outputs: FlowOutputs, judged: Judged) -> Terms:
+    """What the generator minimises. outputs: for the sources, followed by the unpaired faces."""
+    count = len(batch.sources)
+    masks = outputs.masks
+    results = masks.blend()[:count]
+    assert masks.flow is not None
+    terms = {
+        "reconstruction": reconstruction(results, batch.targets),
+        "moved": reconstruction(masks.face[:count], batch.targets),
+        "landmarks": landmark_error(
+            masks.flow[:count], batch.source_landmarks, batch.target_landmarks
+        ),
+        "matching": feature_matching(judged.features, judged.target_features),
+        "adversarial": -judged.scores.float().mean(),
+        "attention": (1 - masks.attention[:count]).mean(),
+        "fields": outputs.fields.abs().mean(),
+        "rest": outputs.rest.abs().mean(),
+    }
+    if judged.edited_scores is not None:
+        terms["result_adversarial"] = -judged.edited_scores.float().mean()
+    return terms
+
+
+def ramped(terms: Terms, iteration: int, free_iterations: int) -> Terms:
+    """The terms, with those of the critics multiplied by 0 to 1 at the beginning.
+
+    iteration: from 0. free_iterations: those with unpaired faces until now, this one included.
+    """
+    factors = {name: min(1.0, iteration / length) for name, length in _RAMPS.items()}
+    factors["result_adversarial"] = min(1.0, free_iterations / _RESULT_RAMP)
+    return {name: factors.get(name, 1.0) * term for name, term in terms.items()}
 
 
 def reconstruction(results: Tensor, targets: Tensor) -> Tensor:
@@ -32,7 +97,8 @@ def landmark_error(flow: Tensor, source: Tensor, target: Tensor) -> Tensor:
     """Mean absolute error of the flow at the target's landmarks, in half sides.
 
     flow: (n, 2, h, w), from where each pixel of the result is fetched. source, target: landmarks
-    (n, p, 2) in -1..1; those outside the crop in either photograph are left out.
+    (n, p, 2) in -1..1; those outside the crop in either photograph count as no error, and so do
+    those that are not known, for which both lie outside.
     """
     found = F.grid_sample(flow, target[:, :, None], align_corners=False)[..., 0].transpose(1, 2)
     inside = (target.abs() < 1).all(2) & (source.abs() < 1).all(2)

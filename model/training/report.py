@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -15,8 +16,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ...pipeline.report import pages
+from .base_trainer import BaseTrainer
 from .log import MetricsLog
-from .trainer import Trainer
 
 NAME = "report.html"
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -84,14 +85,35 @@ PLOTS = (
         "L1 distance of a face and its reconstruction, in -1 to 1.",
         [Curve("cycle", "")],
     ),
-    Plot("Learning rate", "Of Adam, for both networks.", [Curve("rate", "")]),
+    Plot(
+        "Distance from the target, pairs",
+        "Sum of mean L1 distances at three scales, in -1 to 1. Below the dashed line, results are "
+        "nearer to the photograph of the asked expression than the photograph that was changed.",
+        [
+            Curve("reconstruction", "result"),
+            Curve("moved", "moved only"),
+            Curve("copy", "photographs", True),
+        ],
+    ),
+    Plot(
+        "Flow error, pairs",
+        "Mean absolute error of the flow at landmarks, in half sides.",
+        [Curve("landmarks", "")],
+    ),
+    Plot(
+        "Critics, pairs",
+        "Hinge losses of the two critics: 2 if they tell no result from a photograph, 0 if they "
+        "tell all.",
+        [Curve("critic_pairs", "source and result"), Curve("critic_results", "result alone")],
+    ),
+    Plot("Learning rate", "Of Adam, for all networks.", [Curve("rate", "")]),
     Plot(
         "Photographs a second", "Of all processes together.", [Curve("photographs_per_second", "")]
     ),
 )
 
 
-def write_page(folder: Path, trainer: Trainer, pictured: int, log: MetricsLog) -> None:
+def write_page(folder: Path, trainer: BaseTrainer[Any], pictured: int, log: MetricsLog) -> None:
     """Write the report into a run folder.
 
     Args:

@@ -17,6 +17,9 @@ The same run is resumed with the settings, and the number of faces, that it was 
 others are refused. `--init RUN` takes any settings but those of the architecture of generator and
 critic. `--init WEIGHTS` takes any settings but those of the architecture of the generator; both
 its weights and its average are those of the file.
+
+A paired training starts in the same ways, but for another `--size`, which its critics take as they
+are, and for other `--aus`, which are refused. The frame of the faces carries over.
 """
 
 from collections.abc import Callable
@@ -32,12 +35,17 @@ from ...pipeline.errors import WrongUse
 from ..checkpoint import load_state
 from ..config import GeneratorSettings, TrainSettings
 from ..data import Faces
+from ..networks.flow_generator import FlowGenerator
 from ..networks.generator import Generator
 from ..networks.load import load_generator
+from .base_trainer import BaseTrainer
 from .distributed import Workers
 from .log import current_names
+from .paired_trainer import PairedTrainer
 from .run_folder import PREVIOUS_STATE
 from .trainer import STATE, WEIGHTS, Trainer
+
+AnyTrainer = BaseTrainer[Any]
 
 
 def start(
@@ -46,23 +54,27 @@ def start(
     device: torch.device,
     init: Path | None = None,
     workers: Workers | None = None,
-) -> Trainer:
-    """A trainer at iteration 0.
+) -> AnyTrainer:
+    """A trainer at iteration 0: a PairedTrainer if the settings ask for pairs, else a Trainer.
 
     init: None for random weights; a weights file; or the folder of another run. See the table
     above. Raises WrongUse for weights and runs that do not fit the settings, and as Trainer does.
     """
+    kind = PairedTrainer if settings.paired else Trainer
     if init is None:
-        return Trainer(settings, faces, device, workers)
+        return kind(settings, faces, device, workers)
     if init.is_dir():
-        trainer = Trainer(settings, faces, device, workers, warm_average=False)
+        trainer = kind(settings, faces, device, workers, warm_average=False)
         _init_from_run(trainer, init)
         return trainer
+    if settings.paired:
+        initial_flow = partial(_init_flow_from_weights, init, settings.generator)
+        return PairedTrainer(settings, faces, device, workers, initial_flow, warm_average=False)
     initial_generator = partial(_init_from_weights, init, settings.generator)
     return Trainer(settings, faces, device, workers, initial_generator, warm_average=False)
 
 
-def resume(trainer: Trainer, run: Path, on_message: Callable[[str], None]) -> None:
+def resume(trainer: AnyTrainer, run: Path, on_message: Callable[[str], None]) -> None:
     """Continue the training in a run folder from its last readable state, if it has a state.
 
     on_message: is called with a sentence if the last state is damaged and the one before it is
@@ -96,7 +108,7 @@ def resume(trainer: Trainer, run: Path, on_message: Callable[[str], None]) -> No
         )
 
 
-def resume_from_state(trainer: Trainer, state: dict[str, Any]) -> None:
+def resume_from_state(trainer: AnyTrainer, state: dict[str, Any]) -> None:
     """Continue from a state that `Trainer.state_dict` gave. Raises WrongUse for other settings."""
     for name, then, now in _differences(state, trainer.settings):
         raise WrongUse(
@@ -160,11 +172,28 @@ def _init_from_weights(path: Path, asked: GeneratorSettings) -> Generator:
     return for_aus(generator, asked.aus).train()
 
 
-def _init_from_run(trainer: Trainer, run: Path) -> None:
+def _init_flow_from_weights(path: Path, asked: GeneratorSettings) -> FlowGenerator:
+    generator, _ = load_generator(path)
+    if not isinstance(generator, FlowGenerator):
+        raise WrongUse(f"{path} holds no generator of --architecture flow, as --paired needs.")
+    if generator.settings != asked:
+        raise WrongUse(
+            f"{path} holds a generator of {asdict(generator.settings)}, but the settings ask for "
+            f"{asdict(asked)}. Leave its options to the file."
+        )
+    return generator.train()
+
+
+def _init_from_run(trainer: AnyTrainer, run: Path) -> None:
     if not (run / STATE).exists():
         raise WrongUse(f"{run} holds no {STATE}: name the folder of a run, or a weights file.")
     state = load_state(run / STATE)
     asked, started = trainer.settings, TrainSettings.from_dict(state["settings"])
+    if started.generator.architecture != asked.generator.architecture:
+        raise WrongUse(
+            f"{run} trained a generator of --architecture {started.generator.architecture}, this "
+            f"command says {asked.generator.architecture}: neither starts from the other."
+        )
     if started.generator.aus != asked.generator.aus:
         raise WrongUse(
             f"The critic of {run} reads {in_words(started.generator.aus)}, and this command asks "
@@ -181,7 +210,7 @@ def _init_from_run(trainer: Trainer, run: Path) -> None:
                 f"{run} was trained with {name}={then}, this command says {now}. Only other "
                 "settings can change on the way."
             )
-    if started.size == asked.size:
+    if started.size == asked.size or not isinstance(trainer, Trainer):
         trainer.load_state_dict(state)
         return
     # Adam's moments of the critic's AU head have another shape; they are estimated anew.

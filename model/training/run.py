@@ -16,9 +16,9 @@ from ..data import constant_aus, load_faces
 from . import validation
 from .distributed import join
 from .log import Entry
-from .resume import resume, start
+from .resume import AnyTrainer, resume, start
 from .run_folder import BEST, Callbacks, RunFolder
-from .trainer import WEIGHTS, Trainer
+from .trainer import WEIGHTS
 
 _LOG_EVERY = 50
 """Iterations per log entry."""
@@ -62,8 +62,8 @@ def train(
     settings, callbacks = settings or TrainSettings(), callbacks or Callbacks()
     settings.validate()
     with join(device) as (workers, device):
-        faces = load_faces(shards, "train", settings.size)
-        test = load_faces(shards, "test", settings.size, most=validation.MAX_FACES)
+        faces = load_faces(shards, "train", settings.loaded_size)
+        test = load_faces(shards, "test", settings.loaded_size, most=validation.MAX_FACES)
         if patience is not None and not len(test):
             raise WrongUse(
                 f"{shards} has no test faces, which --patience needs: prepare with "
@@ -81,7 +81,9 @@ def train(
             resume(trainer, folder, callbacks.on_message)
             callbacks.on_start(trainer.iterations, trainer.iteration)
             run_folder = (
-                RunFolder(trainer, test, folder, tensorboard, callbacks) if workers.first else None
+                RunFolder(trainer, trainer.as_seen(test), folder, tensorboard, callbacks)
+                if workers.first
+                else None
             )
             _train(trainer, run_folder, patience)
         except OSError as error:
@@ -93,7 +95,7 @@ def train(
     return folder / (BEST if best else WEIGHTS)
 
 
-def _train(trainer: Trainer, run_folder: RunFolder | None, patience: int | None) -> None:
+def _train(trainer: AnyTrainer, run_folder: RunFolder | None, patience: int | None) -> None:
     """The training loop, to the last iteration, early stopping or a signal.
 
     run_folder: None in all processes but the first.
@@ -131,6 +133,7 @@ def _train(trainer: Trainer, run_folder: RunFolder | None, patience: int | None)
                 raise KeyboardInterrupt
             done = epoch_ends and has_stalled()
     if run_folder is not None:
+        run_folder.calibrate()
         run_folder.write_page()
 
 
@@ -138,7 +141,7 @@ def _are_finite(metrics: dict[str, Tensor]) -> bool:
     return bool(torch.stack(list(metrics.values())).isfinite().all())
 
 
-def _divergence(trainer: Trainer, run_folder: RunFolder | None) -> str:
+def _divergence(trainer: AnyTrainer, run_folder: RunFolder | None) -> str:
     """The error message for losses that are not finite. Also writes the report."""
     text = f"The losses are not finite any more (NaN) at iteration {trainer.iteration}."
     if run_folder is None:
@@ -156,7 +159,7 @@ def _divergence(trainer: Trainer, run_folder: RunFolder | None) -> str:
     )
 
 
-def _log_entry(trainer: Trainer, iterations: int, seconds: float) -> Entry:
+def _log_entry(trainer: AnyTrainer, iterations: int, seconds: float) -> Entry:
     """Average the metrics since the last log entry over iterations and processes.
 
     Args:
@@ -173,7 +176,7 @@ def _log_entry(trainer: Trainer, iterations: int, seconds: float) -> Entry:
     entry: Entry = {
         "iteration": trainer.iteration,
         "epoch": trainer.iteration / trainer.iterations_per_epoch,
-        "rate": trainer.critic_adam.param_groups[0]["lr"],
+        "rate": trainer.generator_adam.param_groups[0]["lr"],
         "seconds": seconds,
         "photographs_per_second": sum(speeds),
     }

@@ -5,22 +5,31 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ...pipeline.files import write_whole
 from ..animation.grids import save_grid, save_sweep
 from ..checkpoint import save_state
 from ..data import Faces
+from ..networks.flow_generator import FlowGenerator
+from ..networks.load import load_generator
 from . import diagnostics
-from .export import save_generator
+from .base_trainer import BaseTrainer
+from .calibration import calibrated_gains
+from .export import save_gains, save_generator
 from .log import Entry, MetricsLog
 from .report import write_page
-from .trainer import STATE, WEIGHTS, Trainer
-from .validation import Validation
+from .trainer import STATE, WEIGHTS
+from .validation import MAX_FACES, Validation
 
 SETTINGS = "settings.json"
 PREVIOUS_STATE = "state-previous.pt"
 BEST = "best.safetensors"
 GRIDS = "grids"
+GAINS = "gains"
+"""The entry of the log with the gains of the 17 AUs."""
 _SAVE_SECONDS = 300.0
 """The longest time between two saved states."""
 _MAX_GRIDS = 30
@@ -48,8 +57,8 @@ class RunFolder:
 
     Args:
         trainer: the trainer whose progress is written.
-        test: held-out faces for validation and pictures. If there are none, nothing is validated,
-            and the pictures show training faces.
+        test: held-out faces for validation and pictures, as the generator sees them. If there are
+            none, nothing is validated, and the pictures show training faces.
         folder: the run folder, which may hold an earlier part of the same training.
         tensorboard: also write TensorBoard event files.
         callbacks: `on_step` and `on_message` are called from here.
@@ -58,10 +67,15 @@ class RunFolder:
     """
 
     def __init__(
-        self, trainer: Trainer, test: Faces, folder: Path, tensorboard: bool, callbacks: Callbacks
+        self,
+        trainer: BaseTrainer[Any],
+        test: Faces,
+        folder: Path,
+        tensorboard: bool,
+        callbacks: Callbacks,
     ) -> None:
         self._trainer, self._folder, self._callbacks = trainer, folder, callbacks
-        self._pictured = test if len(test) else trainer.faces
+        self._pictured = test if len(test) else self._some_training_faces()
         self._validation = (
             Validation(test, trainer.device, trainer.settings.generator.aus) if len(test) else None
         )
@@ -107,6 +121,30 @@ class RunFolder:
         write_page(self._folder, self._trainer, len(self._pictured), self._log)
         self._page_at = time.monotonic()
         self._page_seconds = self._page_at - began
+
+    def calibrate(self) -> None:
+        """Set the gains of a flow generator, once the training has ended, and save it again."""
+        trainer = self._trainer
+        done = any(
+            entry["iteration"] == trainer.iteration for entry in self._log.entries if GAINS in entry
+        )
+        if not isinstance(trainer.averaged_generator, FlowGenerator) or done:
+            return
+        gains = calibrated_gains(trainer.averaged_generator, self._pictured)
+        for generator in (trainer.generator, trainer.averaged_generator):
+            generator.gain.copy_(gains)
+        best = self._folder / BEST
+        if best.exists():
+            generator = load_generator(best)[0].to(trainer.device)
+            assert isinstance(generator, FlowGenerator)
+            save_gains(best, calibrated_gains(generator, self._pictured))
+        self._save()
+        self._log.append(self._position() | {GAINS: [round(one, 2) for one in gains.tolist()]})
+
+    def _some_training_faces(self) -> Faces:
+        faces = self._trainer.faces
+        some = np.arange(min(len(faces), MAX_FACES))
+        return self._trainer.as_seen(faces.subset(some))
 
     def _position(self) -> Entry:
         trainer = self._trainer

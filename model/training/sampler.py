@@ -18,7 +18,7 @@ from ..pixels import to_model
 from ..warp import moved
 from .views import coarsened
 
-_SEED_STRIDE = 1_000_003
+SEED_STRIDE = 1_000_003
 """Difference between the first seeds of two trainings whose seeds differ by one."""
 _SINGLE_AU_WEIGHT = 5.0
 """Weight of the error of the AU that changes in a single-AU target. In faces, and in what the
@@ -97,7 +97,7 @@ class Sampler:
         `single_au`, the face's own AUs with one of those that the generator knows drawn anew.
         """
         settings, size = self.settings, self.settings.batch
-        draw = torch.Generator().manual_seed(settings.seed * _SEED_STRIDE + iteration)
+        draw = torch.Generator().manual_seed(settings.seed * SEED_STRIDE + iteration)
         epoch, position = divmod(iteration, self.per_epoch)
         chosen = self._epoch_order(epoch)[position * size : (position + 1) * size]
         mirrored = torch.rand(size, generator=draw) < 0.5
@@ -138,7 +138,7 @@ class Sampler:
     def _epoch_order(self, epoch: int) -> Tensor:
         """A permutation of the faces, kept until another epoch is asked for."""
         if epoch != self._order[0]:
-            draw = torch.Generator().manual_seed(self.settings.seed * _SEED_STRIDE - epoch - 1)
+            draw = torch.Generator().manual_seed(self.settings.seed * SEED_STRIDE - epoch - 1)
             self._order = epoch, torch.randperm(len(self.faces), generator=draw)
         return self._order[1]
 

@@ -1,34 +1,27 @@
 """The training of a GANimation generator: the networks, their optimisers, and one iteration."""
 
 from collections.abc import Callable
-from dataclasses import asdict
-from functools import partial
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ...pipeline.action_units import positions
-from ...pipeline.errors import WrongUse
 from ..config import TrainSettings
 from ..data import Faces
-from ..ema import averaged
 from ..networks.critic import Critic, CriticOutput
 from ..networks.generator import Generator
 from ..networks.masks import Masks
 from . import losses
+from .base_trainer import BaseTrainer, detached
 from .distributed import Workers
 from .perceptual import Perceptual
 from .sampler import Batch, Sampler
 
 STATE = "state.pt"
 WEIGHTS = "generator.safetensors"
-_BETAS = (0.5, 0.999)
-_PARTS = ("generator", "critic", "average", "generator_adam", "critic_adam")
-"""What has a state dict of its own within the state of a trainer."""
 
 
-class Trainer:
+class Trainer(BaseTrainer[Generator]):
     """The networks, their optimisers and the number of the iteration.
 
     `resume.py` makes one from earlier weights or from an earlier training.
@@ -39,6 +32,10 @@ class Trainer:
     Raises WrongUse for settings out of range, and for fewer faces than a batch has.
     """
 
+    betas = (0.5, 0.999)
+    parts = ("generator", "critic", "average", "generator_adam", "critic_adam")
+    critic_parts = ("critic",)
+
     def __init__(
         self,
         settings: TrainSettings,
@@ -48,16 +45,7 @@ class Trainer:
         initial_generator: Callable[[], Generator] | None = None,
         warm_average: bool = True,
     ) -> None:
-        settings.validate()
-        self.workers = workers or Workers()
-        self._part = self.workers.part(settings.batch)
-        if len(faces) < settings.batch:
-            raise WrongUse(
-                f"{len(faces)} annotated faces are fewer than a batch of {settings.batch}: add "
-                f"photographs, or train with --batch {len(faces)}."
-            )
-        self.settings, self.faces, self.device = settings, faces, device
-        torch.manual_seed(settings.seed)
+        super().__init__(settings, faces, device, workers)
         generator = initial_generator() if initial_generator else Generator(settings.generator)
         if generator.motion is not None and not generator.motion.learned:
             generator.motion.learn(faces)
@@ -65,30 +53,12 @@ class Trainer:
         known = positions(settings.generator.aus)
         self._known = torch.tensor(known, device=device)
         self.critic = Critic(settings.size, settings.critic, len(known)).to(device)
-        self.average = averaged(self.generator, settings.ema, warm_average)
-        self.generator_adam, self.critic_adam = (
-            # Fused: one pass over the weights, a tenth of the time on a CPU.
-            torch.optim.Adam(
-                [each for each in network.parameters() if each.requires_grad],
-                settings.lr,
-                _BETAS,
-                fused=True,
-            )
-            for network in (self.generator, self.critic)
-        )
+        self.average = self._average(warm_average)
+        self.generator_adam, self.critic_adam = map(self._adam, (self.generator, self.critic))
         # Its weights are constant, so they are not part of the state.
         self._perceptual = Perceptual().to(device) if settings.weights.perceptual else None
-        self.iteration = 0
-        self.unlogged: dict[str, list[Tensor]] = {}
-        """Metrics since the last line of the log. They are part of the state, so that a training
-        that was stopped between two lines logs the same means as an uninterrupted one."""
         self.sampler = Sampler(faces, settings)
         self.iterations_per_epoch = self.sampler.per_epoch
-        self.iterations = self.iterations_per_epoch * settings.epochs
-        self.bf16 = settings.precision == "bf16" or (
-            settings.precision == "auto" and computes_bf16(device)
-        )
-        self._autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=self.bf16)
 
     def step(self) -> losses.Terms:
         """One iteration: a step of the critic, and in every `critic_steps`-th one of the generator.
@@ -117,8 +87,8 @@ class Trainer:
         with self._autocast():
             real = self.critic(batch.augmented(batch.faces))
             terms = {"critic_aus": losses.au_loss(real.aus, own_aus, batch.au_weight)}
-        self._update(self.critic, self.critic_adam, terms)
-        return _detached(terms)
+        self._minimise(self.critic, self.critic_adam, terms)
+        return detached(terms)
 
     def _critic_step(self, batch: Batch, fakes: Tensor) -> losses.Terms:
         own_aus, target_aus = batch.own_aus[:, self._known], batch.target_aus[:, self._known]
@@ -131,10 +101,10 @@ class Trainer:
         # In full precision: bf16 has too few digits for the difference of a norm and 1.
         gradient = self.critic.slope(losses.interpolated(faces, fakes, batch.alpha))
         terms = losses.critic_terms(real, fake, gradient, own_aus, batch.au_weight)
-        self._update(self.critic, self.critic_adam, terms)
+        self._minimise(self.critic, self.critic_adam, terms)
         # The error of a generator that copies its input, to compare the metric `aus` with.
         copy_aus = losses.au_loss(real.aus.detach(), target_aus, batch.au_weight)
-        return _detached(terms) | {"copy_aus": copy_aus}
+        return detached(terms) | {"copy_aus": copy_aus}
 
     def _generator_step(self, batch: Batch, generated: Masks, fakes: Tensor) -> losses.Terms:
         target_aus = batch.target_aus[:, self._known]
@@ -151,10 +121,10 @@ class Trainer:
                 batch.target_weight,
                 self._perceptual,
             )
-        self._update(self.generator, self.generator_adam, terms)
+        self._minimise(self.generator, self.generator_adam, terms)
         self.critic.requires_grad_(True)
         self.average.update_parameters(self.generator)
-        return _detached(terms) | {
+        return detached(terms) | {
             # Without the weights of single AUs, so that it is comparable with `copy_aus`.
             "aus": losses.au_loss(fake.aus.detach(), target_aus, batch.au_weight),
             # The terms are sums over two passes; the metrics are means.
@@ -162,50 +132,7 @@ class Trainer:
             "tv": terms["tv"].detach() / 2,
         }
 
-    def _update(
+    def _minimise(
         self, network: nn.Module, optimiser: torch.optim.Optimizer, terms: losses.Terms
     ) -> None:
-        optimiser.zero_grad(set_to_none=True)
-        losses.weighted_sum(terms, self.settings.weights).backward()
-        self.workers.average_gradients(network)
-        optimiser.step()
-
-    def _set_learning_rate(self) -> None:
-        """Constant, then falling linearly towards 0 over the last `decay_epochs` epochs."""
-        left = self.iterations - self.iteration
-        decay = self.settings.decay_epochs * self.iterations_per_epoch
-        lr = self.settings.lr * min(1.0, left / decay if decay else 1.0)
-        for optimiser in (self.generator_adam, self.critic_adam):
-            for group in optimiser.param_groups:
-                group["lr"] = lr
-
-    @property
-    def averaged_generator(self) -> Generator:
-        """The generator whose weights are the running average; the one that is exported."""
-        return cast(Generator, self.average.module)
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that a resumed training needs: nested tensors, numbers and texts."""
-        return {
-            "settings": asdict(self.settings),
-            "faces": len(self.faces),
-            "iteration": self.iteration,
-            "unlogged": {name: torch.stack(each) for name, each in self.unlogged.items()},
-            **{name: getattr(self, name).state_dict() for name in _PARTS},
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load the networks and optimisers of a state, and neither its iteration nor metrics."""
-        for name in _PARTS:
-            getattr(self, name).load_state_dict(state[name])
-
-
-def computes_bf16(device: torch.device) -> bool:
-    """Whether the hardware computes in bf16; elsewhere it would be slower than fp32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
-
-
-def _detached(terms: losses.Terms) -> losses.Terms:
-    return {name: term.detach() for name, term in terms.items()}
+        self._update(network, optimiser, losses.weighted_sum(terms, self.settings.weights))

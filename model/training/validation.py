@@ -9,7 +9,7 @@ from torch import Tensor
 from ...pipeline.action_units import NUMBERS, positions
 from ..data import Faces
 from ..estimator.network import load_estimator
-from ..networks.generator import Generator
+from ..networks.load import AnyGenerator
 from ..pixels import to_model
 from .losses import au_loss
 
@@ -41,7 +41,7 @@ class Validation:
         """The error of the unchanged photographs, which is that of a generator that copies."""
 
     @torch.inference_mode()
-    def error(self, generator: Generator) -> float:
+    def error(self, generator: AnyGenerator) -> float:
         """Mean squared difference of target AUs and AUs read in generated faces, in 0-1."""
         targets, own = self.targets.split(_BATCH), self.faces.aus.split(_BATCH)
         read = []

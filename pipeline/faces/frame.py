@@ -81,8 +81,9 @@ class Frame:
         part, frame = picture, self
         if zoom < _BLUR_BELOW:
             left, top, right, bottom = self._bounds(picture, margin=self.scale / 4)
-            part = cv2.GaussianBlur(picture[top:bottom, left:right], (0, 0), _BLUR / zoom)
-            frame = Frame(self.matrix, self.centre - np.array([left, top]))
+            if right > left and bottom > top:
+                part = cv2.GaussianBlur(picture[top:bottom, left:right], (0, 0), _BLUR / zoom)
+                frame = Frame(self.matrix, self.centre - np.array([left, top]))
         # The centre of column i of the result is at (2i + 1) / size - 1.
         first = frame.to_picture(np.full(2, 1 / size - 1))
         return cv2.warpAffine(

@@ -5,7 +5,7 @@ Both come from the command line: `folder`, or tables that name photographs by th
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -105,6 +105,7 @@ def _read_series(path: Path) -> dict[str, str]:
             f"--series {path} is not a table. Give '{FOLDER}', or a .csv or .parquet with the "
             "columns photo and series."
         )
+    rows: Iterable[Sequence[str | None]]
     if suffix == ".csv":
         rows = read_csv(path, ["photo", "series"])
     else:
@@ -129,13 +130,10 @@ def _read_landmarks(path: Path) -> dict[str, np.ndarray]:
     table = read_parquet(path, ["photo", "landmarks"])
     table = table.filter(pc.and_(*(pc.is_valid(table[name]) for name in ("photo", "landmarks"))))
     column, photos = table["landmarks"], texts(path, table, "photo")
-    kind = column.type
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)) or not (
-        pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
-    ):
+    if not _is_list_of_numbers(column.type):
         raise WrongUse(
-            f"The column landmarks of {path} holds {kind}. It must hold lists of numbers: x and y "
-            "of each point in turn."
+            f"The column landmarks of {path} holds {column.type}. It must hold lists of numbers: x "
+            "and y of each point in turn."
         )
     counts = pc.unique(pc.list_value_length(column)).to_pylist()
     if len(counts) != 1 or counts[0] not in [2 * points for points in _POINTS]:
@@ -146,13 +144,23 @@ def _read_landmarks(path: Path) -> dict[str, np.ndarray]:
         )
     values = np.concatenate([part.flatten().to_numpy(False) for part in column.chunks])
     points = values.reshape(len(photos), -1, 2)
-    found_points = {entry_path(photo): one for photo, one in zip(photos, points, strict=True)}
+    found_points = {
+        entry_path(photo): one for photo, one in zip(photos, points, strict=True) if photo
+    }
     if len(found_points) < len(photos):
         raise WrongUse(
             f"{path} has several rows of landmarks for one photograph. Leave the row of its "
             "largest face."
         )
     return found_points
+
+
+def _is_list_of_numbers(kind: pa.DataType) -> bool:
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    numbers = (pa.types.is_floating, pa.types.is_integer)
+    return any(is_kind(kind) for is_kind in lists) and any(
+        is_kind(kind.value_type) for is_kind in numbers
+    )
 
 
 def _hash(content: object, values: bytes = b"") -> str:

@@ -119,8 +119,8 @@ def _shown_series(statistics: Statistics) -> pd.DataFrame:
     """The rows of `Statistics.series` that the page shows: some with two faces or more."""
     series = statistics.series
     series = series[series["faces"] > 1]
-    hashes = pd.Series([zlib.crc32(name.encode()) for name in series.index], series.index)
-    return series.loc[hashes.nsmallest(_SHOWN_SERIES).index].sort_index()
+    by_hash = sorted(series.index, key=lambda name: (zlib.crc32(name.encode()), name))
+    return series.loc[sorted(by_hash[:_SHOWN_SERIES])]
 
 
 def _faces_of_series(faces: pd.DataFrame, name: str) -> pd.DataFrame:

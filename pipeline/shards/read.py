@@ -77,6 +77,8 @@ def annotated_faces(folder: Path, split: str) -> "pd.DataFrame":
     has_au = faces[list(COLUMNS)].notna()
     usable = (faces["status"] == OK) & faces["image"].notna() & has_au.all(axis=1)
     faces = faces[usable]
+    for name in ("series", "landmarks"):  # pandas reads a column of nulls as NaN
+        faces = faces.assign(**{name: faces[name].astype(object).where(faces[name].notna(), None)})
     if faces.empty and split == "train":
         _check_columns(folder, has_au)
         raise WrongUse(

@@ -1,0 +1,216 @@
+"""The batches of a paired training: pairs of series, unpaired faces, and all random draws.
+
+All draws come from a generator that is seeded with the seed of the training and the number of the
+iteration, as in sampler.py.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ...pipeline.action_units import COUNT, positions
+from ...pipeline.errors import WrongUse
+from ..config import TrainSettings
+from ..data import Faces
+from ..landmarks.frame import frame_maps, into_frame
+from ..landmarks.nuisance import MIRRORED_SIGN, difference, nuisance
+from .framing import composed, sampled
+from .pair_augmentation import Augmentation
+from .sampler import SEED_STRIDE
+
+MIN_SERIES = 4
+"""Faces that a series must have to be used."""
+UNKNOWN = 9.0
+"""The coordinate of landmarks that are not known: far outside."""
+_CANDIDATES = 3
+"""Random faces of a series, of which the most unlike is the target in half of the pairs."""
+_AU_NOISE = 0.04
+"""Standard deviation of the noise on own AUs, which in use the estimator reads with an error."""
+_LOWEST, _HIGHEST = 0.3, 1.0
+"""Unpaired faces are asked for one or two AUs of a value between these."""
+_GAINS = (2.5, 1.2, 2.5, 2, 2.2, 2.5, 1.45, 2.5, 1, 2.5, 2.5, 2.5, 2.5, 2.5, 1.5, 1.6, 1.1)
+"""Factors of the AU changes that unpaired faces are asked for: about those at which a generator
+trained on pairs alone showed a single AU as strongly as it was asked for (2.5: or never did)."""
+_MEASURED = 64
+"""Side in px of the frames in which colour and light are measured."""
+_CHUNK = 256
+
+
+class Unpaired(NamedTuple):
+    """Faces that are asked for AUs of which there is no photograph."""
+
+    faces: Tensor
+    """(m, 3, size, size) in -1..1."""
+    aus: Tensor
+    """(m, 17) in 0-1: the AUs that they are asked for."""
+    change: Tensor
+    """(m, 17): the change of the AUs, times the gains."""
+    photographs: Tensor
+    """(m, 3, size, size) in -1..1: other faces, with which the critic compares the results."""
+
+
+class PairBatch(NamedTuple):
+    """The faces of one iteration and its random draws, on the device that trains."""
+
+    sources: Tensor
+    """(n, 3, size, size) in -1..1."""
+    targets: Tensor
+    """(n, 3, size, size): other faces of the same series."""
+    source_landmarks: Tensor
+    """(n, points, 2) in -1..1 across the sources; UNKNOWN where not known."""
+    target_landmarks: Tensor
+    """The same of the targets."""
+    aus: Tensor
+    """(n, 17) in 0-1: the AUs of the targets."""
+    change: Tensor
+    """(n, 17): the AUs of the targets less those of the sources, which have noise."""
+    nuisance: Tensor
+    """(n, 8): what else differs, targets less sources (landmarks/nuisance.py)."""
+    unpaired: Unpaired | None
+    """None if all faces of the batch are in pairs."""
+
+
+class PairSampler:
+    """Batches by the number of the iteration.
+
+    faces: the training faces. aligned: (faces, 68, 2), the aligner's landmarks in the crops.
+    reference: (68, 2), where those of a mean face lie in the frame. If the faces have no known
+    landmarks, flow and pose are taken from those of the aligner.
+    Raises WrongUse if no series has MIN_SERIES faces.
+    """
+
+    def __init__(
+        self, faces: Faces, settings: TrainSettings, aligned: Tensor, reference: Tensor
+    ) -> None:
+        self.faces, self.settings = faces, settings
+        self.series = _usable(faces.series)
+        known = positions(settings.generator.aus)
+        self._known, self._gains = torch.tensor(known), torch.tensor(_GAINS) * settings.free_gain
+        self._deviation = _within_series(faces.aus, self.series)[known]
+        self.maps = frame_maps(aligned, reference)
+        """(faces, 2, 3), from the frame of each face to its crop."""
+        points = aligned if faces.landmarks is None else faces.landmarks
+        self.landmarks = into_frame(points, self.maps)
+        """(faces, points, 2) in the frame, NaN where not known."""
+        parts = torch.arange(len(faces)).split(_CHUNK)
+        self.nuisance = torch.cat([self._measured(part) for part in parts])
+        """(faces, 8)."""
+
+    def batch(
+        self, iteration: int, device: torch.device, pairs: int, share: tuple[int, int] = (0, 1)
+    ) -> PairBatch:
+        """The batch of an iteration, or a share of it.
+
+        pairs: how many pairs it has; its other faces are unpaired. share: number and count of the
+        shares, as several processes divide a batch.
+        """
+        draw = torch.Generator().manual_seed(self.settings.seed * SEED_STRIDE + iteration)
+        source, target = self._draw_pairs(pairs, draw)
+        change = self.faces.aus[target] - self._noisy_aus(source, draw)
+        augmentation = Augmentation.draw(pairs, draw)
+        told = difference(self.nuisance[source], self.nuisance[target])
+        sign = torch.tensor(MIRRORED_SIGN)
+        told = torch.where(augmentation.mirrored[:, None], told * sign, told)
+        unpaired = self._unpaired(self.settings.batch - pairs, draw, device, share)
+
+        part = _part(pairs, share)
+        source, target, augmentation = source[part], target[part], augmentation.part(part)
+        return PairBatch(
+            self._views(source, augmentation, device),
+            self._views(target, augmentation, device),
+            self._points(source, augmentation).to(device),
+            self._points(target, augmentation).to(device),
+            self.faces.aus[target].to(device),
+            change[part].to(device),
+            told[part].to(device),
+            unpaired,
+        )
+
+    def _draw_pairs(self, count: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Sources and targets (count,), of random series, each series as often.
+
+        Half of the targets are the most unlike of _CANDIDATES random faces, by the AU that differs
+        most over its deviation within series: so rare AUs are seen more often.
+        """
+        pairs = []
+        for which in torch.randint(len(self.series), (count,), generator=draw).tolist():
+            series = self.series[which]
+            order = torch.randperm(len(series), generator=draw)[: _CANDIDATES + 1]
+            source, targets = series[order[0]], series[order[1:]]
+            differences = (self.faces.aus[targets] - self.faces.aus[source]).abs()[:, self._known]
+            unlike = targets[(differences / self._deviation).amax(1).argmax()]
+            rare = torch.rand((), generator=draw) < 0.5
+            pairs.append(torch.stack([source, unlike if rare else targets[0]]))
+        source, target = torch.stack(pairs).T
+        return source, target
+
+    def _unpaired(
+        self, count: int, draw: torch.Generator, device: torch.device, share: tuple[int, int]
+    ) -> Unpaired | None:
+        """Random faces, of which one or two AUs are asked for at random; and as many others."""
+        if not count:
+            return None
+        chosen = torch.randint(len(self.faces), (2, count), generator=draw)
+        own = self._noisy_aus(chosen[0], draw)
+        order = torch.rand(count, len(self._known), generator=draw).argsort(1)[:, :2]
+        order[:, 1] = torch.where(torch.rand(count, generator=draw) < 0.5, order[:, 0], order[:, 1])
+        levels = torch.rand(count, COUNT, generator=draw) * (_HIGHEST - _LOWEST) + _LOWEST
+        which = self._known[order]
+        change = torch.zeros(count, COUNT).scatter(1, which, (levels - own).gather(1, which))
+        change = change * self._gains
+        augmentations = [Augmentation.draw(count, draw) for _ in range(2)]
+        part = _part(count, share)
+        faces, photographs = (
+            self._views(some[part], augmentation.part(part), device)
+            for some, augmentation in zip(chosen, augmentations, strict=True)
+        )
+        aus = (own + change).clamp(0, 1)
+        return Unpaired(faces, aus[part].to(device), change[part].to(device), photographs)
+
+    def _noisy_aus(self, chosen: Tensor, draw: torch.Generator) -> Tensor:
+        noise = torch.randn(len(chosen), COUNT, generator=draw) * _AU_NOISE
+        return (self.faces.aus[chosen] + noise).clamp(0, 1)
+
+    def _views(self, chosen: Tensor, augmentation: Augmentation, device: torch.device) -> Tensor:
+        """The chosen faces (n, 3, size, size), sampled once from their crops."""
+        maps = composed(self.maps[chosen], augmentation.maps).to(device)
+        faces = sampled(self.faces.images[chosen].to(device), maps, self.settings.size)
+        return augmentation.to(device).coloured(faces)
+
+    def _points(self, chosen: Tensor, augmentation: Augmentation) -> Tensor:
+        """The landmarks of the chosen faces in their views."""
+        return into_frame(self.landmarks[chosen], augmentation.maps).nan_to_num(nan=UNKNOWN)
+
+    def _measured(self, chosen: Tensor) -> Tensor:
+        frames = sampled(self.faces.images[chosen], self.maps[chosen], _MEASURED)
+        return nuisance(frames, self.landmarks[chosen])
+
+
+def _part(count: int, share: tuple[int, int]) -> slice:
+    number, shares = share
+    size = count // shares
+    return slice(number * size, (number + 1) * size)
+
+
+def _usable(series: Sequence[str | None]) -> list[Tensor]:
+    """The positions of the faces of each series with MIN_SERIES faces, in order of appearance."""
+    members: dict[str, list[int]] = {}
+    for position, name in enumerate(series):
+        if name is not None:
+            members.setdefault(name, []).append(position)
+    usable = [torch.tensor(one) for one in members.values() if len(one) >= MIN_SERIES]
+    if not usable:
+        raise WrongUse(
+            f"--paired needs series of {MIN_SERIES} faces or more, and these shards have "
+            f"{len(members) or 'none'}{' smaller ones' if members else ''}. Prepare photographs or "
+            "clips of persons with several expressions with --series."
+        )
+    return usable
+
+
+def _within_series(aus: Tensor, series: Sequence[Tensor]) -> Tensor:
+    """(17,): the standard deviation of each AU within series."""
+    residuals = torch.cat([aus[one] - aus[one].mean(0) for one in series])
+    return residuals.square().mean(0).sqrt().clamp(min=1e-3)

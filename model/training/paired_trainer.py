@@ -1,0 +1,178 @@
+"""Paired training of a flow generator: the networks, their optimisers, and one iteration."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ...pipeline.action_units import COUNT, positions
+from ...pipeline.errors import WrongUse
+from ..config import TrainSettings
+from ..data import Faces
+from ..landmarks.frame import mean_reference
+from ..networks.flow_generator import FlowGenerator
+from ..networks.paired_critics import PairCritic, ResultCritic
+from . import paired_losses
+from .base_trainer import BaseTrainer, detached
+from .distributed import Workers
+from .framing import find_landmarks, framed
+from .losses import Terms, weighted_sum
+from .pair_sampler import PairBatch, PairSampler
+
+
+class PairedTrainer(BaseTrainer[FlowGenerator]):
+    """The networks, their optimisers and the number of the iteration.
+
+    The arguments are those of `Trainer`. Faces are kept at `settings.loaded_size`. The frame is
+    that of the initial generator; a new one has the mean of the training faces as its reference.
+    Raises WrongUse as `Trainer` does, and for faces without series.
+    """
+
+    betas = (0.5, 0.99)
+    parts = (
+        *("generator", "pair_critic", "result_critic", "average"),
+        *("generator_adam", "pair_critic_adam", "result_critic_adam"),
+    )
+    critic_parts = ("pair_critic", "result_critic")
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        faces: Faces,
+        device: torch.device,
+        workers: Workers | None = None,
+        initial_generator: Callable[[], FlowGenerator] | None = None,
+        warm_average: bool = True,
+    ) -> None:
+        super().__init__(settings, faces, device, workers)
+        self._pairs = self._checked_pairs()
+        self._aligned = find_landmarks(faces)
+        if initial_generator is None:
+            generator = FlowGenerator(settings.generator)
+            generator.reference.copy_(mean_reference(self._aligned))
+        else:
+            generator = initial_generator()
+        self.generator = generator.to(device)
+        width = settings.critic.width
+        self.pair_critic = PairCritic(width).to(device)
+        self.result_critic = ResultCritic(width).to(device)
+        self.average = self._average(warm_average)
+        self.generator_adam = self._adam(self.generator)
+        self.pair_critic_adam = self._adam(self.pair_critic)
+        self.result_critic_adam = self._adam(self.result_critic)
+        self.sampler = self._sampler()
+        self.iterations_per_epoch = len(faces) // settings.batch
+        known = torch.zeros(COUNT, device=device)
+        known[positions(settings.generator.aus)] = 1
+        self._known = known
+
+    def step(self) -> Terms:
+        """One iteration: a step of the critics and one of the generator.
+
+        Returns the metrics of this process's part of the batch: scalars on the device.
+        """
+        self._set_learning_rate()
+        batch = self.batch(self.iteration)
+        count = len(batch.sources)
+        with self._autocast():
+            outputs = self._outputs(batch)
+        results = outputs.masks.blend()
+        metrics = self._critic_step(batch, results[:count].detach(), results[count:].detach())
+
+        for critic in self.critics:
+            critic.requires_grad_(False)
+        judged = self._judge(batch, results[:count], results[count:])
+        terms = paired_losses.generator_terms(batch, outputs, judged)
+        free_iterations = self.iteration - self.first_free + 1
+        effective = paired_losses.ramped(terms, self.iteration, free_iterations)
+        loss = weighted_sum(effective, self.settings.pairs)
+        self._update(self.generator, self.generator_adam, loss)
+        for critic in self.critics:
+            critic.requires_grad_(True)
+        self.average.update_parameters(self.generator)
+        self.iteration += 1
+        return (
+            metrics
+            | detached(terms)
+            | {
+                # As in unpaired training: 1 where the face is kept.
+                "attention": 1 - terms["attention"].detach(),
+                # The distance of a generator that copies, to compare `reconstruction` with.
+                "copy": paired_losses.reconstruction(batch.sources, batch.targets),
+            }
+        )
+
+    def batch(self, iteration: int) -> PairBatch:
+        """This process's part of the batch of an iteration."""
+        pairs = self._pairs if iteration >= self.first_free else self.settings.batch
+        share = self.workers.rank, self.workers.count
+        return self.sampler.batch(iteration, self.device, pairs, share)
+
+    @property
+    def first_free(self) -> int:
+        """The first iteration with unpaired faces."""
+        return math.ceil(self.settings.free_from * self.iterations)
+
+    def as_seen(self, faces: Faces) -> Faces:
+        """Faces in the frame, without random changes."""
+        return framed(faces, self.generator.reference.cpu(), self.settings.size)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load the networks and optimisers of a state, and with them its frame."""
+        before = self.generator.reference.clone()
+        super().load_state_dict(state)
+        if not torch.equal(before, self.generator.reference):
+            self.sampler = self._sampler()
+
+    def _outputs(self, batch: PairBatch) -> paired_losses.FlowOutputs:
+        """The generator's for the sources, followed by the unpaired faces."""
+        inputs = [batch.sources, batch.aus, batch.change, batch.nuisance]
+        if batch.unpaired is not None:
+            free = batch.unpaired
+            equal = batch.nuisance.new_zeros(len(free.faces), batch.nuisance.shape[1])
+            others = [free.faces, free.aus, free.change, equal]
+            inputs = [torch.cat(pair) for pair in zip(inputs, others, strict=True)]
+        return self.generator.outputs(*inputs)
+
+    def _critic_step(self, batch: PairBatch, results: torch.Tensor, edited: torch.Tensor) -> Terms:
+        """A step of the pair critic, and with unpaired faces one of the result critic."""
+        aus = batch.aus * self._known
+        with self._autocast():
+            real, _ = self.pair_critic(batch.sources, batch.targets, aus)
+            fake, _ = self.pair_critic(batch.sources, results, aus)
+        terms = {"critic_pairs": paired_losses.hinge(real, fake)}
+        self._update(self.pair_critic, self.pair_critic_adam, terms["critic_pairs"])
+        if batch.unpaired is not None:
+            with self._autocast():
+                real = self.result_critic(batch.unpaired.photographs)
+                fake = self.result_critic(edited)
+            terms["critic_results"] = paired_losses.hinge(real, fake)
+            self._update(self.result_critic, self.result_critic_adam, terms["critic_results"])
+        return detached(terms)
+
+    def _judge(
+        self, batch: PairBatch, results: torch.Tensor, edited: torch.Tensor
+    ) -> paired_losses.Judged:
+        aus = batch.aus * self._known
+        with self._autocast():
+            scores, features = self.pair_critic(batch.sources, results, aus)
+            with torch.no_grad():
+                _, target_features = self.pair_critic(batch.sources, batch.targets, aus)
+            edited_scores = None if batch.unpaired is None else self.result_critic(edited)
+        return paired_losses.Judged(scores, features, target_features, edited_scores)
+
+    def _sampler(self) -> PairSampler:
+        reference = self.generator.reference.cpu()
+        return PairSampler(self.faces, self.settings, self._aligned, reference)
+
+    def _checked_pairs(self) -> int:
+        """How many pairs a batch with unpaired faces has, over all processes."""
+        batch, count = self.settings.batch, self.workers.count
+        pairs = max(1, round(self.settings.paired * batch))
+        if pairs % count:
+            raise WrongUse(
+                f"--batch {batch} with --paired {self.settings.paired:g} has {pairs} pairs, which "
+                f"cannot be divided among {count} processes. Take another --paired."
+            )
+        return pairs
