@@ -417,7 +417,7 @@ def test_fid_and_inception_score_need_the_weights_of_inception(folder, weights, 
         (["--faces", "1"], "--faces"),
         (["--inception", "absent.pth"], "does not exist"),
         (["--out", "/proc/nothing/page.html"], "cannot be written"),
-        (["--annotator", "openface", "--program", "absent"], "is not a program"),
+        (["--annotator", "openface", "--program", "absent"], "is not an executable program"),
         (["--device", "cuda:77"], "torch cannot use it"),
     ],
 )

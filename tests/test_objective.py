@@ -132,7 +132,7 @@ def test_gradients_are_those_of_the_equations(weights: LossWeights) -> None:
 
 
 def test_a_later_iteration_is_like_the_first() -> None:
-    recorded = Recorded(replace(SETTINGS, weights=ALL_WEIGHTS, rate=1e-3), earlier=2)
+    recorded = Recorded(replace(SETTINGS, weights=ALL_WEIGHTS, lr=1e-3), earlier=2)
     check_critic(recorded)
     check_generator(recorded)
 

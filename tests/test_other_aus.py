@@ -179,5 +179,5 @@ def test_the_command_takes_the_shipped_weights_to_other_aus(random_faces):
 
 
 def test_the_command_refuses_what_are_no_aus(random_faces, tmp_path):
-    says(ganim("train", random_faces, "--run", tmp_path / "run", "--aus", "1,3"), 2, "no list")
+    says(ganim("train", random_faces, "--run", tmp_path / "run", "--aus", "1,3"), 2, "not a list")
     assert not (tmp_path / "run").exists()

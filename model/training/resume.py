@@ -92,7 +92,7 @@ def resume(trainer: AnyTrainer, run: Path, on_message: Callable[[str], None]) ->
         resume_from_state(trainer, state)
         if damage is not None:
             on_message(
-                f"{run / STATE} is damaged: going on from the state before it, of iteration "
+                f"{run / STATE} is damaged: resuming from the state before it, of iteration "
                 f"{trainer.iteration}."
             )
             if trainer.workers.first:  # otherwise the next save would replace the good one by it
