@@ -5,7 +5,7 @@ Both come from the command line: `folder`, or tables that name photographs by th
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -105,6 +105,7 @@ def _read_series(path: Path) -> dict[str, str]:
             f"--series {path} is not a table. Give '{FOLDER}', or a .csv or .parquet with the "
             "columns photo and series."
         )
+    rows: Iterable[Sequence[str | None]]
     if suffix == ".csv":
         rows = read_csv(path, ["photo", "series"])
     else:
@@ -143,7 +144,7 @@ def _read_landmarks(path: Path) -> dict[str, np.ndarray]:
         )
     values = np.concatenate([part.flatten().to_numpy(False) for part in column.chunks])
     points = values.reshape(len(photos), -1, 2)
-    found_points = {entry_path(photo): one for photo, one in zip(photos, points, strict=True)}
+    found_points = {entry_path(str(photo)): one for photo, one in zip(photos, points, strict=True)}
     if len(found_points) < len(photos):
         raise WrongUse(
             f"{path} has several rows of landmarks for one photograph. Leave the row of its "
