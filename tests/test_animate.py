@@ -41,16 +41,24 @@ def test_a_higher_target_gives_a_higher_measured_value(animator, portrait):
     assert measured[0] < measured[1] < measured[2]
 
 
-def test_pixels_outside_the_crop_keep_their_values(ganim, animator, tmp_path):
+def test_pixels_outside_the_region_keep_their_values(ganim, animator, tmp_path):
     out = tmp_path / "smile.png"
     result = ganim("animate", PORTRAITS[0], "--au", "12=1.0", "-o", out)
     assert result.exit_code == 0, result.output
     photograph, edited = read_image(PORTRAITS[0]), read_image(out)
-    crop = animator.find(photograph).crop
-    outside = np.ones(photograph.shape[:2], bool)
-    outside[crop.top : crop.bottom, crop.left : crop.right] = False
+    down, across = np.indices(photograph.shape[:2])
+    frame = animator.find(photograph).region
+    where = frame.from_picture(np.stack([across, down], -1).astype(np.float64))
+    outside = np.abs(where).max(-1) > 1.02
     assert np.array_equal(photograph[outside], edited[outside])
     assert not np.array_equal(photograph[~outside], edited[~outside])
+
+
+def test_own_aus_give_the_photograph_to_the_bit(ganim, tmp_path):
+    out = tmp_path / "same.png"
+    for number in ("12", "4", "45"):
+        assert ganim("animate", PORTRAITS[0], "--au", f"{number}=+0", "-o", out).exit_code == 0
+        assert np.array_equal(read_image(PORTRAITS[0]), read_image(out))
 
 
 def test_a_gif_has_all_frames_and_starts_with_the_photograph(ganim, tmp_path):
