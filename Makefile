@@ -26,7 +26,7 @@ demo: install
 	$(BIN)/ganim prepare --src $(DEMO)/raw --out $(DEMO)/shards --series folder --size 192 --margin 0.3
 	$(BIN)/ganim annotate $(DEMO)/shards
 	$(BIN)/ganim train $(DEMO)/shards --run $(DEMO)/run --init shipped \
-		--paired 0.5 --batch 4 --epochs 4 --decay-epochs 4 --lr 5e-5
+		--paired 0.5 --batch 4 --epochs 2 --decay-epochs 2 --lr 5e-5
 	$(BIN)/ganim animate examples/astronaut.png --au 12=1.0 --weights $(DEMO)/run/generator.safetensors \
 		-o $(DEMO)/smile.png
 	$(BIN)/ganim animate examples/grace_hopper.jpg --au 12=1.0 --au 25=0.6 \

@@ -72,8 +72,8 @@ def _faces(statistics: Statistics) -> Iterator[Finding]:
         )
     if len(faces) < _FEW_FACES:
         yield Finding(
-            f"{len(faces):,} faces are few to train a generator from random weights. Start from "
-            "the weights that ship with ganim: ganim train --init shipped.",
+            f"{len(faces):,} faces are few to train a generator from random weights. Faces in "
+            "series can start from the weights that ship: ganim train --paired 0.6 --init shipped.",
             is_problem=False,
         )
     series = statistics.series
