@@ -9,6 +9,7 @@ import torch
 from tiny import TINY, smooth_faces
 
 from ganim.model.config import CriticSettings, GeneratorSettings, LossWeights, TrainSettings
+from ganim.model.networks.generator import Generator
 from ganim.model.training.distributed import Workers
 from ganim.model.training.perceptual import Perceptual
 from ganim.model.training.sampler import Batch
@@ -472,3 +473,16 @@ def test_the_generator_computes_what_the_reference_does(variation: dict[str, obj
     torch.testing.assert_close(masks.colour, colour, rtol=1e-4, atol=1e-4)
     expected = reference.blend(attention, colour, batch.faces)
     torch.testing.assert_close(masks.blend(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_relative_generator_is_given_the_target_minus_the_own_aus() -> None:
+    torch.manual_seed(0)
+    absolute = Generator(replace(SETTINGS.generator, relative=False))
+    relative = Generator(replace(SETTINGS.generator, relative=True))
+    relative.load_state_dict(absolute.state_dict())
+    faces = torch.rand(2, 3, 64, 64) * 2 - 1
+    target, own = torch.rand(2, 2, 17)
+    expected = absolute(faces, target - own)
+    given = relative(faces, target, own)
+    assert torch.equal(given.colour, expected.colour)
+    assert torch.equal(given.attention, expected.attention)
