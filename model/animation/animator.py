@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,7 +59,6 @@ class Animator:
 
     Attributes:
         weights: the file.
-        fingerprint: the first 16 hexadecimal digits of its SHA-256.
         generator: the network.
         size: the side of the crops in pixels on which it was trained.
     """
@@ -66,9 +66,13 @@ class Animator:
     def __init__(self, weights: Path = SHIPPED, device: torch.device = CPU) -> None:
         self.weights = weights
         self.generator, self.size = load_generator(weights)
-        self.fingerprint = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
         self.generator.to(device)
         self._device = device
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The first 16 hexadecimal digits of the SHA-256 of the weights file."""
+        return hashlib.sha256(self.weights.read_bytes()).hexdigest()[:16]
 
     def find(self, photograph: np.ndarray) -> Face:
         """Detect the largest face of a photograph (h, w, 3) uint8 RGB and estimate its AUs.

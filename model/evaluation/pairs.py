@@ -22,7 +22,7 @@ from ...pipeline.faces.crop import CROP_SIZE, Box, decode_crop
 from ...pipeline.faces.frame import Frame
 from ..animation.animator import Animator, faces_of_crops, paste
 from ..estimator.network import load_estimator
-from ..landmarks.frame import find_landmarks, place_frame
+from ..landmarks.frame import FIXED, find_landmarks, place_frame
 from ..landmarks.nuisance import MESH_POINTS, difference, nuisance
 from ..landmarks.points import POINTS
 from ..networks.flow_generator import FlowGenerator
@@ -39,7 +39,7 @@ _FRAME_SCALE, _FRAME_DOWN = 1.087, 0.351
 _BORDER = 10
 """Pixels of the frame of 128 px that are left out at each edge: the eyes are 52 px apart."""
 _RIGID = {
-    POINTS: (0, 16, 27, 28, 29, 30, 33, 36, 39, 42, 45),
+    POINTS: FIXED,
     MESH_POINTS: (33, 133, 362, 263, 6, 168, 197, 195, 5, 4, 1, 127, 356, 234, 454),
 }
 """By scheme: corners of the eyes, nose and temples, which expressions hardly move."""

@@ -1,10 +1,10 @@
 """Plots for the page of an evaluation."""
 
-import io
-import re
 from collections.abc import Mapping
 
 import numpy as np
+
+from ...pipeline.report import pages
 
 _GREY = "#8a929b"  # has enough contrast on the light and on the dark page
 _COLOURS = (_GREY, "#3a78c2", "#d9822b")
@@ -16,7 +16,6 @@ def spectrum_plot(spectra: Mapping[str, np.ndarray]) -> str:
     spectra: by label, (frequencies,) in dB, from 1 cycle per picture on. The frequency axis is
     logarithmic, on which the spectra of photographs are nearly straight.
     """
-    import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
@@ -43,9 +42,4 @@ def spectrum_plot(spectra: Mapping[str, np.ndarray]) -> str:
     axes.tick_params(colors=_GREY, labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_GREY)
-    # Text as text, and the same identifiers in every file.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "spectrum"}):
-        text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    svg = text.getvalue()
-    return re.sub("<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    return pages.svg_element(figure, "spectrum")

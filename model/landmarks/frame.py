@@ -12,8 +12,9 @@ from ..pixels import to_model
 from .alignment import Aligner, fitted
 from .points import MIRRORED, SIZE
 
-_FIXED = (0, 16, 27, 28, 29, 30, 33, 36, 39, 42, 45)
-"""Landmarks that place the frame: the ends of the jaw, the nose, and the corners of the eyes."""
+FIXED = (0, 16, 27, 28, 29, 30, 33, 36, 39, 42, 45)
+"""Landmarks of 68 that place the frame, as expressions hardly move them: the ends of the jaw, the
+nose, and the corners of the eyes."""
 _EYES = (range(36, 42), range(42, 48))
 _EYE_X, _EYE_Y = 0.4063, -0.241
 """Where the centres of the eyes lie in the frame, at plus and minus _EYE_X; the chin is then near
@@ -32,22 +33,18 @@ def find_landmarks(aligner: Aligner, picture: np.ndarray, crop: Box) -> np.ndarr
 
 
 def place_frame(
-    landmarks: np.ndarray, reference: np.ndarray, fixed: Sequence[int] = _FIXED
+    landmarks: np.ndarray, reference: np.ndarray, fixed: Sequence[int] = FIXED
 ) -> Frame:
     """The frame in which landmarks (points, 2) in pixels lie nearest to a reference in -1..1.
 
-    By least squares over the landmarks that expressions hardly move (Umeyama 1991).
+    By least squares over the landmarks that expressions hardly move.
 
     reference: (points, 2). fixed: the indices of these landmarks; by default of 68.
     """
-    fixed = list(fixed)
-    target, found = reference[fixed].astype(np.float64), landmarks[fixed]
-    from_centre, to_centre = target.mean(0), found.mean(0)
-    target, found = target - from_centre, found - to_centre
-    cosine = (target * found).sum()
-    sine = (target[:, 0] * found[:, 1] - target[:, 1] * found[:, 0]).sum()
-    matrix = np.array([[cosine, -sine], [sine, cosine]]) / np.square(target).sum()
-    return Frame(matrix, to_centre - matrix @ from_centre)
+    found = torch.from_numpy(landmarks[list(fixed)]).double()
+    target = torch.from_numpy(reference[list(fixed)]).double()
+    matrices, shifts = _similarities(target, found[None])
+    return Frame(matrices[0].numpy(), shifts[0].numpy())
 
 
 @torch.no_grad()
@@ -64,16 +61,21 @@ def frame_maps(landmarks: Tensor, reference: Tensor) -> Tensor:
     landmarks: (n, 68, 2) in the crops. reference: (68, 2) in the frame. The fit is that of
     `place_frame`.
     """
-    fixed = list(_FIXED)
-    target, found = reference[fixed].double(), landmarks[:, fixed].double()
+    fixed = list(FIXED)
+    matrices, shifts = _similarities(reference[fixed].double(), landmarks[:, fixed].double())
+    return torch.cat([matrices, shifts[:, :, None]], 2).float()
+
+
+def _similarities(target: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+    """The rotations times scales (n, 2, 2) and the shifts (n, 2) that take points (p, 2) nearest to
+    points (n, p, 2), by least squares (Umeyama 1991)."""
     from_centre, to_centre = target.mean(0), found.mean(1)
     target, found = target - from_centre, found - to_centre[:, None]
     cosine = (target * found).sum((1, 2))
     sine = (target[:, 0] * found[:, :, 1] - target[:, 1] * found[:, :, 0]).sum(1)
     a, b = torch.stack([cosine, sine]) / target.square().sum()
-    matrix = torch.stack([torch.stack([a, -b], 1), torch.stack([b, a], 1)], 1)
-    shift = to_centre - matrix @ from_centre
-    return torch.cat([matrix, shift[:, :, None]], 2).float()
+    matrices = torch.stack([torch.stack([a, -b], 1), torch.stack([b, a], 1)], 1)
+    return matrices, to_centre - matrices @ from_centre
 
 
 def into_frame(points: Tensor, maps: Tensor) -> Tensor:

@@ -51,11 +51,16 @@ class Judged(NamedTuple):
     """Of the result critic for results of unpaired faces; None if there are none."""
 
 
-def generator_terms(batch: PairBatch, outputs: FlowOutputs, judged: Judged) -> Terms:
-    """What the generator minimises. outputs: for the sources, followed by the unpaired faces."""
+def generator_terms(
+    batch: PairBatch, outputs: FlowOutputs, results: Tensor, judged: Judged
+) -> Terms:
+    """What the generator minimises.
+
+    outputs: for the sources, followed by the unpaired faces. results: what was blended of them for
+    the sources, (n, 3, size, size).
+    """
     count = len(batch.sources)
     masks = outputs.masks
-    results = masks.blend()[:count]
     assert masks.flow is not None
     terms = {
         "reconstruction": reconstruction(results, batch.targets),

@@ -83,7 +83,7 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         for critic in self.critics:
             critic.requires_grad_(False)
         judged = self._judge(batch, results[:count], results[count:])
-        terms = paired_losses.generator_terms(batch, outputs, judged)
+        terms = paired_losses.generator_terms(batch, outputs, results[:count], judged)
         free_iterations = self.iteration - self.first_free + 1
         effective = paired_losses.ramped(terms, self.iteration, free_iterations)
         loss = weighted_sum(effective, self.settings.pairs)

@@ -3,14 +3,11 @@
 The page is one file without scripts or external resources.
 """
 
-import io
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
@@ -173,12 +170,7 @@ def _svg(plot: Plot, log: MetricsLog) -> str:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_GREY)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
-    # A fixed salt and no date: the same log gives the same page.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": plot.title}):
-        text = io.StringIO()
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    svg = text.getvalue()
-    return re.sub("<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    return pages.svg_element(figure, plot.title)
 
 
 def _binned(epochs: list[float], values: list[float]) -> tuple[np.ndarray, np.ndarray]:

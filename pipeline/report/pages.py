@@ -2,13 +2,17 @@
 
 import base64
 import io
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from PIL import Image
 
 from ..files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _TEMPLATES = Path(__file__).parent
 
@@ -35,3 +39,18 @@ def data_uri(image: Image.Image, subsampling: int = -1) -> str:
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "JPEG", quality=85, subsampling=subsampling)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def svg_element(figure: "Figure", salt: str) -> str:
+    """A matplotlib figure as an SVG element, with text as text and a transparent background.
+
+    salt: of the identifiers in it. With the same salt, and as it holds no date, the same figure
+    gives the same element.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    svg = text.getvalue()
+    return re.sub("<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
