@@ -38,6 +38,24 @@ class FlowOutputs(NamedTuple):
     """(n, 2, h/4, w/4): the part of the flow that is not linear in the change."""
 
 
+class FaceFeatures(NamedTuple):
+    """What depends on n faces alone, whatever AUs they are asked for."""
+
+    faces: Tensor
+    """(n, 3, h, w) in -1..1."""
+    at_2: Tensor
+    """(n, channels, h/2, w/2); likewise `at_4`, `at_8` and `at_16`."""
+    at_4: Tensor
+    at_8: Tensor
+    at_16: Tensor
+    fields: Tensor
+    """As in FlowOutputs."""
+
+    def repeated(self, count: int) -> "FaceFeatures":
+        """The features of one face for `count` sets of AUs, without copying them."""
+        return FaceFeatures(*(x.expand(count, *x.shape[1:]) for x in self))
+
+
 class FlowGenerator(nn.Module):
     """Faces (n, 3, h, w) in -1..1, target AUs (n, 17) and the faces' own AUs, in 0-1, to Masks.
 
@@ -97,19 +115,21 @@ class FlowGenerator(nn.Module):
 
     def forward(self, faces: Tensor, aus: Tensor, own_aus: Tensor) -> Masks:
         """The masks of faces that are asked for `aus`; the change of each AU times its gain."""
+        return self.animate(self.encode(faces), aus, own_aus)
+
+    def animate(self, face: FaceFeatures, aus: Tensor, own_aus: Tensor) -> Masks:
+        """`forward` of faces that are encoded: once for a face that shows many expressions."""
         change = (aus - own_aus) * self.gain
-        nuisance = change.new_zeros(len(faces), NUISANCE)
-        return self.outputs(faces, (own_aus + change).clamp(0, 1), change, nuisance).masks
+        nuisance = change.new_zeros(len(aus), NUISANCE)
+        return self._render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
 
     def outputs(self, faces: Tensor, aus: Tensor, change: Tensor, nuisance: Tensor) -> FlowOutputs:
         """All outputs, for training: `change` (n, 17) may go beyond the AUs' range, `nuisance`
         (n, 8) is what differs beside the AUs."""
-        aus, change = aus[:, self._known], change[:, self._known]
-        told = torch.cat([change, nuisance], 1)
-        style = self.embedding(torch.cat([aus, told], 1))
-        strength = told.norm(dim=1)[:, None, None, None]
-        gate = torch.tanh(_GATE_SLOPE * strength)
+        return self._render(self.encode(faces), aus, change, nuisance)
 
+    def encode(self, faces: Tensor) -> FaceFeatures:
+        """Features and flow fields of faces (n, 3, h, w) in -1..1."""
         halves = F.pixel_unshuffle(faces, 2)
         place = _coordinates(halves)
         at_2 = self.encoder[0](torch.cat([halves, place], 1))
@@ -121,7 +141,17 @@ class FlowGenerator(nn.Module):
 
         features = self.to_field_features(torch.cat([_double(x), at_8], 1))
         fields = self.to_fields(torch.cat([_double(features), at_4], 1)).float() * _FIELD_SCALE
-        fields = fields.unflatten(1, (-1, 2))
+        return FaceFeatures(faces, at_2, at_4, at_8, x, fields.unflatten(1, (-1, 2)))
+
+    def _render(
+        self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
+    ) -> FlowOutputs:
+        faces, at_2, at_4, at_8, x, fields = face
+        aus, change = aus[:, self._known], change[:, self._known]
+        told = torch.cat([change, nuisance], 1)
+        style = self.embedding(torch.cat([aus, told], 1))
+        strength = told.norm(dim=1)[:, None, None, None]
+        gate = torch.tanh(_GATE_SLOPE * strength)
         flow = (fields * told[:, :, None, None, None]).sum(1)
 
         for block in self.blocks_16:
