@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from .crop import Box, cut_crop
-from .paste import Change, feather, paste_change
+from .paste import Change, changed_part, feather, paste_change, with_part
 
 _BLUR_BELOW = 0.6
 """A photograph that is reduced by more than this factor is blurred first, against aliasing."""
@@ -30,12 +30,17 @@ class Region(Protocol):
         """Return the region, resampled, (size, size, 3) uint8. Outside the picture its edge pixels
         repeat. picture: (h, w, 3) uint8."""
 
-    def paste(self, picture: np.ndarray, change: Change) -> np.ndarray:
-        """Return a copy of the picture with a change that was computed for the region.
+    def changed(self, picture: np.ndarray, change: Change) -> tuple[Box, np.ndarray]:
+        """The part of the picture that the region touches, and its pixels with a change that was
+        computed for the region.
 
-        The change is enlarged to the region and fades out at its edge. Pixels outside the region
-        keep their values.
+        The change is enlarged to the region and fades out at its edge. The part lies inside the
+        picture, and may be empty.
         """
+
+    def paste(self, picture: np.ndarray, change: Change) -> np.ndarray:
+        """Return a copy of the picture with the change. Pixels outside the region keep their
+        values."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,9 @@ class CropRegion:
 
     def cut(self, picture: np.ndarray, size: int) -> np.ndarray:
         return cut_crop(picture, self.box, size)
+
+    def changed(self, picture: np.ndarray, change: Change) -> tuple[Box, np.ndarray]:
+        return changed_part(picture, self.box, change)
 
     def paste(self, picture: np.ndarray, change: Change) -> np.ndarray:
         return paste_change(picture, self.box, change)
@@ -95,11 +103,14 @@ class Frame:
         )
 
     def paste(self, picture: np.ndarray, change: Change) -> np.ndarray:
+        return with_part(picture, *self.changed(picture, change))
+
+    def changed(self, picture: np.ndarray, change: Change) -> tuple[Box, np.ndarray]:
         left, top, right, bottom = self._bounds(picture)
-        result = picture.copy()
-        region = result[top:bottom, left:right]
+        part = Box(left, top, right, bottom)
+        region = picture[top:bottom, left:right]
         if not region.size:
-            return result
+            return part, region
         size = change.difference.shape[0]
         # From pixels of the region to pixels of the change: the inverse of what `cut` does.
         linear = np.linalg.inv(self.matrix) * (size / 2)
@@ -120,11 +131,11 @@ class Frame:
             down, across = np.indices(region.shape[:2], np.float32)
             x, y = across + offsets[:, :, 0] + left, down + offsets[:, :, 1] + top
             moved = cv2.remap(picture, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
-            moves = np.abs(offsets).max(2, keepdims=True) >= _STILL
-            region[:] = np.where(moves, moved, region)
+            moves = (np.abs(offsets[:, :, 0]) >= _STILL) | (np.abs(offsets[:, :, 1]) >= _STILL)
+            region = region.copy()
+            cv2.copyTo(moved, moves.astype(np.uint8), region)
         added = np.rint(enlarged(change.difference))
-        region[:] = np.clip(region + added, 0, 255).astype(np.uint8)
-        return result
+        return part, np.clip(region + added, 0, 255).astype(np.uint8)
 
     def _bounds(self, picture: np.ndarray, margin: float = 0.0) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of the part of the picture that the frame touches."""

@@ -30,16 +30,26 @@ def paste_change(image: np.ndarray, crop: Box, change: Change) -> np.ndarray:
     added, and not the changed crop pasted, detail finer than the crop's resolution is kept, and
     moves along. Pixels outside the crop, or where nothing changes, keep their exact values.
     """
+    return with_part(image, *changed_part(image, crop, change))
+
+
+def changed_part(image: np.ndarray, crop: Box, change: Change) -> tuple[Box, np.ndarray]:
+    """The part of a crop that lies inside the image, which may be empty, and its new pixels."""
     height, width = image.shape[:2]
     visible = crop.clip(width, height)
-    result = image.copy()
-    region = result[visible.top : visible.bottom, visible.left : visible.right]
+    region = image[visible.top : visible.bottom, visible.left : visible.right]
     if not region.size:
-        return result
+        return visible, region
     if change.flow is not None:
-        region[:] = _warp(region, _resize_faded(change.flow, crop, visible) * (crop.width / 2))
+        region = _warp(region, _resize_faded(change.flow, crop, visible) * (crop.width / 2))
     added = np.rint(_resize_faded(change.difference, crop, visible))
-    region[:] = np.clip(region + added, 0, 255).astype(np.uint8)
+    return visible, np.clip(region + added, 0, 255).astype(np.uint8)
+
+
+def with_part(image: np.ndarray, part: Box, pixels: np.ndarray) -> np.ndarray:
+    """Return a copy of an image in which a part has other pixels."""
+    result = image.copy()
+    result[part.top : part.bottom, part.left : part.right] = pixels
     return result
 
 
