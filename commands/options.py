@@ -87,6 +87,30 @@ def _click_type(type_: Any, declared: Declaration) -> Any:
     return range_(low, high, declared.above is not None, declared.below is not None)
 
 
+class _FaceNumber(click.ParamType):
+    """A number from 1, or `all`, which becomes None."""
+
+    name = "N|all"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | None:
+        if isinstance(value, int):
+            return value
+        if value == "all":
+            return None
+        if not value.isdecimal() or int(value) < 1:
+            self.fail(f"{value!r} is neither a number from 1 nor 'all'.", param, ctx)
+        return int(value)
+
+
+face_option = click.option(
+    "--face",
+    type=_FaceNumber(),
+    default=1,
+    help="Which face, by size: 1 is the largest; or all.",
+)
+"""Which faces of a photograph: a number from 1, None for all."""
+
+
 def given(context: click.Context) -> dict[str, Any]:
     """The parameters that the user gave; those that have their default are left out."""
     return {

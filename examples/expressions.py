@@ -10,27 +10,28 @@ from pathlib import Path
 
 from ganim.model.animation.animator import Animator
 from ganim.model.animation.output import save
-from ganim.pipeline.action_units import EXPRESSIONS, Edit, apply_edits, expression_edits
+from ganim.pipeline.action_units import Edit
+from ganim.pipeline.expressions import Request, expression_aus
 from ganim.pipeline.images.decode import read_image
 
-SINGLE_AUS = [Edit(number, 0.8) for number in (1, 4, 6, 9, 12, 17, 25, 26)]
+BASIC = ("happy", "sad", "fearful", "angry", "surprised", "disgusted")
+SINGLE_AUS = [Request([Edit(number, 0.8)]) for number in (1, 4, 6, 9, 12, 17, 25, 26)]
 
 
 def main(out: Path, photographs: list[Path]) -> None:
     """Write `NAME/00.png` (the unedited photograph), `NAME/01.png`, … into `out`."""
     animator = Animator()
-    expressions = [[edit] for edit in SINGLE_AUS]
-    expressions += [expression_edits(name) for name in EXPRESSIONS]
+    requests = SINGLE_AUS + [Request(expression=expression_aus(name)) for name in BASIC]
     for path in photographs:
         photograph = read_image(path)
         face = animator.find(photograph)
         folder = out / path.stem
         folder.mkdir(parents=True, exist_ok=True)
         save(folder / "00.png", [photograph])
-        for number, edits in enumerate(expressions, start=1):
-            edited = animator.render(photograph, face, apply_edits(face.own_aus, edits))
+        for number, request in enumerate(requests, start=1):
+            edited = animator.render(photograph, face, request.target(face.own_aus))
             save(folder / f"{number:02d}.png", [edited])
-    print(f"Wrote {len(photographs) * (len(expressions) + 1)} pictures into {out}")
+    print(f"Wrote {len(photographs) * (len(requests) + 1)} pictures into {out}")
 
 
 if __name__ == "__main__":

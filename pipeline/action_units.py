@@ -8,6 +8,8 @@ array of AUs has the 17 of `NUMBERS`, in that order, in its last axis.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,16 +39,6 @@ COUNT = len(NUMBERS)
 COLUMNS: tuple[str, ...] = tuple(f"AU{number:02d}_r" for number in NUMBERS)
 """The columns of a shard, named as in OpenFace's CSV files."""
 MAX_INTENSITY = 5.0
-
-EXPRESSIONS: dict[str, dict[int, float]] = {
-    "happiness": {6: 0.6, 12: 0.8, 25: 0.4},
-    "sadness": {1: 0.6, 4: 0.5, 15: 0.6, 17: 0.4},
-    "surprise": {1: 0.7, 2: 0.6, 5: 0.6, 25: 0.6, 26: 0.6},
-    "fear": {1: 0.6, 2: 0.4, 4: 0.5, 5: 0.6, 20: 0.5, 25: 0.5},
-    "anger": {4: 0.8, 5: 0.4, 7: 0.6, 23: 0.5},
-    "disgust": {4: 0.4, 9: 0.7, 10: 0.6, 17: 0.4},
-}
-"""Prototypes after EMFACS (Friesen & Ekman 1983), as AU number to unit value (0-1)."""
 
 
 def to_unit(intensity: np.ndarray) -> np.ndarray:
@@ -90,23 +82,109 @@ def parse_numbers(text: str) -> tuple[int, ...]:
     return tuple(number for number in NUMBERS if str(number) in words)
 
 
-_EDIT = re.compile(r"(?:AU)?0*(\d{1,9})=([+-]?)(\d+(?:\.\d*)?|\.\d+)", re.IGNORECASE)
+_NUMBER = re.compile(r"(?:AU)?0*(\d{1,9})", re.IGNORECASE)
+_VALUE = re.compile(r"([+-]?)(\d+(?:\.\d*)?|\.\d+)")
+_DECIMAL_COMMA = re.compile(r".*=\s*[+-]?\d+,\d+")
 
 
-def parse_edit(text: str) -> Edit:
-    """Parse `12=1.0` (set the AU) or `12=+0.3`, `12=-0.3` (add to the face's own value).
+def parse_edits(texts: Iterable[str]) -> list[Edit]:
+    """Parse settings of AUs: `12=1.0` sets, `12=+0.3` and `12=-0.3` add to the face's own value.
 
-    Raises WrongUse for other text, for other AUs, and for values above 1.
+    A text holds one setting or several, with commas between. An AU is written as its number
+    (`12`, `AU12`) or its name (`lip_corner_puller`, `lip corner puller`). Raises WrongUse, with a
+    sentence that names the mistake.
     """
-    match = _EDIT.fullmatch(text.strip())
+    edits: list[Edit] = []
+    said: dict[int, str] = {}
+    for text in texts:
+        for item in _items(text):
+            edit = _parse_item(item)
+            if edit.number in said:
+                raise WrongUse(
+                    f"AU{edit.number} is given twice, as {said[edit.number]!r} and {item!r}: "
+                    "give it once."
+                )
+            said[edit.number] = item
+            edits.append(edit)
+    return edits
+
+
+def _items(text: str) -> list[str]:
+    """The settings of one text, at its commas."""
+    items = [item.strip() for item in text.split(",")]
+    for before, item in pairwise(items):
+        if _DECIMAL_COMMA.fullmatch(f"{before},{item}"):
+            raise WrongUse(
+                f"'{before},{item}' has a decimal comma: write {before}.{item}, with a point. "
+                "Commas stand between settings, as in 12=1.0,6=0.7."
+            )
+    if items == [""]:
+        raise WrongUse(f"An empty AU setting was given. {usage()}")
+    if "" in items:
+        raise WrongUse(f"{text!r} has a comma with nothing before or after it: remove it.")
+    return items
+
+
+def _parse_item(item: str) -> Edit:
+    name, equals, value = (part.strip() for part in item.partition("="))
+    if not equals:
+        if ":" in item:
+            raise WrongUse(f"{item!r} has a colon: write an equals sign, as in 12=1.0.")
+        number = au_number(item)
+        raise WrongUse(f"{item!r} says no value for AU{number}: write {item}=1.0, for example.")
+    if not name:
+        raise WrongUse(f"{item!r} names no AU before the equals sign. {usage()}")
+    number = au_number(name)
+    if not value:
+        raise WrongUse(f"{item!r} has no value after the equals sign: write {name}=1.0.")
+    if "=" in value:
+        raise WrongUse(
+            f"{item!r} has two equals signs. Put a comma between settings: 12=1.0,6=0.7."
+        )
+    return Edit(number, *_parse_value(value.replace("\N{MINUS SIGN}", "-"), item))
+
+
+def au_number(name: str) -> int:
+    """The number of an AU by its number or name, as in `12`, `AU12`, `lip_corner_puller`.
+
+    Raises WrongUse for any other name.
+    """
+    match = _NUMBER.fullmatch(name)
+    if match is not None:
+        number = int(match[1])
+        if number in NAMES:
+            return number
+        numbers = ", ".join(map(str, NUMBERS))
+        raise WrongUse(f"AU{number} is not one of the 17 whose intensity is known: {numbers}.")
+    words = " ".join(re.split(r"[\s_-]+", name.lower()))
+    numbers_by_name = {name: number for number, name in NAMES.items()}
+    if words in numbers_by_name:
+        return numbers_by_name[words]
+    near = get_close_matches(words, numbers_by_name, n=1)
+    if near:
+        raise WrongUse(
+            f"There is no AU {name!r}: did you mean {near[0]!r} (AU{numbers_by_name[near[0]]})?"
+        )
+    known = ", ".join(f"{number} {name}" for number, name in NAMES.items())
+    raise WrongUse(f"There is no AU {name!r}. The 17 are {known}.")
+
+
+def _parse_value(text: str, item: str) -> tuple[float, bool]:
+    """The value of a setting, and whether it is added."""
+    match = _VALUE.fullmatch(text)
     if match is None:
-        raise WrongUse(f"{text!r} is not an AU setting. {usage()}")
-    number, sign, value = int(match[1]), match[2], float(match[3])
-    if number not in NAMES:
-        raise WrongUse(f"{text!r}: there is no AU{number:02d} among the intensities. {usage()}")
+        if text.endswith("%") and _VALUE.fullmatch(text[:-1].strip()):
+            raise WrongUse(f"{item!r} has a percentage: write a value from 0 to 1, as in 12=0.5.")
+        if _VALUE.match(text) and re.search(r"\s\S*$", text):
+            raise WrongUse(f"{item!r}: put a comma between settings, as in 12=1.0,6=0.7.")
+        raise WrongUse(f"{item!r}: {text!r} is not a number such as 0.5, +0.3 or -0.2.")
+    sign, value = match[1], float(match[2])
     if value > 1.0:
-        raise WrongUse(f"{text!r}: {value:g} is above 1. {usage()}")
-    return Edit(number, -value if sign == "-" else value, relative=bool(sign))
+        range_ = "from -1 to +1" if sign else "from 0 to 1"
+        side = "below -1" if sign == "-" else "above 1"
+        hint = "; OpenFace's 0 to 5 is divided by 5" if value <= MAX_INTENSITY else ""
+        raise WrongUse(f"{item!r}: {text} is {side}. The value runs {range_}{hint}.")
+    return -value if sign == "-" else value, bool(sign)
 
 
 def usage() -> str:
@@ -116,11 +194,6 @@ def usage() -> str:
         "Write NUMBER=VALUE with a value from 0 to 1, as in 12=1.0, or NUMBER=+VALUE to add to "
         f"the face's own, as in 12=+0.3. The 17 AUs are {numbers}."
     )
-
-
-def expression_edits(name: str, strength: float = 1.0) -> list[Edit]:
-    """Return the edits that set the AUs of an expression, scaled by `strength` (0-1)."""
-    return [Edit(number, value * strength) for number, value in EXPRESSIONS[name].items()]
 
 
 def apply_edits(own: Sequence[float] | np.ndarray, edits: Iterable[Edit]) -> np.ndarray:

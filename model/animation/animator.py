@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...pipeline.action_units import Edit, apply_edits, in_words
-from ...pipeline.errors import NothingUsable, WrongUse
-from ...pipeline.faces import detect
-from ...pipeline.faces.crop import CROP_SIZE, Box, crop_box, cut_crop
+from ...pipeline.action_units import in_words
+from ...pipeline.errors import WrongUse
+from ...pipeline.expressions import Request
+from ...pipeline.faces.crop import CROP_SIZE, Box
 from ...pipeline.faces.frame import CropRegion, Region
 from ..checkpoint import WEIGHTS
 from ..estimator.network import load_estimator
@@ -23,22 +23,11 @@ from ..networks.flow_generator import FlowGenerator
 from ..networks.load import load_generator
 from ..networks.masks import Masks
 from ..pixels import to_model
+from .faces import Face, choose, find_faces
 
 SHIPPED = WEIGHTS / "generator.safetensors"
 """The generator that the package contains."""
 CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True)
-class Face:
-    """A face in a picture."""
-
-    crop: Box
-    """The crop around its HOG box, in pixels of the picture."""
-    own_aus: np.ndarray
-    """(17,) float, 0-1: the AUs that the face shows."""
-    region: Region | None = None
-    """What the generator sees; None: it is found when the face is rendered."""
 
 
 class Rendered(NamedTuple):
@@ -74,27 +63,28 @@ class Animator:
         """The first 16 hexadecimal digits of the SHA-256 of the weights file."""
         return hashlib.sha256(self.weights.read_bytes()).hexdigest()[:16]
 
+    def faces(self, photograph: np.ndarray, most: int | None = None) -> list[Face]:
+        """Find the `most` largest faces (None: all) of a photograph (h, w, 3) uint8 RGB, largest
+        first, at any angle in its plane, and read their AUs."""
+        return [
+            replace(face, region=self._region(photograph, face))
+            for face in find_faces(photograph, most)
+        ]
+
     def find(self, photograph: np.ndarray) -> Face:
-        """Detect the largest face of a photograph (h, w, 3) uint8 RGB and estimate its AUs.
+        """Find the largest face of a photograph (h, w, 3) uint8 RGB and read its AUs.
 
-        Raises NothingUsable if no face is detected.
+        Raises NothingUsable if no face is found.
         """
-        found = detect.detect_faces(photograph, most=1)
-        if not found:
-            raise NothingUsable(
-                "No face was found in the photograph: it should show one from the front, "
-                "80 pixels wide or more."
-            )
-        crop = crop_box(found[0].box)
-        pixels = torch.from_numpy(cut_crop(photograph, crop, CROP_SIZE)).permute(2, 0, 1)[None]
-        own_aus = load_estimator().read(pixels).aus[0].numpy()
-        return Face(crop, own_aus, self._region(photograph, crop))
+        return choose(self.faces(photograph, most=1), 1)[0]
 
-    def _region(self, picture: np.ndarray, crop: Box) -> Region:
-        """The part of a picture that the generator sees of the face in a crop."""
+    def _region(self, picture: np.ndarray, face: Face) -> Region:
+        """The part of a picture that the generator sees of a face."""
         if not isinstance(self.generator, FlowGenerator):
-            return CropRegion(crop)
-        landmarks = find_landmarks(load_estimator().aligner, picture, crop)
+            return face.view or CropRegion(face.crop)
+        landmarks = face.landmarks
+        if landmarks is None:
+            landmarks = find_landmarks(load_estimator().aligner, picture, face.crop)
         return place_frame(landmarks, self.generator.reference.cpu().numpy())
 
     @torch.inference_mode()
@@ -131,7 +121,7 @@ class Animator:
         """What the generator sees of one face of each picture: n regions, and their pixels
         (n, 3, size, size) in -1..1 on the device of the generator."""
         regions = [
-            face.region or self._region(picture, face.crop)
+            face.region or self._region(picture, face)
             for picture, face in zip(pictures, faces, strict=True)
         ]
         squares = np.stack(
@@ -149,29 +139,40 @@ class Animator:
         """
         return self.render_batch([photograph], [face], target_aus[None]).pictures[0]
 
-    def frames(self, photograph: np.ndarray, edits: Sequence[Edit], count: int) -> list[np.ndarray]:
-        """Render `count` pictures between the photograph and the edited face.
+    def render_faces(
+        self, photograph: np.ndarray, faces: Sequence[Face], targets: Sequence[np.ndarray]
+    ) -> np.ndarray:
+        """Render several faces of one photograph (h, w, 3) uint8 RGB, each with its AUs (17,).
+
+        A face that is asked for its own AUs stays as it is, to the bit.
+        """
+        for face, target in zip(faces, targets, strict=True):
+            if not np.array_equal(target, face.own_aus):
+                photograph = self.render(photograph, face, target)
+        return photograph
+
+    def frames(
+        self, photograph: np.ndarray, faces: Sequence[Face], request: Request, count: int
+    ) -> list[np.ndarray]:
+        """Render `count` pictures between the photograph and its faces as requested.
 
         Frame by frame, alpha rises evenly from 0 to 1 in `alpha * target + (1 - alpha) * own AUs`
         (Pumarola et al. 2018, section 6.3). The first frame is the photograph. A count of 1 gives
-        the edited face only.
-
-        Raises WrongUse if the generator does not know an edited AU, and NothingUsable if no face
-        is detected.
+        the edited faces only.
         """
-        self.check(edits)
-        face = self.find(photograph)
-        target = apply_edits(face.own_aus, edits)
-        if count == 1:
-            return [self.render(photograph, face, target)]
-        alphas = np.linspace(0.0, 1.0, count)[1:]
-        between = [alpha * target + (1 - alpha) * face.own_aus for alpha in alphas]
-        return [photograph, *(self.render(photograph, face, aus) for aus in between)]
+        own = [face.own_aus for face in faces]
+        targets = [request.target(aus) for aus in own]
+        alphas = np.linspace(0.0, 1.0, count) if count > 1 else np.ones(1)
+        between = [
+            [alpha * target + (1 - alpha) * aus for target, aus in zip(targets, own, strict=True)]
+            for alpha in alphas
+        ]
+        return [self.render_faces(photograph, faces, aus) for aus in between]
 
-    def check(self, edits: Sequence[Edit]) -> None:
-        """Raise WrongUse if the generator does not know an edited AU."""
+    def check(self, request: Request) -> None:
+        """Raise WrongUse if the generator does not know an AU that is asked for."""
         known = self.generator.settings.aus
-        unknown = sorted({edit.number for edit in edits} - set(known))
+        unknown = sorted(set(request.numbers) - set(known))
         if unknown:
             raise WrongUse(
                 f"These weights do not know {in_words(unknown)}: they know only {in_words(known)}."

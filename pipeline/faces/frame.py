@@ -49,6 +49,21 @@ class CropRegion:
 
     box: Box
 
+    @property
+    def bounds(self) -> Box:
+        """The box."""
+        return self.box
+
+    @property
+    def frame(self) -> "Frame":
+        """The same square as a frame."""
+        centre = np.array([self.box.left + self.box.right, self.box.top + self.box.bottom]) - 1
+        return Frame(np.eye(2) * (self.box.width / 2), centre / 2)
+
+    def to_picture(self, points: np.ndarray) -> np.ndarray:
+        """Convert points (..., 2) from -1..1 across the crop to pixels of the picture."""
+        return self.frame.to_picture(points)
+
     def cut(self, picture: np.ndarray, size: int) -> np.ndarray:
         return cut_crop(picture, self.box, size)
 
@@ -75,6 +90,18 @@ class Frame:
     def scale(self) -> float:
         """Pixels of the picture per half side of the frame."""
         return float(np.hypot(*self.matrix[:, 0]))
+
+    @property
+    def roll(self) -> float:
+        """The angle of the frame in degrees, clockwise."""
+        return float(np.degrees(np.arctan2(self.matrix[1, 0], self.matrix[0, 0])))
+
+    @property
+    def bounds(self) -> Box:
+        """The square of the frame's size and centre that lies along the pixels."""
+        left, top = (int(side) for side in np.rint(self.centre - self.scale + 0.5))
+        side = round(2 * self.scale)
+        return Box(left, top, left + side, top + side)
 
     def to_picture(self, points: np.ndarray) -> np.ndarray:
         """Convert points (..., 2) from frame coordinates to pixels of the picture."""
