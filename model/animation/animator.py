@@ -15,7 +15,9 @@ from ...pipeline.action_units import in_words
 from ...pipeline.errors import WrongUse
 from ...pipeline.expressions import Request
 from ...pipeline.faces.crop import CROP_SIZE, Box
+from ...pipeline.faces.edit import edit_picture
 from ...pipeline.faces.frame import CropRegion, Region
+from ...pipeline.images.picture import Picture
 from ..checkpoint import WEIGHTS
 from ..estimator.network import load_estimator
 from ..landmarks.frame import find_landmarks, place_frame
@@ -105,15 +107,24 @@ class Animator:
             faces: one face of each picture.
             target_aus: (n, 17), 0-1; AUs that the generator does not know are ignored.
         """
+        regions, masks = self._generated(pictures, faces, target_aus)
+        return Rendered(
+            paste(pictures, regions, masks), masks.attention.squeeze(1).float().cpu().numpy()
+        )
+
+    def _generated(
+        self,
+        pictures: Sequence[np.ndarray] | np.ndarray,
+        faces: Sequence[Face],
+        target_aus: np.ndarray,
+    ) -> tuple[list[Region], Masks]:
+        """What the generator makes of one face of each picture, and where it belongs."""
         regions, inputs = self.cut(pictures, faces)
         targets, own = (
             torch.from_numpy(np.asarray(aus, np.float32)).to(self._device)
             for aus in (target_aus, np.stack([face.own_aus for face in faces]))
         )
-        masks = self.generator(inputs, targets, own)
-        return Rendered(
-            paste(pictures, regions, masks), masks.attention.squeeze(1).float().cpu().numpy()
-        )
+        return regions, self.generator(inputs, targets, own)
 
     def cut(
         self, pictures: Sequence[np.ndarray] | np.ndarray, faces: Sequence[Face]
@@ -146,10 +157,18 @@ class Animator:
 
         A face that is asked for its own AUs stays as it is, to the bit.
         """
+        return self.edit(Picture(photograph, "RGB"), faces, targets).pixels
+
+    @torch.inference_mode()
+    def edit(
+        self, picture: Picture, faces: Sequence[Face], targets: Sequence[np.ndarray]
+    ) -> Picture:
+        """Do the same to a picture in its own colours and depth; its faces are those of `rgb`."""
         for face, target in zip(faces, targets, strict=True):
             if not np.array_equal(target, face.own_aus):
-                photograph = self.render(photograph, face, target)
-        return photograph
+                (region,), masks = self._generated([picture.rgb], [face], target[None])
+                picture = edit_picture(picture, region, masks.changes()[0])
+        return picture
 
     def frames(
         self, photograph: np.ndarray, faces: Sequence[Face], request: Request, count: int

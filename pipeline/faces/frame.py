@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from .crop import Box, cut_crop
-from .paste import Change, changed_part, feather, paste_change, with_part
+from .paste import Change, added, changed_part, feather, paste_change, with_part
 
 _BLUR_BELOW = 0.6
 """A photograph that is reduced by more than this factor is blurred first, against aliasing."""
@@ -160,9 +160,8 @@ class Frame:
             moved = cv2.remap(picture, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
             moves = (np.abs(offsets[:, :, 0]) >= _STILL) | (np.abs(offsets[:, :, 1]) >= _STILL)
             region = region.copy()
-            cv2.copyTo(moved, moves.astype(np.uint8), region)
-        added = np.rint(enlarged(change.difference))
-        return part, np.clip(region + added, 0, 255).astype(np.uint8)
+            cv2.copyTo(moved.reshape(region.shape), moves.astype(np.uint8), region)
+        return part, added(region, enlarged(change.difference))
 
     def _bounds(self, picture: np.ndarray, margin: float = 0.0) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of the part of the picture that the frame touches."""

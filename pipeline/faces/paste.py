@@ -17,14 +17,14 @@ class Change(NamedTuple):
     """A change of a crop: pixels are moved, then a difference is added. At any resolution."""
 
     difference: np.ndarray
-    """(size, size, 3) float, -255 to 255: added after the pixels were moved."""
+    """(size, size, channels) float, in levels of the picture: added after the pixels were moved."""
     flow: np.ndarray | None = None
     """(size, size, 2) float: how far right of and below its place each pixel is taken from, in
     half sides of the crop. None moves nothing."""
 
 
 def paste_change(image: np.ndarray, crop: Box, change: Change) -> np.ndarray:
-    """Return a copy of an image (height, width, 3) uint8 with a change applied to its crop.
+    """Return a copy of an image (height, width, channels) with a change applied to its crop.
 
     The change is resized to the crop and fades out at the crop's edge. Because the change is
     added, and not the changed crop pasted, detail finer than the crop's resolution is kept, and
@@ -42,8 +42,14 @@ def changed_part(image: np.ndarray, crop: Box, change: Change) -> tuple[Box, np.
         return visible, region
     if change.flow is not None:
         region = _warp(region, _resize_faded(change.flow, crop, visible) * (crop.width / 2))
-    added = np.rint(_resize_faded(change.difference, crop, visible))
-    return visible, np.clip(region + added, 0, 255).astype(np.uint8)
+    return visible, added(region, _resize_faded(change.difference, crop, visible))
+
+
+def added(pixels: np.ndarray, difference: np.ndarray) -> np.ndarray:
+    """Pixels (h, w, channels) uint8 or uint16 and a difference, rounded and clipped to their
+    range."""
+    rounded = np.rint(difference).reshape(*pixels.shape[:2], -1)
+    return np.clip(pixels + rounded, 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
 
 
 def with_part(image: np.ndarray, part: Box, pixels: np.ndarray) -> np.ndarray:
@@ -67,7 +73,8 @@ def _warp(region: np.ndarray, flow: np.ndarray) -> np.ndarray:
     down, across = np.indices(region.shape[:2], np.float32)
     x, y = across + flow[:, :, 0], down + flow[:, :, 1]
     # Lanczos blurs less than bicubic: the mean spectrum of moved crops is 0.37 dB off, not 0.66.
-    return cv2.remap(region, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(region, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+    return moved.reshape(region.shape)
 
 
 def feather(size: int) -> np.ndarray:

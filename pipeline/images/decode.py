@@ -88,6 +88,23 @@ def read_preview(file: Path | bytes, min_side: int | None) -> Preview:
 
     The JPEG decoder does this at a fraction of the cost of decoding in full. None: never halve.
     """
+    with opened(file) as image:
+        width, height = image.size
+        halvings = 0 if min_side is None else _halve_in_decoder(image, min_side)
+        image.load()
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        if orientation in TRANSPOSED:
+            width, height = height, width
+        return Preview(to_rgb8(make_upright(image, orientation)), halvings, width, height)
+
+
+@contextmanager
+def opened(file: Path | bytes) -> Iterator[Image.Image]:
+    """Open an image file, given as its path or its bytes, of one of the formats known here.
+
+    Whatever goes wrong inside, in Pillow or in its decoders, is raised as UnreadableImage or
+    TooLarge.
+    """
     try:
         with warnings.catch_warnings(), _refusing_truncated():
             # Pillow warns at a lower limit than MAX_PIXELS, which is checked before decoding.
@@ -96,12 +113,7 @@ def read_preview(file: Path | bytes, min_side: int | None) -> Preview:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise TooLarge(f"{width}x{height} is more than {MAX_PIXELS / 1e6:g} megapixels")
-                halvings = 0 if min_side is None else _halve_in_decoder(image, min_side)
-                image.load()
-                orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-                if orientation in TRANSPOSED:
-                    width, height = height, width
-                return Preview(to_rgb8(make_upright(image, orientation)), halvings, width, height)
+                yield image
     except UnreadableImage:
         raise
     except Image.DecompressionBombError as error:
