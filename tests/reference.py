@@ -1,9 +1,9 @@
-"""One iteration of GANimation, stated plainly: fp32, autograd, a function for each equation.
+"""One iteration of GANimation, stated plainly: fp32, autograd, a function for each step.
 
 It is written from Pumarola et al. (ECCV 2018, section 4), and, where the paper and its code differ,
-from the code: attention 1 keeps the face (the paper's equation 1 with A and 1 - A exchanged), the
-attention loss is a mean, total variation has absolute differences. It shares no code with
-ganim.model. Tests compare the trainer with it, and bench/training.py measures its speed.
+from the code: attention 1 keeps the face (in the first version of the paper, 0 does), the attention
+loss is a mean, total variation has absolute differences. It shares no code with ganim.model. Tests
+compare the trainer with it, and bench/training.py measures its speed.
 
 The networks are functions of their weights, by the names of `Generator.state_dict()` and
 `Critic.state_dict()`. Each loss is a mean over faces, pixels and AUs.
@@ -94,7 +94,7 @@ def critic(w: Weights, faces: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def blend(attention: Tensor, colour: Tensor, faces: Tensor) -> Tensor:
-    """Equation 1."""
+    """The new faces (section 4.1)."""
     return attention * faces + (1 - attention) * colour
 
 
@@ -102,7 +102,7 @@ def blend(attention: Tensor, colour: Tensor, faces: Tensor) -> Tensor:
 
 
 def gradient_penalty(w: Weights, faces: Tensor, fakes: Tensor, alpha: Tensor) -> Tensor:
-    """Of equation 2, at points between real and generated faces; alpha (n,) of the real face."""
+    """At points between real and generated faces; alpha (n,) is the share of the real face."""
     alpha = alpha.reshape(-1, 1, 1, 1)
     between = (alpha * faces + (1 - alpha) * fakes).detach().requires_grad_(True)
     scores, _ = critic(w, between)
@@ -119,7 +119,7 @@ def critic_terms(
     own_aus: Tensor,
     au_weight: Tensor | float = 1.0,
 ) -> dict[str, Tensor]:
-    """Equations 2 and 4, as the critic minimises them, without the gradient penalty."""
+    """Image adversarial and conditional expression loss of the critic, without the penalty."""
     real_scores, real_aus = critic(w, faces)
     fake_scores, _ = critic(w, fakes.detach())
     return {
@@ -137,7 +137,7 @@ def generator_terms(
     au_weight: Tensor | float = 1.0,
     view: View = as_it_is,
 ) -> dict[str, Tensor]:
-    """Equations 2 to 5, as the generator minimises them."""
+    """What the generator minimises."""
     attention, colour = generator(w, faces, target_aus)
     fakes = blend(attention, colour, faces)
     attention_back, colour_back = generator(w, fakes, own_aus)
@@ -154,7 +154,7 @@ def generator_terms(
 
 
 def total(terms: dict[str, Tensor], lambdas: dict[str, float]) -> Tensor:
-    """Equation 6. lambdas: by the names adversarial, gp, aus, attention, tv and cycle."""
+    """The full loss. lambdas: by the names adversarial, gp, aus, attention, tv and cycle."""
     result = torch.zeros(())
     for name, term in terms.items():
         result = result + lambdas[name.replace("critic_", "")] * term

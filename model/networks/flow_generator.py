@@ -3,7 +3,7 @@
 The generator of the GANimation paper paints in place, so a raised brow is a second brow above the
 first. This one regresses a flow field for each AU from the face alone, moves the face by the sum of
 the fields, each times the change of its AU, and paints what motion cannot show (teeth, furrows,
-closed lids) through the paper's attention and colour masks (Pumarola et al. 2018, equation 1).
+closed lids) through the paper's attention and colour masks (Pumarola et al. 2018, section 4.1).
 Warping features and photograph by one flow follows Siarohin et al. 2019 (First Order Motion Model);
 flow that is linear in the AUs follows the linear shape models of faces (Blanz & Vetter 1999).
 """

@@ -24,7 +24,7 @@ class Masks(NamedTuple):
     def blend(self) -> Tensor:
         """The new face (n, 3, h, w) in -1..1.
 
-        Equation 1 of the paper with the attention of the journal paper: A * I + (1 - A) * C.
+        A * I + (1 - A) * C, as in the journal paper (Pumarola et al. 2020).
         """
         return self.attention * self.face + (1 - self.attention) * self.colour
 

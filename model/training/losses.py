@@ -1,18 +1,18 @@
 """The objective of GANimation (Pumarola et al., ECCV 2018, section 4.2), as named terms.
 
 The critic minimises the sum of weight x term over `critic_terms`, the generator over
-`generator_terms`. Together they are equation 6 of the paper:
+`generator_terms`. Together they are the full loss of the paper:
 
-    term                  equation      weight in LossWeights
-    critic_adversarial    2             adversarial
-    critic_aus            4             aus
-    gp                    2             gp
-    adversarial           2             adversarial
-    aus                   4             aus
-    attention             3             attention
-    tv                    3             tv
-    cycle                 5             cycle
-    perceptual            none          perceptual
+    term                  loss of the paper          weight in LossWeights
+    critic_adversarial    image adversarial          adversarial
+    critic_aus            conditional expression     aus
+    gp                    image adversarial          gp
+    adversarial           image adversarial          adversarial
+    aus                   conditional expression     aus
+    attention             attention                  attention
+    tv                    attention                  tv
+    cycle                 identity                   cycle
+    perceptual            none                       perceptual
 
 The log, and the options of `ganim train` (`--lambda-gp` sets the weight `gp`), use the same names.
 
@@ -83,7 +83,7 @@ def generator_terms(
 
 
 def weighted_sum(terms: Terms, weights: LossWeights | PairWeights) -> Tensor:
-    """Equation 6: the sum of weight x term. A term `critic_x` has the weight of `x`."""
+    """Full loss: the sum of weight x term. A term `critic_x` has the weight of `x`."""
     first, *rest = (
         getattr(weights, name.removeprefix("critic_")) * term for name, term in terms.items()
     )
@@ -93,7 +93,7 @@ def weighted_sum(terms: Terms, weights: LossWeights | PairWeights) -> Tensor:
 
 
 def critic_adversarial_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Image adversarial loss of the critic, from scores of patches (equation 2).
+    """Image adversarial loss of the critic, from scores of patches.
 
     E[D(fake)] - E[D(real)], as in a Wasserstein GAN (Gulrajani et al. 2017).
     """
@@ -101,7 +101,7 @@ def critic_adversarial_loss(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator_adversarial_loss(fake: Tensor) -> Tensor:
-    """Image adversarial loss of the generator, from scores of patches: -E[D(fake)] (equation 2)."""
+    """Image adversarial loss of the generator, from scores of patches: -E[D(fake)]."""
     return -fake.mean()
 
 
@@ -116,7 +116,9 @@ def interpolated(real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
 
 
 def gradient_penalty(gradient: Tensor) -> Tensor:
-    """E[(||gradient||_2 - 1)^2] (equation 2; Gulrajani et al. 2017).
+    """Gradient penalty of the image adversarial loss (Gulrajani et al. 2017).
+
+    E[(||gradient||_2 - 1)^2].
 
     gradient: (n, 3, h, w), of the critic's score of each face with respect to that face. The score
     of a face is the mean over its patches, as in the adversarial losses.
@@ -125,7 +127,7 @@ def gradient_penalty(gradient: Tensor) -> Tensor:
 
 
 def au_loss(regressed: Tensor, aus: Tensor, weight: Tensor | float = 1.0) -> Tensor:
-    """Conditional expression loss: mean squared error of AUs (equation 4).
+    """Conditional expression loss: mean squared error of AUs.
 
     regressed, aus: (n, AUs), on the 0-1 scale. weight: factors of the squared errors, of a shape
     that broadcasts to (n, AUs); the paper has none.
@@ -134,7 +136,7 @@ def au_loss(regressed: Tensor, aus: Tensor, weight: Tensor | float = 1.0) -> Ten
 
 
 def attention_loss(attention: Tensor) -> Tensor:
-    """Mean of an attention mask (n, 1, h, w), whose value 1 keeps the face (equation 3).
+    """Attention loss: mean of an attention mask (n, 1, h, w), whose value 1 keeps the face.
 
     The paper has the L2 norm, its code the mean. Without this term attention saturates at 1, and
     the generator copies its input.
@@ -143,7 +145,7 @@ def attention_loss(attention: Tensor) -> Tensor:
 
 
 def total_variation(attention: Tensor) -> Tensor:
-    """Total variation of an attention mask (n, 1, h, w), for smoothness (equation 3).
+    """Attention loss: total variation of an attention mask (n, 1, h, w), for smoothness.
 
     The mean absolute difference of vertical neighbours plus that of horizontal ones. The paper has
     squared differences, its code absolute ones.
@@ -154,5 +156,5 @@ def total_variation(attention: Tensor) -> Tensor:
 
 
 def cycle_loss(restored: Tensor, faces: Tensor) -> Tensor:
-    """Identity loss: mean absolute difference of faces and restored faces (equation 5)."""
+    """Identity loss: mean absolute difference of faces and restored faces."""
     return (restored - faces).abs().mean()
