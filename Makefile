@@ -4,6 +4,9 @@ BIN := .venv/bin
 DEMO := out/demo
 PORTRAITS := examples/astronaut.png examples/grace_hopper.jpg
 
+# Python keeps what it compiles, otherwise every process would compile torch's sources for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install demo test lint clean
 
 install: .venv/installed
@@ -33,8 +36,9 @@ demo: install
 		--weights $(DEMO)/run/generator.safetensors -o $(DEMO)/smile.gif
 	@echo "Look at $(DEMO)/smile.png, $(DEMO)/smile.gif and $(DEMO)/run/grids."
 
+# Each process gets whole files, so that what the tests of a file share is made once.
 test: install lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

@@ -2,6 +2,12 @@
 
 import io
 import os
+
+# The networks of the tests are tiny, so threads slow them down, and `make test` runs several
+# processes. This is set before numpy and torch are imported, and is inherited by the processes that
+# the tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,10 +20,6 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from ganim.pipeline.openface.annotator import OpenFace
-
-# The networks of the tests are tiny, so threads slow them down. This is set before torch is
-# imported, and is inherited by the processes that the tests start.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
 WILD = ROOT.parent / "shared" / "faces" / "wild"
