@@ -30,7 +30,7 @@ from ganim.model.training.perceptual import Perceptual
 from ganim.model.training.resume import resume_from_state, start
 from ganim.model.training.run import train
 from ganim.model.training.run_folder import BEST, PREVIOUS_STATE, Callbacks
-from ganim.model.training.trainer import STATE, Trainer
+from ganim.model.training.trainer import STATE, WEIGHTS, Trainer
 from ganim.model.training.views import coarsened
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
@@ -44,6 +44,14 @@ TINY = replace(tiny.TINY, epochs=4, decay_epochs=2, critic_steps=2)
 def folder(random_faces, tmp_path):
     """A copy of the random faces that a test may change."""
     return shutil.copytree(random_faces, tmp_path / "shards")
+
+
+@pytest.fixture(scope="module")
+def finished(random_faces, tmp_path_factory):
+    """The run folder of a finished training, which tests do not change."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    train(random_faces, run, TINY, tensorboard=True)
+    return run
 
 
 def trainer(folder, settings=TINY):
@@ -62,7 +70,7 @@ def test_coarse_faces_keep_broad_stripes_and_lose_fine_ones_and_colour():
 
 
 def test_critic_learns_the_aus_of_few_faces(folder):
-    one = trainer(folder, replace(TINY, epochs=40, lr=1e-3))
+    one = trainer(folder, replace(TINY, epochs=40, lr=1e-3, critic_steps=1000))
     errors = [one.step()["critic_aus"].item() for _ in range(one.iterations)]
     assert np.mean(errors[-8:]) < 0.5 * np.mean(errors[:8])
 
@@ -88,30 +96,45 @@ def test_resumed_run_equals_an_undisturbed_one_to_the_bit(folder, tmp_path):
         assert same(getattr(whole, name).state_dict(), getattr(rest, name).state_dict()), name
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_stopped_command_goes_on_and_ends_as_if_undisturbed(folder, tmp_path, how):
+def train_command(folder, run):
     command = [sys.executable, "-m", "ganim.cli", "train", str(folder), "--size", "64"]
     command += ["--width", "8", "--blocks", "1", "--critic-width", "8", "--critic-layers", "4"]
-    command += ["--batch", "4", "--epochs", "12", "--precision", "fp32", "--device", "cpu"]
-    subprocess.run([*command, "--run", str(tmp_path / "whole")], check=True, capture_output=True)
+    command += ["--batch", "2", "--epochs", "6", "--decay-epochs", "2"]
+    command += ["--precision", "fp32", "--device", "cpu"]
+    return [*command, "--run", str(run)]
 
+
+@pytest.fixture(scope="module")
+def undisturbed(random_faces, tmp_path_factory):
+    """The run folder of a command that was not stopped."""
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    subprocess.run(train_command(random_faces, run), check=True, capture_output=True)
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_stopped_command_goes_on_and_ends_as_if_undisturbed(
+    random_faces, undisturbed, tmp_path, how
+):
     run = tmp_path / "killed"
-    process = subprocess.Popen([*command, "--run", str(run)], start_new_session=True)
+    command = train_command(random_faces, run)
+    process = subprocess.Popen(command, start_new_session=True)
     deadline = time.monotonic() + 300  # a busy machine takes its time to import torch
     while not (run / STATE).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, how)
     assert process.wait(60) == (-how if how == signal.SIGKILL else 130)
     assert load_state(run / STATE)["iteration"] < 48, "it was killed too late to show anything"
-    again = subprocess.run([*command, "--run", str(run)], capture_output=True, text=True)
+    again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 0 and "done before" in again.stderr
 
-    whole, killed = (load_state(folder / STATE) for folder in (tmp_path / "whole", run))
+    whole, killed = (load_state(folder / STATE) for folder in (undisturbed, run))
     assert same(whole["generator"], killed["generator"])
     assert same(whole["average"], killed["average"])
     curves = [
         [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
-        for folder in (tmp_path / "whole", run)
+        for folder in (undisturbed, run)
     ]
     for line in (*curves[0], *curves[1]):
         for of_the_clock in ("seconds", "photographs_per_second"):
@@ -119,9 +142,8 @@ def test_stopped_command_goes_on_and_ends_as_if_undisturbed(folder, tmp_path, ho
     assert curves[0] == curves[1]
 
 
-def test_a_damaged_state_gives_way_to_the_one_before(folder, tmp_path):
-    run, words = tmp_path / "run", []
-    train(folder, run, TINY)
+def test_a_damaged_state_gives_way_to_the_one_before(folder, finished, tmp_path):
+    run, words = shutil.copytree(finished, tmp_path / "run"), []
     end = load_state(run / STATE)
     (run / STATE).write_bytes(b"damaged")
     train(folder, run, TINY, callbacks=Callbacks(on_message=words.append))
@@ -137,7 +159,7 @@ def test_a_damaged_state_gives_way_to_the_one_before(folder, tmp_path):
         train(folder, run, TINY)
 
 
-def test_a_full_disk_loses_nothing(folder, tmp_path):
+def test_a_full_disk_loses_nothing(folder, finished, tmp_path):
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         train(folder, run, TINY, callbacks=stopping_at(8))
@@ -147,8 +169,7 @@ def test_a_full_disk_loses_nothing(folder, tmp_path):
     assert (run / STATE).read_bytes() == before
     assert not list(run.glob(".*"))
     train(folder, run, TINY)
-    train(folder, tmp_path / "whole", TINY)
-    ends = [load_state(folder / STATE)["generator"] for folder in (run, tmp_path / "whole")]
+    ends = [load_state(folder / STATE)["generator"] for folder in (run, finished)]
     assert same(*ends)
 
 
@@ -209,7 +230,7 @@ def test_early_stop_needs_test_faces(folder, tmp_path):
     next(folder.glob("test-*")).unlink()
     with pytest.raises(WrongUse, match="--test-fraction"):
         train(folder, tmp_path / "run", TINY, patience=2)
-    train(folder, tmp_path / "run", TINY)
+    train(folder, tmp_path / "run", replace(TINY, epochs=1, decay_epochs=0))
     assert "test_aus" not in (tmp_path / "run" / METRICS).read_text()
 
 
@@ -317,18 +338,17 @@ def test_metrics_of_version_0_1_are_read_by_the_names_of_the_terms(folder):
     assert set(resumed.unlogged) == {"critic_aus", *names.values()}
 
 
-def test_run_folder_holds_what_a_person_wants(folder, tmp_path):
-    weights = train(folder, tmp_path / "run", TINY, tensorboard=True)
-    assert weights.exists()
-    pictures = sorted((tmp_path / "run" / "grids").glob("*.png"))
+def test_run_folder_holds_what_a_person_wants(finished):
+    assert (finished / WEIGHTS).exists()
+    pictures = sorted((finished / "grids").glob("*.png"))
     assert [picture.name for picture in pictures[:2]] == ["epoch-0001-aus.png", "epoch-0001.png"]
     assert len(pictures) == 2 * 4
     # 17 AUs by 4 levels; 8 faces by input, attention, colour, AU12, its way back, 3 more edits
     sizes = [Image.open(picture).size for picture in pictures[:2]]
     assert sizes == [(17 * 64, 4 * 64 + 16), (8 * 64, 8 * 64 + 16)]
-    assert json.loads((tmp_path / "run" / "settings.json").read_text())["batch"] == 4
-    assert not list((tmp_path / "run").glob(".*"))
-    lines = read_metrics(tmp_path / "run")
+    assert json.loads((finished / "settings.json").read_text())["batch"] == 4
+    assert not list(finished.glob(".*"))
+    lines = read_metrics(finished)
     assert [line["iteration"] for line in lines if "critic_adversarial" in line] == [4, 8, 12, 16]
     measured = [line for line in lines if "test_aus" in line]
     assert [line["iteration"] for line in measured] == [4, 8, 12, 16]
@@ -336,13 +356,13 @@ def test_run_folder_holds_what_a_person_wants(folder, tmp_path):
 
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    events = EventAccumulator(str(finished / "tensorboard")).Reload()
     steps = [(event.step, event.value) for event in events.Scalars("test_aus")]
     assert steps == [(line["iteration"], pytest.approx(line["test_aus"])) for line in measured]
 
 
-def test_other_settings_are_refused_by_name(folder, tmp_path):
-    train(folder, tmp_path / "run", TINY)
+def test_other_settings_are_refused_by_name(folder, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
     with pytest.raises(WrongUse, match="lr="):
         train(folder, tmp_path / "run", replace(TINY, lr=1e-3))
 
@@ -362,8 +382,8 @@ def test_settings_out_of_range_are_refused(folder, tmp_path, settings, said):
         train(folder, tmp_path / "run", settings)
 
 
-def test_init_starts_from_weights_and_leaves_them_slowly(folder, tmp_path):
-    weights = train(folder, tmp_path / "first", TINY)
+def test_init_starts_from_weights_and_leaves_them_slowly(folder, finished):
+    weights = finished / WEIGHTS
     faces = load_faces(folder, "train", 64)
     first = start(TINY, faces, CPU, init=weights)
     before = {name: value.clone() for name, value in first.average.module.state_dict().items()}
@@ -375,12 +395,11 @@ def test_init_starts_from_weights_and_leaves_them_slowly(folder, tmp_path):
         start(replace(TINY, generator=GeneratorSettings(16, 1)), faces, CPU, weights)
 
 
-def test_a_run_goes_on_from_another_with_its_critic(folder, tmp_path):
-    train(folder, tmp_path / "first", TINY)
+def test_a_run_goes_on_from_another_with_its_critic(folder, finished):
     faces = load_faces(folder, "train", 64)
     other = replace(TINY, lr=1e-3, epochs=2, decay_epochs=0)
-    second = start(other, faces, CPU, init=tmp_path / "first")
-    state = load_state(tmp_path / "first" / STATE)
+    second = start(other, faces, CPU, init=finished)
+    state = load_state(finished / STATE)
     assert second.iteration == 0
     assert same(second.critic.state_dict(), state["critic"])
     assert same(second.average.state_dict(), state["average"])
@@ -388,19 +407,18 @@ def test_a_run_goes_on_from_another_with_its_critic(folder, tmp_path):
     assert second.critic_adam.param_groups[0]["lr"] == 1e-3
     with pytest.raises(WrongUse, match="critic"):
         wider = replace(TINY, critic=CriticSettings(16, 4))
-        start(wider, faces, CPU, init=tmp_path / "first")
+        start(wider, faces, CPU, init=finished)
 
 
-def test_a_run_goes_on_at_another_size(folder, tmp_path):
-    train(folder, tmp_path / "first", TINY)
-    larger = replace(TINY, size=96)
+def test_a_run_goes_on_at_another_size(folder, finished, tmp_path):
+    larger = replace(TINY, size=96, epochs=1, decay_epochs=0)
     faces = load_faces(folder, "train", 96)
-    second = start(larger, faces, CPU, init=tmp_path / "first")
-    state = load_state(tmp_path / "first" / STATE)
+    second = start(larger, faces, CPU, init=finished)
+    state = load_state(finished / STATE)
     assert same(second.average.state_dict(), state["average"])
     assert torch.equal(second.critic.to_realism.weight, state["critic"]["to_realism.weight"])
     assert second.step()["aus"].isfinite()
-    _, size = load_generator(train(folder, tmp_path / "second", larger, init=tmp_path / "first"))
+    _, size = load_generator(train(folder, tmp_path / "second", larger, init=finished))
     assert size == 96
 
 
