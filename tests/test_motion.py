@@ -18,7 +18,7 @@ from ganim.model.networks.motion import Motion
 from ganim.model.pixels import from_model, to_model
 from ganim.model.training.resume import start, with_motion
 from ganim.model.training.run import train
-from ganim.model.training.trainer import STATE
+from ganim.model.training.trainer import STATE, WEIGHTS
 from ganim.model.warp import moved, warped
 from ganim.pipeline.action_units import NUMBERS
 from ganim.pipeline.errors import WrongUse
@@ -149,38 +149,48 @@ def test_a_generator_warps_the_face_before_it_applies_the_masks(portraits, raise
         generator(portraits, target)
 
 
+@pytest.fixture(scope="module")
+def still(random_faces, tmp_path_factory):
+    """The run folder of a training without motion."""
+    return train(random_faces, tmp_path_factory.mktemp("still"), STILL).parent
+
+
+@pytest.fixture(scope="module")
+def moving(random_faces, still, tmp_path_factory):
+    """The run folder of a training with motion that starts from `still`'s weights."""
+    return train(
+        random_faces, tmp_path_factory.mktemp("moving"), MOVING, init=still / WEIGHTS
+    ).parent
+
+
 @pytest.mark.slow
-def test_a_run_without_motion_continues_with_it(random_faces, tmp_path):
-    train(random_faces, tmp_path / "still", STILL)
-    state = load_state(tmp_path / "still" / STATE)
+def test_a_run_without_motion_continues_with_it(random_faces, still, moving):
+    state = load_state(still / STATE)
     for settings in (MOVING, replace(MOVING, size=96)):
         faces = load_faces(random_faces, "train", settings.size)
-        again = start(settings, faces, CPU, init=tmp_path / "still")
+        again = start(settings, faces, CPU, init=still)
         assert again.generator.motion.learned and again.averaged_generator.motion.learned
         for name, value in state["generator"].items():
             assert torch.equal(again.generator.state_dict()[name], value)
         assert torch.equal(again.critic.to_realism.weight, state["critic"]["to_realism.weight"])
         assert again.step()["aus"].isfinite()
-    train(random_faces, tmp_path / "moving", MOVING)
     with pytest.raises(WrongUse, match="motion"):
-        start(STILL, faces, CPU, init=tmp_path / "moving")
+        start(STILL, faces, CPU, init=moving)
 
 
 @pytest.mark.slow
-def test_motion_is_learned_once_and_not_trained(random_faces, tmp_path):
-    still = train(random_faces, tmp_path / "still", STILL)
-    weights = train(random_faces, tmp_path / "first", MOVING, init=still)
-    generator, _ = load_generator(weights)
+def test_motion_is_learned_once_and_not_trained(random_faces, moving):
+    generator, _ = load_generator(moving / WEIGHTS)
     assert generator.motion.learned
     faces = load_faces(random_faces, "train", 64)
     learned = Motion()
     learned.learn(faces)
-    state = load_state(tmp_path / "first" / STATE)
+    state = load_state(moving / STATE)
     for name, value in learned.state_dict().items():
         assert torch.equal(state["generator"][f"motion.{name}"], value), "not changed by training"
     # Starting from weights or from a run copies the motion and does not learn it again.
     fewer = faces.subset(np.arange(8))
-    for init in (weights, tmp_path / "first"):
+    for init in (moving / WEIGHTS, moving):
         again = start(MOVING, fewer, CPU, init=init)
         assert torch.allclose(
             again.generator.motion.displacements, learned.displacements, atol=1e-3
