@@ -38,6 +38,13 @@ _ONLY_FOR_SHARDS = ("scheduler", "workers", "min_confidence", "overwrite", "redo
     ["labels"], "--labels", type=click.Path(path_type=Path), help="AUs that already exist."
 )
 @annotator_option(
+    ["labels"],
+    "--scale",
+    type=click.Choice(["0-5", "0-1", "A-E"]),
+    show_default="of the tool that wrote the labels, or 0-5",
+    help="Scale of the AUs in the labels. A-E is that of FACS coders, with 0 for none.",
+)
+@annotator_option(
     ["estimator"],
     "--estimator",
     "weights",
@@ -87,6 +94,7 @@ def annotate(
     shards: Path,
     kind: str,
     labels: Path | None,
+    scale: Any,
     weights: Path | None,
     coding: Any,
     scheduler: str | None,
@@ -112,7 +120,7 @@ def annotate(
     _check_path(context, shards, out)
     annotator: Annotator
     if labels is not None:
-        annotator = _labels(labels, shards, openface["min_confidence"])
+        annotator = _labels(labels, shards, openface["min_confidence"], scale)
     elif kind == "estimator":
         annotator = _estimator(weights, coding)
     else:
@@ -137,13 +145,13 @@ def _check_path(context: click.Context, shards: Path, out: Path | None) -> None:
         raise WrongUse(f"{', '.join(unused)}: for shards only, and {shards} is a clip. Leave out.")
 
 
-def _labels(labels: Path, shards: Path, min_confidence: float) -> "Annotator":
+def _labels(labels: Path, shards: Path, min_confidence: float, scale: Any) -> "Annotator":
     from ..pipeline.annotate.labels import Labels
-    from ..pipeline.shards import read_column
+    from ..pipeline.annotate.photographs import Photographs
 
     if shards.is_file():
         raise WrongUse("--labels are of photographs. A clip is read by openface or estimator.")
-    return Labels.load(labels, read_column(shards, "source"), min_confidence)
+    return Labels.load(labels, Photographs.of_shards(shards), min_confidence, scale)
 
 
 def _estimator(weights: Path | None = None, coding: Any = "openface") -> "Annotator":

@@ -30,7 +30,8 @@ class Reading:
     """What an annotator says of a face: AUs, or the reason why not."""
 
     aus: np.ndarray | None
-    """(17,) float32, 0-5, in the order of action_units.NUMBERS; None with an error."""
+    """(17,) float32, 0-5, in the order of action_units.NUMBERS; NaN where an AU is not known. None
+    with an error."""
     confidence: float | None = None
     """0-1, how far the annotator trusts itself; None if it does not say."""
     error: str | None = None

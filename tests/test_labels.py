@@ -15,6 +15,7 @@ from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, NUMBERS
 from ganim.pipeline.annotate.annotate import annotate
 from ganim.pipeline.annotate.labels import Labels
+from ganim.pipeline.annotate.photographs import Photographs
 from ganim.pipeline.annotator import Crop
 from ganim.pipeline.errors import NothingUsable, WrongUse
 from ganim.pipeline.openface.output import read_csv
@@ -40,6 +41,11 @@ def write_csv(path: Path, *faces: tuple[float, float], at: list[int] | None = No
     path.write_text("\n".join(", ".join(line) for line in lines) + "\n")
 
 
+def load(path: Path, *sources: str, **more: Any) -> Labels:
+    """Labels for a set of these photographs."""
+    return Labels.load(path, Photographs(sources), **more)
+
+
 def look_up(labels: Labels, *sources: str) -> list[float | str | None]:
     """Look up the AU01 of each photograph, or the error."""
     readings = labels.read([crop_of(source) for source in sources])
@@ -62,7 +68,7 @@ def test_csvs_are_found_by_the_whole_path(tmp_path: Path) -> None:
     write_csv(tmp_path / "b" / "photo.csv", (0.98, 2))
     write_csv(tmp_path / "photo.csv", (0.98, 3))
     sources = ["b/photo.jpg", "photo.png", "a/photo.jpg", "c/photo.jpg", "other.jpg"]
-    assert look_up(Labels.load(tmp_path, sources), *sources) == [
+    assert look_up(load(tmp_path, *sources), *sources) == [
         2,
         3,
         1,
@@ -78,28 +84,20 @@ def test_a_flat_csv_serves_a_subfolder_if_the_name_is_its_own(tmp_path: Path) ->
     shared = "the label two may belong to another photograph of that name"
     # Whatever the order of the photographs, and whether or not all are looked up.
     for batch in (sources, sources[::-1], ["b/two.jpg"]):
-        answers = look_up(Labels.load(tmp_path, sources), *batch)
+        answers = look_up(load(tmp_path, *sources), *batch)
         assert answers == [1 if source == "a/one.jpg" else shared for source in batch]
 
 
-def test_without_the_other_photographs_only_whole_paths_match(tmp_path: Path) -> None:
-    write_csv(tmp_path / "one.csv", (0.98, 1))
-    labels = Labels.load(tmp_path)
-    assert look_up(labels, "one.jpg")[0] == 1
-    assert "may belong to another" in str(look_up(labels, "a/one.jpg")[0])
-
-
-def test_a_csv_deeper_down_is_not_taken_by_its_name(tmp_path: Path) -> None:
+def test_a_csv_deeper_down_serves_a_photograph_of_no_other_folder(tmp_path: Path) -> None:
     write_csv(tmp_path / "a" / "one.csv", (0.98, 1))
-    assert look_up(Labels.load(tmp_path, ["b/one.jpg", "one.jpg"]), "b/one.jpg", "one.jpg") == [
-        NONE,
-        NONE,
-    ]
+    write_csv(tmp_path / "a" / "two.csv", (0.98, 2))
+    sources = ["b/one.jpg", "one.jpg", "b/two.jpg"]
+    assert look_up(load(tmp_path, *sources), *sources) == [NONE, 1, NONE]
 
 
 def test_photographs_that_differ_by_suffix_share_no_csv(tmp_path: Path) -> None:
     write_csv(tmp_path / "one.csv", (0.98, 1))
-    labels = Labels.load(tmp_path, ["one.jpg", "one.png"])
+    labels = load(tmp_path, "one.jpg", "one.png")
     for answer in look_up(labels, "one.jpg", "one.png"):
         assert "may belong to another photograph" in str(answer)
 
@@ -107,14 +105,15 @@ def test_photographs_that_differ_by_suffix_share_no_csv(tmp_path: Path) -> None:
 def test_a_name_with_dots_and_foreign_bytes(tmp_path: Path) -> None:
     write_csv(tmp_path / "photo.v2.csv", (0.98, 1))
     write_csv(tmp_path / "caf\udce9.csv", (0.98, 2))
-    assert look_up(Labels.load(tmp_path), "photo.v2.jpg", "caf\\xe9.jpg") == [1, 2]
+    sources = ["photo.v2.jpg", "caf\\xe9.jpg"]
+    assert look_up(load(tmp_path, *sources), *sources) == [1, 2]
 
 
-def test_several_faces_are_distinguished_by_landmarks_or_else_by_confidence(tmp_path: Path) -> None:
+def test_several_faces_are_distinguished_by_landmarks_or_not_at_all(tmp_path: Path) -> None:
     write_csv(tmp_path / "marked.csv", (0.98, 1), (0.9, 2), at=[50, 350])
     write_csv(tmp_path / "plain.csv", (0.8, 1), (0.9, 2))
     write_csv(tmp_path / "single.csv", (0.98, 3), at=[700])
-    labels = Labels.load(tmp_path)
+    labels = load(tmp_path, "marked.jpg", "plain.jpg", "single.jpg")
 
     def first_au(source: str, box: tuple[int, int, int, int]) -> float | str | None:
         [reading] = labels.read([crop_of(source, box)])
@@ -122,10 +121,11 @@ def test_several_faces_are_distinguished_by_landmarks_or_else_by_confidence(tmp_
 
     assert first_au("marked.jpg", (0, 0, 100, 100)) == 1
     assert first_au("marked.jpg", (300, 0, 400, 100)) == 2
-    assert "several faces" in str(first_au("marked.jpg", (500, 0, 600, 100)))
-    assert first_au("plain.jpg", (0, 0, 100, 100)) == 2
-    # A single face is used even if OpenFace read the photograph at another size.
-    assert first_au("single.jpg", (0, 0, 100, 100)) == 3
+    assert "none of the 2 faces" in str(first_au("marked.jpg", (500, 0, 600, 100)))
+    assert "does not say where" in str(first_au("plain.jpg", (0, 0, 100, 100)))
+    # A single face is that of another person, or OpenFace read the photograph at another size.
+    assert "not inside the crop's box" in str(first_au("single.jpg", (0, 0, 100, 100)))
+    assert first_au("single.jpg", (650, 0, 750, 100)) == 3
 
 
 def test_a_csv_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
@@ -135,18 +135,18 @@ def test_a_csv_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     clip = [["frame", "confidence", *COLUMNS], ["1", "0.98", *"0" * 17], ["2", "0.98", *"0" * 17]]
     (tmp_path / "clip.csv").write_text("\n".join(",".join(row) for row in clip))
-    labels = Labels.load(tmp_path)
     names = ["unsure", "empty", "damaged", "folder", "clip"]
+    labels = load(tmp_path, *(f"{name}.jpg" for name in names))
     answers = look_up(labels, *(f"{name}.jpg" for name in names))
     reasons = ["0.40 is below 0.7", "no face", "no column AU01_r", "cannot be read", "of a clip"]
     for answer, reason in zip(answers, reasons, strict=True):
         assert reason in str(answer)
-    assert look_up(Labels.load(tmp_path, min_confidence=0.3), "unsure.jpg") == [1]
+    assert look_up(load(tmp_path, "unsure.jpg", min_confidence=0.3), "unsure.jpg") == [1]
 
 
 @needs_samples
 def test_labels_from_openfaces_samples() -> None:
-    labels = Labels.load(SAMPLES / "images")
+    labels = load(SAMPLES / "images", "lfw_00459.jpg", "no_face_mountain.jpg")
     [reading, no_face] = labels.read([crop_of("lfw_00459.jpg"), crop_of("no_face_mountain.jpg")])
     [face] = read_csv(SAMPLES / "images" / "lfw_00459.csv")
     assert reading.aus is not None and reading.aus.tolist() == face.aus.tolist()
@@ -176,14 +176,14 @@ def test_a_table(tmp_path: Path, suffix: str, column: str) -> None:
         table.to_csv(path, index=False)
     else:
         table.to_parquet(path)
-    labels = Labels.load(path, ["x/00012.jpg", "a/two.jpg"])
-    assert look_up(labels, "x/00012.jpg", "a/two.jpg", "two.jpg") == [1, 2, NONE]
+    labels = load(path, "x/00012.jpg", "a/two.jpg", "b/two.jpg")
+    assert look_up(labels, "x/00012.jpg", "a/two.jpg", "b/two.jpg") == [1, 2, NONE]
     assert labels.read([crop_of("a/two.jpg")])[0].confidence == pytest.approx(0.8)
 
 
 def test_labels_without_confidence_get_1(tmp_path: Path) -> None:
     table_of("file", "one.jpg", "./b\\two.jpg").to_csv(tmp_path / "t.csv", index=False)
-    [reading, other] = Labels.load(tmp_path / "t.csv").read(
+    [reading, other] = load(tmp_path / "t.csv", "one.jpg", "b/two.jpg").read(
         [crop_of("one.jpg"), crop_of("b/two.jpg")]
     )
     assert reading.confidence == 1.0 and reading.aus is not None and other.aus is not None
@@ -196,15 +196,17 @@ def test_rows_without_numbers_are_errors(tmp_path: Path) -> None:
     table.loc[1, "AU04_r"] = "strong"
     table.loc[2, "AU04_r"] = 50
     table.to_csv(tmp_path / "t.csv", index=False)
-    answers = look_up(Labels.load(tmp_path / "t.csv"), "gap.jpg", "text.jpg", "large.jpg")
+    labels = load(tmp_path / "t.csv", "gap.jpg", "text.jpg", "large.jpg", "unsure.jpg")
+    answers = look_up(labels, "gap.jpg", "text.jpg", "large.jpg")
     assert answers[:2] == ["AU04_r is nan, not a number in 0-5"] * 2
     assert answers[2] == "AU04_r is 50, not a number in 0-5"
-    assert "below" in str(look_up(Labels.load(tmp_path / "t.csv"), "unsure.jpg")[0])
+    assert "below" in str(look_up(labels, "unsure.jpg")[0])
 
 
-def test_of_several_rows_the_most_confident_is_used(tmp_path: Path) -> None:
+def test_of_several_rows_without_a_position_none_is_used(tmp_path: Path) -> None:
     table_of("photo", "a.jpg", "a.jpg", confidence=[0.8, 0.9]).to_parquet(tmp_path / "t.parquet")
-    assert look_up(Labels.load(tmp_path / "t.parquet"), "a.jpg") == [2]
+    labels = load(tmp_path / "t.parquet", "a.jpg")
+    assert "2 faces, and does not say where" in str(look_up(labels, "a.jpg")[0])
 
 
 @pytest.mark.skipif(
@@ -213,9 +215,9 @@ def test_of_several_rows_the_most_confident_is_used(tmp_path: Path) -> None:
 )
 def test_the_shared_labels() -> None:
     path = SHARED / "openface" / "labels.parquet"
-    labels = Labels.load(path)
-    assert labels.name.startswith("labels labels.parquet ")
     table = pd.read_parquet(path)
+    labels = load(path, *table["photo"])
+    assert labels.name.startswith("labels labels.parquet ")
     readings = labels.read([crop_of(photo) for photo in table["photo"][::100]])
     expected = table[list(COLUMNS)].to_numpy()[::100]
     assert len(readings) == len(expected) >= 190
@@ -231,7 +233,7 @@ def test_the_pickle_of_ganimation(tmp_path: Path) -> None:
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         path = tmp_path / f"aus_openface_{protocol}.pkl"
         path.write_bytes(pickle.dumps(values, protocol))
-        labels = Labels.load(path, ["one.jpg", "sub/two.jpg"])
+        labels = load(path, "one.jpg", "sub/two.jpg", "three.jpg")
         assert look_up(labels, "one.jpg", "sub/two.jpg", "three.jpg") == [1, 2, NONE]
 
 
@@ -251,8 +253,8 @@ def test_pickles_of_old_and_new_numpy(tmp_path: Path) -> None:
     for index, data in enumerate((old, new, python2)):
         path = tmp_path / f"{index}.pkl"
         path.write_bytes(data)
-        assert look_up(Labels.load(path), "one.jpg") == [1]
-    assert look_up(Labels.load(tmp_path / "0.pkl"), "two.jpg") == [2]
+        assert look_up(load(path, "one.jpg"), "one.jpg") == [1]
+    assert look_up(load(tmp_path / "0.pkl", "two.jpg"), "two.jpg") == [2]
 
 
 class Opens:
@@ -277,7 +279,7 @@ def test_nothing_in_a_pickle_is_executed(tmp_path: Path, protocol: int) -> None:
     ]:
         path.write_bytes(pickle.dumps({"one": np.zeros(17), "two": call}, protocol))
         with pytest.raises(WrongUse, match=rf"aus\.pkl is refused: it needs .*({named})"):
-            Labels.load(path)
+            load(path)
         assert not target.exists()
 
 
@@ -286,7 +288,7 @@ def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
     array = np.array([Opens(open, str(tmp_path / "made"), "w")] * 17, object)
     path.write_bytes(pickle.dumps({"one": array}))
     with pytest.raises(WrongUse, match="is refused"):
-        Labels.load(path)
+        load(path)
     assert not (tmp_path / "made").exists()
 
 
@@ -294,14 +296,15 @@ def test_other_codecs_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "aus.pkl"
     path.write_bytes(b"c_codecs\nencode\n(Vabc\nVrot13\ntR.")
     with pytest.raises(WrongUse, match="codec rot13"):
-        Labels.load(path)
+        load(path)
 
 
 def test_entries_without_17_numbers_have_no_face(tmp_path: Path) -> None:
     path = tmp_path / "aus.pkl"
     values = {"one": np.array(aus_like(1)), "long": np.zeros(35), "text": "smile", "none": None}
     path.write_bytes(pickle.dumps(values))
-    assert look_up(Labels.load(path), "one.jpg", "long.jpg", "text.jpg", "none.jpg") == [
+    sources = ["one.jpg", "long.jpg", "text.jpg", "none.jpg"]
+    assert look_up(load(path, *sources), *sources) == [
         1,
         *["its label has no face"] * 3,
     ]
@@ -315,11 +318,12 @@ def test_errors_of_files_that_are_not_labels(tmp_path: Path) -> None:
         if content is not None:
             (tmp_path / name).write_bytes(content)
         with pytest.raises(WrongUse, match=reason) as raised:
-            Labels.load(tmp_path / name)
+            load(tmp_path / name)
         assert str(tmp_path / name) in str(raised.value)
 
     fails("none.parquet", r"does not exist\. Name a folder")
-    fails("aus.txt", "is not a label file", b"")
+    fails("aus.doc", "is not a label file", b"")
+    fails("aus.txt", "cannot be read as a table", b"")
     fails("empty.csv", "cannot be read as a table", b"")
     fails("broken.parquet", "cannot be read as a table", b"PAR1 and then nothing")
     fails("cut.pkl", "cannot be read as a pickle", pickle.dumps({"one": np.zeros(17)})[:-9])
@@ -327,7 +331,7 @@ def test_errors_of_files_that_are_not_labels(tmp_path: Path) -> None:
     fails("list.pkl", "has a list, not a dictionary", pickle.dumps([1]))
     fails("wrong.pkl", "has no image with 17 intensities", pickle.dumps({"one": [1.0, 2.0]}))
     fails("openface.csv", "does not name the photograph", b"face, confidence, AU01_r\n0, 1, 1\n")
-    fails("few.csv", r"no column AU02_r, .*AU45_r\. A table", b"photo, AU01_r\na.jpg, 1\n")
+    fails("few.csv", r"no column AU01_r, .*AU45_r; run OpenFace", b"photo, AU01_c\na.jpg, 1\n")
     (tmp_path / "bare").mkdir()
     fails("bare", r"it has no \.csv")
     (tmp_path / "bare" / "photo.csv").write_text("face, confidence\n0, 0.9\n")
@@ -336,12 +340,12 @@ def test_errors_of_files_that_are_not_labels(tmp_path: Path) -> None:
 
 def test_the_name_changes_with_the_labels(tmp_path: Path) -> None:
     write_csv(tmp_path / "csvs" / "one.csv", (0.98, 1))
-    first = Labels.load(tmp_path / "csvs").name
+    first = load(tmp_path / "csvs").name
     assert first.startswith("labels csvs ")
     shutil.copytree(tmp_path / "csvs", tmp_path / "elsewhere" / "csvs")
-    assert Labels.load(tmp_path / "elsewhere" / "csvs").name == first
+    assert load(tmp_path / "elsewhere" / "csvs").name == first
     write_csv(tmp_path / "csvs" / "one.csv", (0.98, 2))
-    assert Labels.load(tmp_path / "csvs").name != first
+    assert load(tmp_path / "csvs").name != first
 
 
 def test_annotate_with_labels(tmp_path: Path) -> None:
@@ -353,7 +357,7 @@ def test_annotate_with_labels(tmp_path: Path) -> None:
     write_csv(tmp_path / "csvs" / "a" / "one.csv", (0.98, 1))
     write_csv(tmp_path / "csvs" / "two.csv", (0.98, 2))
 
-    labels = Labels.load(tmp_path / "csvs", shards.read_column(folder, "source"))
+    labels = Labels.load(tmp_path / "csvs", Photographs.of_shards(folder))
     summary = annotate(folder, labels)
     assert (summary.annotated, summary.failed) == (2, 1)
     written = shards.read_shard(folder / "train-00000.parquet").to_pylist()
@@ -363,5 +367,18 @@ def test_annotate_with_labels(tmp_path: Path) -> None:
     assert {row["annotator"] for row in written} == {labels.name}
 
     write_csv(tmp_path / "others" / "four.csv", (0.98, 1))
+    with pytest.raises(WrongUse, match=r"none of the 3 photographs .* a/one\.jpg, .* four"):
+        Labels.load(tmp_path / "others", Photographs.of_shards(folder))
+
+
+def test_labels_that_gave_no_aus_do_not_lock_the_set(tmp_path: Path) -> None:
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    rows = shards.rows_to_table([face_row("one.jpg", b"a crop")])
+    shards.write_shard(folder / "train-00000.parquet", rows)
+    write_csv(tmp_path / "csvs" / "one.csv", (0.1, 1))
     with pytest.raises(NothingUsable):
-        annotate(folder, Labels.load(tmp_path / "others"), overwrite=True)
+        annotate(folder, Labels.load(tmp_path / "csvs", Photographs.of_shards(folder)))
+    write_csv(tmp_path / "csvs" / "one.csv", (0.9, 1))
+    corrected = Labels.load(tmp_path / "csvs", Photographs.of_shards(folder))
+    assert annotate(folder, corrected).annotated == 1

@@ -9,13 +9,12 @@ import numpy as np
 
 from ..action_units import COUNT
 from ..errors import WrongUse
-from ..openface.output import FaceRecord
 
 
-def read_pickle(path: Path) -> list[tuple[str, list[FaceRecord]]]:
-    """Read a dictionary of image name to 17 intensities (0-5): each image's name and face.
+def read_pickle(path: Path) -> list[tuple[str, np.ndarray | None]]:
+    """Read a dictionary of image name to 17 numbers: each image's name and numbers.
 
-    An entry that is not 17 numbers has no face. Raises WrongUse if the file is not such a
+    An entry that is not 17 numbers has None. Raises WrongUse if the file is not such a
     dictionary, or has objects other than containers, text, numbers and arrays of numbers.
     """
     try:
@@ -27,8 +26,8 @@ def read_pickle(path: Path) -> list[tuple[str, list[FaceRecord]]]:
         raise WrongUse(f"{path} cannot be read as a pickle: {error or repr(error)}") from error
     if not isinstance(labels, dict):
         raise WrongUse(f"{path} has a {type(labels).__name__}, not a dictionary of image names.")
-    faces = [(str(name), _to_faces(value)) for name, value in labels.items()]
-    if not any(found for _, found in faces):
+    faces = [(str(name), _to_numbers(value)) for name, value in labels.items()]
+    if all(numbers is None for _, numbers in faces):
         raise WrongUse(
             f"{path} has no image with {COUNT} intensities. Name the file aus_openface.pkl of "
             "the original GANimation."
@@ -36,13 +35,13 @@ def read_pickle(path: Path) -> list[tuple[str, list[FaceRecord]]]:
     return faces
 
 
-def _to_faces(value: Any) -> list[FaceRecord]:
-    """One face from 17 numbers; none from any other value."""
+def _to_numbers(value: Any) -> np.ndarray | None:
+    """(17,) float32; None for a value that is not 17 numbers."""
     try:
         aus = np.asarray(value, np.float32).ravel()
     except (TypeError, ValueError):
-        return []
-    return [FaceRecord(1.0, aus)] if aus.shape == (COUNT,) else []
+        return None
+    return aus if aus.shape == (COUNT,) else None
 
 
 def _encode_latin1(text: str, encoding: str) -> bytes:

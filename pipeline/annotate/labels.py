@@ -1,24 +1,25 @@
 """The annotator that looks up AUs which exist already, in a file or a folder of CSVs.
 
-`matching` says which photograph a label belongs to.
+`matching` says which photograph a label belongs to, `label_faces` which face of it, and
+`label_clips` which frame of a clip.
 """
 
-import contextlib
-import hashlib
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from ..annotator import Annotator, Crop, Reading
 from ..errors import WrongUse
-from ..matching import Ambiguous, PhotographMatcher, entry_path
-from ..openface.output import MIN_CONFIDENCE, BadCsv, FaceRecord, pick_face, read_csv, to_reading
-from .label_pickle import read_pickle
-from .label_tables import read_table
-
-
-class _NoLabel(Exception):
-    """A crop has no usable label. The message is the reason, as written into the shards."""
+from ..matching import Ambiguous, PhotographMatcher
+from ..openface.output import MIN_CONFIDENCE, FaceRecord, to_reading
+from ..prepare.names import file_of, seconds_of
+from .label_clips import ClipLabels, NoLabel
+from .label_columns import BadLabels
+from .label_faces import assign
+from .label_files import LabelFile
+from .label_scales import Scale, clamp
+from .photographs import Photographs
 
 
 class Labels(Annotator):
@@ -27,132 +28,112 @@ class Labels(Annotator):
     batch = 4096
 
     def __init__(
-        self,
-        name: str,
-        faces: Mapping[str, Path | list[FaceRecord]],
-        sources: Iterable[str] = (),
-        min_confidence: float = MIN_CONFIDENCE,
+        self, file: LabelFile, photographs: Photographs, min_confidence: float = MIN_CONFIDENCE
     ) -> None:
-        """faces: the faces of each photograph, by its path or name, or the CSV that has them.
-        sources, min_confidence: as for `load`.
-        """
-        self.name = name
+        """Arguments as for `load`."""
+        self.name = file.name
         self.min_confidence = min_confidence
-        self._faces = faces
-        self._matcher = PhotographMatcher(sources)
+        self.clamped = 0
+        """Values slightly outside 0-5 that were read as 0 or 5."""
+        self._file = file
+        self._photographs = photographs
+        self._matcher = PhotographMatcher(photographs.names, file.entries, photographs.folder)
+        # Crops of one photograph or clip follow each other.
+        self._records = lru_cache(maxsize=16)(file.faces_of)
+        self._clip = lru_cache(maxsize=16)(self._labels_of_clip)
 
     @classmethod
     def load(
-        cls, path: Path, sources: Iterable[str] = (), min_confidence: float = MIN_CONFIDENCE
+        cls,
+        path: Path,
+        photographs: Photographs,
+        min_confidence: float = MIN_CONFIDENCE,
+        scale: Scale | None = None,
     ) -> "Labels":
-        """Load labels from a file or folder. Nothing in it is executed.
+        """Load labels from a file or folder, as `LabelFile.load` does.
 
-        path: a folder of OpenFace CSVs; or a table (.parquet or .csv) with 17 columns `AU01_r`
-        … `AU45_r` (0-5), optionally `confidence` (0-1), and the photograph in a column `photo`,
-        `source`, `file`, `path` or `name`; or the original GANimation's .pkl, a dictionary of
-        image name to 17 intensities (0-5). Labels without a confidence get 1.
-        sources: every photograph of the shard set (its column `source`). Without them, labels
-        match by the whole path only.
+        photographs: those of the shard set.
         min_confidence: labels with a lower confidence (0-1) are read with an error.
-        Raises WrongUse if the path does not exist or has another format.
+        scale: of the AUs; None: that of the tool that wrote them, or 0-5.
+        Raises WrongUse if the path does not exist or has another format, or if no photograph has a
+        label.
         """
-        if not path.exists():
-            raise WrongUse(
-                f"{path} does not exist. Name a folder of OpenFace CSVs or a label file."
-            )
-        faces: Mapping[str, Path | list[FaceRecord]]
-        if path.is_dir():
-            files = sorted(path.rglob("*.csv"))
-            faces = _find_csvs(path, files)
-        else:
-            files = [path]
-            faces = _read_file(path)
-        name = f"labels {path.resolve().name} {_content_hash(path, files)}"
-        return cls(name, faces, sources, min_confidence)
+        labels = cls(LabelFile.load(path, scale), photographs, min_confidence)
+        labels._check_names(path)
+        return labels
 
     def read(self, crops: Sequence[Crop]) -> list[Reading]:
         """Look up the AUs of crops: one reading per crop, in order, with an error if there is no
-        label or its confidence is too low."""
+        label, if it may be another face's, or if its confidence is too low."""
         return [self._read(crop) for crop in crops]
+
+    def summary(self, seconds: float) -> str:
+        """How many values were clamped, and which AUs the labels do not have."""
+        said = []
+        if self.clamped:
+            said.append(f"{self.clamped:,} values slightly outside 0 to 5 were clamped")
+        if self._file.absent:
+            said.append(f"the labels have no {self._file.absent_in_words()}")
+        return "; ".join(said)
+
+    def _check_names(self, path: Path) -> None:
+        """Raise WrongUse if no photograph has a label, so that no row is written in vain."""
+        photographs = self._photographs.names
+        for photograph in photographs:
+            try:
+                if self._matcher.find(photograph) is not None:
+                    return
+            except Ambiguous:
+                return
+        if photographs:
+            entry = next(iter(self._file.entries), None)
+            raise WrongUse(
+                f"{path} names none of the {len(photographs):,} photographs of the set. One of "
+                f"these is {photographs[0]}, "
+                + ("and the labels are empty." if entry is None else f"one of the labels {entry}.")
+            )
 
     def _read(self, crop: Crop) -> Reading:
         try:
-            label = self._faces[self._key(crop.source)]
-            faces = read_csv(label) if isinstance(label, Path) else label
-            return to_reading(_face_of(crop, faces), self.min_confidence)
-        except (_NoLabel, BadCsv) as reason:
+            face = self._face_of(crop)
+        except (NoLabel, BadLabels) as reason:
             return Reading(None, error=str(reason))
+        aus, count = clamp(face.aus)
+        reading = to_reading(replace(face, aus=aus), self.min_confidence)
+        if reading.aus is not None:
+            self.clamped += count
+        return reading
 
-    def _key(self, source: str) -> str:
-        """The key of a photograph's label."""
+    def _face_of(self, crop: Crop) -> FaceRecord:
+        """The label of a crop. Raises NoLabel."""
+        boxes = self._photographs.boxes.get(crop.source) or [crop.box]
+        answer = assign(self._faces_of(crop), boxes, self.min_confidence)[boxes.index(crop.box)]
+        if isinstance(answer, str):
+            raise NoLabel(answer)
+        return answer
+
+    def _faces_of(self, crop: Crop) -> list[FaceRecord]:
+        """The labels of the photograph or frame of a crop."""
+        entry = self._entry(crop.source)
+        clip, seconds = file_of(crop.source), seconds_of(crop.source)
+        if entry is None and seconds is not None:
+            entry = self._entry(clip)
+            if entry is not None:
+                frame = self._photographs.frames.get(crop.source)
+                return self._clip(clip, entry).of_frame(frame, seconds)
+        if entry is None:
+            raise NoLabel("no label for this photograph")
+        faces = self._records(entry)
+        if not self._file.has_names and len({face.frame for face in faces}) > 1:
+            raise NoLabel("its CSV is of a clip, not of a photograph")
+        return faces
+
+    def _labels_of_clip(self, clip: str, entry: str) -> ClipLabels:
+        known = self._photographs
+        return ClipLabels(self._records(entry), known.times.get(clip, []), clip in known.crowded)
+
+    def _entry(self, source: str) -> str | None:
         try:
-            key = self._matcher.find(source, self._faces)
+            return self._matcher.find(source)
         except Ambiguous as reason:
-            raise _NoLabel(f"the label {reason}") from reason
-        if key is None:
-            raise _NoLabel("no label for this photograph")
-        return key
-
-
-def _face_of(crop: Crop, faces: list[FaceRecord]) -> FaceRecord:
-    """The crop's face among those of its photograph."""
-    if not faces:
-        raise _NoLabel("its label has no face")
-    if len({face.frame for face in faces}) > 1:
-        raise _NoLabel("its CSV is of a clip, not of a photograph")
-    face = faces[0] if len(faces) == 1 else pick_face(faces, crop.box)
-    if face is None:
-        raise _NoLabel("its CSV has several faces, and none is inside the crop's box")
-    return face
-
-
-def _read_file(path: Path) -> dict[str, list[FaceRecord]]:
-    """The faces of each photograph in a label file, by path."""
-    readers = {
-        ".parquet": read_table,
-        ".csv": read_table,
-        ".pkl": read_pickle,
-        ".pickle": read_pickle,
-    }
-    if path.suffix.lower() not in readers:
-        raise WrongUse(
-            f"{path} is not a label file. Name a folder of OpenFace CSVs, a .parquet or .csv "
-            "table, or the .pkl of GANimation."
-        )
-    labels = readers[path.suffix.lower()](path)
-    faces: dict[str, list[FaceRecord]] = {}
-    for name, records in labels:
-        faces.setdefault(entry_path(name), []).extend(records)
-    return faces
-
-
-def _find_csvs(folder: Path, files: list[Path]) -> dict[str, Path]:
-    """The CSV of each photograph, by path without suffix. Raises WrongUse unless one is usable."""
-    reason = "it has no .csv"
-    for file in files:
-        try:
-            read_csv(file)
-        except BadCsv as error:
-            reason = str(error)
-        else:
-            return {_csv_key(file.relative_to(folder)): file for file in files}
-    raise WrongUse(
-        f"{folder} is not a folder of OpenFace CSVs: {reason}. Name the -out_dir of a "
-        "FaceLandmarkImg that was run with -aus."
-    )
-
-
-def _csv_key(file: Path) -> str:
-    """The path of a CSV's photograph without suffix, written as `source` in the shards: bytes that
-    are not UTF-8 become `\\x…`."""
-    return os.fsencode(file.with_suffix("").as_posix()).decode("utf-8", "backslashreplace")
-
-
-def _content_hash(path: Path, files: list[Path]) -> str:
-    """Eight hexadecimal digits of a hash of all files and their names below `path`."""
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(os.fsencode(file.relative_to(path)) + b"\0")
-        with contextlib.suppress(OSError), file.open("rb") as opened:
-            digest.update(hashlib.file_digest(opened, "sha256").digest())
-    return digest.hexdigest()[:8]
+            raise NoLabel(f"the label {reason}") from reason

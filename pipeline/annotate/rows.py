@@ -1,5 +1,6 @@
 """Which faces of a shard set are to be annotated, and the shards in which some are annotated."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,14 +83,16 @@ def find_rows(path: Path, annotator: str, reannotation: Reannotation) -> tuple[l
         if row["status"] not in (shards.OK, shards.NO_AUS):
             continue
         faces += 1
+        has_aus = row["status"] == shards.OK
         earlier = row["annotator"]
+        if earlier not in (None, annotator) and not has_aus:
+            earlier = None  # what another annotator could not read is read again
         if earlier not in (None, annotator) and not reannotation.overwrite:
             raise WrongUse(
                 f"{path.parent} has AUs by {earlier}, which must not be mixed with AUs by "
                 f"{annotator}. Use the same annotator, or annotate all faces again with "
                 "--overwrite."
             )
-        has_aus = row["status"] == shards.OK
         if earlier is None or reannotation.includes(path, has_aus, row["au_confidence"]):
             to_annotate.append(index)
     return to_annotate, faces
@@ -97,10 +100,15 @@ def find_rows(path: Path, annotator: str, reannotation: Reannotation) -> tuple[l
 
 def _annotation(reading: Reading, annotator: str) -> dict[str, Any]:
     """The columns of a row that annotation fills."""
-    aus = [None] * COUNT if reading.aus is None else [float(value) for value in reading.aus]
+    aus = [None] * COUNT if reading.aus is None else [_value(float(au)) for au in reading.aus]
     return dict(zip(COLUMNS, aus, strict=True)) | {
         "au_confidence": reading.confidence,
         "annotator": annotator,
         "status": shards.OK if reading.aus is not None else shards.NO_AUS,
         "error": reading.error,
     }
+
+
+def _value(au: float) -> float | None:
+    """An AU as it is in the shards: null if it is not known."""
+    return None if math.isnan(au) else au

@@ -11,7 +11,12 @@ import numpy as np
 
 from .decode import MAX_PIXELS, TooLarge, UnreadableImage
 
-SUFFIXES = frozenset((".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"))
+SUFFIXES = frozenset(
+    (
+        *(".mp4", ".mov", ".m4v", ".3gp", ".avi", ".mkv", ".webm"),
+        *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
+    )
+)
 """The endings, in lower case, of files that are read as clips."""
 
 # FFmpeg must try no other format, whatever a file is called: playlists open other files.
@@ -27,7 +32,7 @@ class Frame:
     index: int
     """Its number in the clip, from 0."""
     seconds: float
-    """Its time since the clip's first frame, rounded to 0.01 s."""
+    """Its time since the clip's first frame, exact to the microsecond."""
     pixels: np.ndarray
     """(height, width, 3) uint8 RGB, upright."""
 
@@ -57,7 +62,7 @@ def frames(clip: Path | BinaryIO, every: float = 0.0) -> Iterator[Frame]:
                 time = frame.time if frame.time is not None else end
                 start = time if start is None else start
                 end = time - start + float((frame.duration or 0) * (frame.time_base or 0))
-                seconds = round(time - start, 2)
+                seconds = round(time - start, 6)
                 interval = math.floor(seconds / every + 1e-6) if every else index
                 if interval > last and not frame.is_corrupt:
                     last = interval

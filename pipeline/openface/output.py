@@ -38,6 +38,12 @@ class FaceRecord:
     """The frame's time from the start of the clip; None for a photograph."""
     success: bool = True
     """Whether the face was tracked in this frame of a clip; always True for a photograph."""
+    box: np.ndarray | None = None
+    """(4,): left, top, right, bottom in pixels of the picture; None if the CSV has none."""
+    face_id: int | None = None
+    """Which person of a clip it is; None for a photograph."""
+    absent: tuple[int, ...] = ()
+    """The positions of AUs that the file does not have, so that they are NaN in `aus`."""
 
 
 def read_csv(path: Path) -> list[FaceRecord]:
@@ -108,7 +114,7 @@ def to_reading(face: FaceRecord, min_confidence: float = MIN_CONFIDENCE) -> Read
     if not face.confidence >= min_confidence:
         error = f"the confidence of {face.confidence:.2f} is below {min_confidence:g}"
         return Reading(None, face.confidence, error)
-    for column, value in zip(COLUMNS, face.aus, strict=True):
-        if not 0 <= value <= MAX_INTENSITY:
+    for index, (column, value) in enumerate(zip(COLUMNS, face.aus, strict=True)):
+        if index not in face.absent and not 0 <= value <= MAX_INTENSITY:
             return Reading(None, face.confidence, f"{column} is {value:g}, not a number in 0-5")
     return Reading(face.aus, face.confidence)

@@ -65,7 +65,9 @@ def prepare(
     settings.validate()
     source = source.resolve() if is_local(source) else source
     found = sources.find(source, out)
-    known = load_series_and_landmarks(settings.series, settings.landmarks, found.photographs)
+    known = load_series_and_landmarks(
+        settings.series, settings.landmarks, found.photographs, str(source)
+    )
     recorded = asdict(settings) | {"source": str(source)} | known.recorded
     with locked(out):
         folder = open_output(out, recorded, overwrite)

@@ -80,7 +80,8 @@ def _frame_rows(task: Task, frame: video.Frame) -> list[Row]:
     settings = task.settings
     most = 1 if settings.faces == "largest" else None
     extraction = extract_faces_from_image(frame.pixels, settings.size, settings.margin, most)
-    return _face_rows(task, frame_name(task.name, frame.seconds), extraction)
+    name = frame_name(task.name, frame.seconds)
+    return [row | {"frame": frame.index + 1} for row in _face_rows(task, name, extraction)]
 
 
 def _face_rows(task: Task, name: str, extraction: Extraction) -> list[Row]:

@@ -41,7 +41,10 @@ class SeriesAndLandmarks:
 
 
 def load_series_and_landmarks(
-    series: str | None, landmarks: str | None, photographs: Sequence[str]
+    series: str | None,
+    landmarks: str | None,
+    photographs: Sequence[str],
+    folder: str | None = None,
 ) -> SeriesAndLandmarks:
     """Read what --series and --landmarks say about photographs.
 
@@ -49,6 +52,7 @@ def load_series_and_landmarks(
     `series`.
     landmarks: the path of a .parquet with the columns `photo` and `landmarks`.
     photographs: the paths of all photographs below the source folder.
+    folder: the source folder, which a table may name in front of the paths.
 
     Raises WrongUse if a table cannot be read, lacks a column, contradicts itself, or names none of
     the photographs.
@@ -66,23 +70,25 @@ def load_series_and_landmarks(
     elif series is not None:
         table = _read_series(Path(series))
         recorded["series"] = f"table {_hash(sorted(table.items()))}"
-        series_of = _match(Path(series), table, names)
+        series_of = _match(Path(series), table, names, folder)
     if landmarks is not None:
         points = _read_landmarks(Path(landmarks))
         ordered = sorted(points)
         values = b"".join(points[name].astype(np.float32).tobytes() for name in ordered)
         recorded["landmarks"] = f"table {_hash(ordered, values)}"
-        landmarks_of = _match(Path(landmarks), points, names)
+        landmarks_of = _match(Path(landmarks), points, names, folder)
     return SeriesAndLandmarks(series_of, landmarks_of, recorded)
 
 
-def _match(path: Path, table: Mapping[str, Value], names: Sequence[str]) -> dict[str, Value]:
+def _match(
+    path: Path, table: Mapping[str, Value], names: Sequence[str], folder: str | None
+) -> dict[str, Value]:
     """The values of a table by the names of the photographs. Raises WrongUse if there are none."""
-    matcher = PhotographMatcher(names)
+    matcher = PhotographMatcher(names, table, folder)
     found = {}
     for name in names:
         try:
-            entry = matcher.find(name, table)
+            entry = matcher.find(name)
         except Ambiguous:
             continue
         if entry is not None:
@@ -90,8 +96,9 @@ def _match(path: Path, table: Mapping[str, Value], names: Sequence[str]) -> dict
     if not found:
         example = next(iter(table), None)
         raise WrongUse(
-            f"{path} names none of the {len(names)} photographs below --src. Its column photo must "
-            f"hold their paths below that folder; "
+            f"{path} names none of the {len(names)} photographs below --src"
+            + (f", such as {names[0]}" if names else "")
+            + ". Its column photo must hold their paths below that folder; "
             + (f"it begins with {example}." if example else "it is empty.")
         )
     return found

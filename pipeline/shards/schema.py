@@ -49,6 +49,7 @@ FIELDS: list[tuple[str, pa.DataType, dict[str, Any]]] = [
     ("annotator", pa.string(), _value("string")),
     ("series", pa.string(), _value("string")),
     ("landmarks", pa.list_(pa.float32()), _LANDMARKS_FEATURE),
+    ("frame", pa.int32(), _value("int32")),
 ]
 
 SCHEMA = pa.schema(
@@ -67,9 +68,11 @@ annotated. `image.bytes` is a JPEG file of the crop; `image` is null if there is
 `series` names the photographs of one person under the same conditions, or the clip; null: not
 known. `landmarks` are x and y of each landmark in turn (x0, y0, x1, y1, …), -1..1 across the crop,
 or null: 68 points of dlib's scheme, or 478 of MediaPipe's face mesh, as their number tells. A point
-outside the crop is outside of -1..1; one that is not known is NaN."""
+outside the crop is outside of -1..1; one that is not known is NaN.
 
-ADDED_COLUMNS = frozenset({"source_hash", "series", "landmarks"})
+`frame` is the number of a clip's frame, from 1; null for photographs."""
+
+ADDED_COLUMNS = frozenset({"source_hash", "series", "landmarks", "frame"})
 """Columns that earlier versions of ganim did not write. In their shards they are read as null."""
 
 
