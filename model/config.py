@@ -128,6 +128,7 @@ class PairWeights(Settings):
     matching: float = setting(2.0, "Weight of the distance of the critic's features.")
     adversarial: float = setting(0.15, "Weight of the critic that sees source and result.")
     result_adversarial: float = setting(0.1, "Weight of the critic that sees results alone.")
+    aus: float = setting(0.0, "Weight of the AUs that the estimator reads of unpaired faces.")
     attention: float = setting(0.02, "Weight of the mean share of a face that is painted.")
     fields: float = setting(1.0, "Weight of the mean size of the AUs' flow fields.")
     rest: float = setting(10.0, "Weight of the flow that is not linear in the AUs.")
@@ -196,11 +197,17 @@ class TrainSettings(Settings):
     )
     """Until then all faces are in pairs, so that a generator is judged by its results alone only
     when it knows from pairs what faces look like."""
+    whole_expressions: float = setting(
+        0.0,
+        "Fraction of unpaired faces that are asked for all AUs of another face.",
+        at_least=0,
+        at_most=1,
+    )
     free_gain: float = setting(
         1.0, "Factor of the AU changes that unpaired faces are asked for.", at_least=0
     )
-    """Unpaired faces are asked for one or two AUs of 0.3 to 1; this multiplies the changes, beside
-    a gain of each AU (training/pair_sampler.py)."""
+    """The other unpaired faces are asked for one or two AUs of 0.3 to 1; this multiplies the
+    changes, beside a gain of each AU (training/pair_sampler.py)."""
     ema: float = setting(0.999, "Decay of the generator's moving average.", at_least=0, below=1)
     """The averaged generator is the one that is written."""
     seed: int = setting(0, "Seed of all random numbers.")

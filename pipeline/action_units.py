@@ -36,6 +36,13 @@ NAMES: dict[int, str] = {
 }
 NUMBERS: tuple[int, ...] = tuple(NAMES)
 COUNT = len(NUMBERS)
+REGIONS: dict[str, tuple[int, ...]] = {
+    "brows": (1, 2, 4),
+    "eyes": (5, 6, 7, 45),
+    "nose": (9,),
+    "mouth": (10, 12, 14, 15, 17, 20, 23, 25, 26),
+}
+"""The AUs of each region of the face."""
 COLUMNS: tuple[str, ...] = tuple(f"AU{number:02d}_r" for number in NUMBERS)
 """The columns of a shard, named as in OpenFace's CSV files."""
 MAX_INTENSITY = 5.0

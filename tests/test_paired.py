@@ -137,9 +137,28 @@ def test_pixels_and_landmarks_of_both_faces_go_through_one_map() -> None:
     assert found > 40
 
 
+def test_the_target_lies_as_the_source_does() -> None:
+    """Two series of one shape each, which is turned, scaled and shifted in the crops."""
+    draw = torch.Generator().manual_seed(0)
+    shapes = torch.rand(2, 68, 2, generator=draw) - 0.5
+    angle, scale = torch.randn(12, generator=draw) * 0.2, torch.rand(12, generator=draw) * 0.4 + 0.7
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
+    shift = torch.randn(12, 1, 2, generator=draw) * 0.1
+    landmarks = shapes[torch.arange(12) % 2] @ (turn * scale[:, None, None]) + shift
+    faces = replace(FACES, landmarks=landmarks, series=["one", "two"] * 6)
+    # By aligned landmarks that are wrong, the frames of two faces do not fit.
+    wrong = landmarks + torch.randn(12, 68, 2, generator=draw) * 0.05
+    batch = PairSampler(faces, SETTINGS, wrong, shapes[0]).batch(0, CPU, 4)
+    assert torch.allclose(batch.source_landmarks, batch.target_landmarks, atol=1e-4)
+    faces.landmarks[:, 27] = float("nan")
+    batch = PairSampler(faces, SETTINGS, wrong, shapes[0]).batch(0, CPU, 4)
+    assert batch.sources.isfinite().all() and batch.targets.isfinite().all()
+    assert not torch.allclose(batch.source_landmarks, batch.target_landmarks, atol=1e-2)
+
+
 def test_unknown_landmarks_are_far_outside(trainer: PairedTrainer) -> None:
-    still = Augmentation.draw(2, torch.Generator().manual_seed(0))
-    points = trainer.sampler._points(torch.tensor([0, 1]), still)
+    maps = Augmentation.draw(2, torch.Generator().manual_seed(0)).maps
+    points = trainer.sampler._points(torch.tensor([0, 1]), maps)
     assert (points[0, 5] == UNKNOWN).all() and (points != UNKNOWN).sum() == 2 * 68 * 2 - 2
 
 
@@ -152,7 +171,7 @@ def test_nuisance_of_a_mirrored_pair_is_mirrored(trainer: PairedTrainer) -> None
         batch = sampler.batch(iteration, CPU, 4)
         told = (sampler.nuisance[target] - sampler.nuisance[source]).nan_to_num(nan=0.0)
         for row, expected in zip(batch.nuisance, told, strict=True):
-            flip = torch.tensor([-1.0, 1, -1, 1, 1, 1, 1, -1])
+            flip = torch.tensor([-1.0, 1, -1, 1, 1, 1, 1, -1, -1, 1, 1, -1])
             mirrored = torch.allclose(row, expected * flip)
             assert mirrored or torch.allclose(row, expected)
             seen.add(mirrored)
@@ -219,7 +238,7 @@ def plain_terms(trainer: PairedTrainer, batch: Any) -> tuple[dict[str, Any], tor
         torch.cat([x, free.faces]),
         torch.cat([batch.aus, free.aus]),
         torch.cat([batch.change, free.change]),
-        torch.cat([batch.nuisance, torch.zeros(len(free.faces), 8)]),
+        torch.cat([batch.nuisance, torch.zeros(len(free.faces), 12)]),
     )
     result = out.masks.blend()
     real, of_real = trainer.pair_critic(x, y, batch.aus)
@@ -251,14 +270,14 @@ def plain_terms(trainer: PairedTrainer, batch: Any) -> tuple[dict[str, Any], tor
 def test_terms_and_gradients_are_those_of_the_trial() -> None:
     # Critics that do not learn, so that both see the same ones.
     settings = replace(SETTINGS, lr=1e-30)
-    assert settings.pairs == PairWeights(3, 1, 40, 2, 0.15, 0.1, 0.02, 1, 10)
+    assert settings.pairs == PairWeights(3, 1, 40, 2, 0.15, 0.1, 0, 0.02, 1, 10)
     trainer = PairedTrainer(settings, FACES, CPU)
     torch.manual_seed(0)
     for parameter in trainer.generator.parameters():  # the last layers start at 0
         torch.nn.init.normal_(parameter, std=0.05)
     for critic in trainer.critics:
         critic.eval()  # spectral normalisation goes on iterating otherwise
-    trainer.iteration = 4
+    trainer.iteration = trainer._critic_iterations = 4
     batch = trainer.batch(4)
     terms, critics = plain_terms(trainer, batch)
     weights = {"reconstruction": 3, "moved": 1, "landmarks": 40, "matching": 2 * 4 / 1000}

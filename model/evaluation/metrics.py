@@ -16,19 +16,12 @@ from torch_fidelity.metric_fid import (
 )
 from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 
-from ...pipeline.action_units import MAX_INTENSITY, NUMBERS
+from ...pipeline.action_units import MAX_INTENSITY, NUMBERS, REGIONS
 from ..estimator.agreement import pearson
 
 MAX_PSNR = 60.0
 """Upper limit of the PSNR in dB, close to that of a picture that was only rounded to 8 bit (a mean
 squared error of 1/12). The PSNR of two equal pictures would be infinite."""
-REGIONS = {
-    "brows": (1, 2, 4),
-    "eyes": (5, 6, 7, 45),
-    "nose": (9,),
-    "mouth": (10, 12, 14, 15, 17, 20, 23, 25, 26),
-}
-"""The AUs of each region of the face."""
 _REGION_OF = {number: region for region, numbers in REGIONS.items() for number in numbers}
 
 

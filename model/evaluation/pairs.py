@@ -22,9 +22,8 @@ from ...pipeline.faces.crop import CROP_SIZE, Box, decode_crop
 from ...pipeline.faces.frame import Frame
 from ..animation.animator import Animator, faces_of_crops, paste
 from ..estimator.network import load_estimator
-from ..landmarks.frame import FIXED, find_landmarks, place_frame
-from ..landmarks.nuisance import MESH_POINTS, difference, nuisance
-from ..landmarks.points import POINTS
+from ..landmarks.frame import FIXED_BY_SCHEME, find_landmarks, place_frame
+from ..landmarks.nuisance import difference, nuisance
 from ..networks.flow_generator import FlowGenerator
 from ..networks.masks import Masks
 from ..pixels import to_model
@@ -38,11 +37,6 @@ _FRAME_SCALE, _FRAME_DOWN = 1.087, 0.351
 """Place the estimator's mean face in the frame of the comparison: brows to chin, cheek to cheek."""
 _BORDER = 10
 """Pixels of the frame of 128 px that are left out at each edge: the eyes are 52 px apart."""
-_RIGID = {
-    POINTS: FIXED,
-    MESH_POINTS: (33, 133, 362, 263, 6, 168, 197, 195, 5, 4, 1, 127, 356, 234, 454),
-}
-"""By scheme: corners of the eyes, nose and temples, which expressions hardly move."""
 
 ERRORS = ("l1", "ssim_error", "landmark_error")
 """`l1`: mean absolute difference in -1..1, the mean over three scales. `ssim_error`: 1 - SSIM.
@@ -62,7 +56,7 @@ class Pairs:
     target_aus: np.ndarray
     """(n, 17) in 0-1: the labels of the targets; of AUs that are not edited, the sources'."""
     nuisance: np.ndarray
-    """(n, 8): what differs beside the AUs (landmarks/nuisance.py)."""
+    """(n, 12): what differs beside the AUs (landmarks/nuisance.py)."""
     frames: list[Frame]
     """For each source, the part of the crop that is compared."""
     targets: np.ndarray
@@ -142,7 +136,7 @@ def make_pairs(faces: pd.DataFrame, indices: np.ndarray, aus: Sequence[int]) -> 
             first, second = found[s], found[t]
         frame = place_frame(found[s], _reference())
         # The target lies as the source does, by landmarks of one scheme.
-        target_frame = place_frame(second, frame.from_picture(first), _RIGID[len(second)])
+        target_frame = place_frame(second, frame.from_picture(first), FIXED_BY_SCHEME[len(second)])
         cut = [frame.cut(crops[s], CROP_SIZE), target_frame.cut(crops[t], CROP_SIZE)]
         numbers = nuisance(
             _to_tensor(np.stack(cut)),
@@ -274,7 +268,7 @@ def _to_tensor(pictures: np.ndarray) -> Tensor:
 def _known_landmarks(row: np.ndarray | None) -> np.ndarray | None:
     """Landmarks (points, 2) in pixels of the crop, from those of the shards in -1..1 as x0, y0, x1,
     y1, …; None if some are not known."""
-    if row is None or len(row) // 2 not in _RIGID:
+    if row is None or len(row) // 2 not in FIXED_BY_SCHEME:
         return None
     landmarks = np.asarray(row, np.float64).reshape(-1, 2)
     return None if np.isnan(landmarks).any() else (landmarks + 1) * (CROP_SIZE / 2) - 0.5

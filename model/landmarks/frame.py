@@ -10,11 +10,16 @@ from ...pipeline.faces.crop import Box, cut_crop
 from ...pipeline.faces.frame import Frame
 from ..pixels import to_model
 from .alignment import Aligner, fitted
-from .points import MIRRORED, SIZE
+from .points import MESH_POINTS, MIRRORED, POINTS, SIZE
 
 FIXED = (0, 16, 27, 28, 29, 30, 33, 36, 39, 42, 45)
 """Landmarks of 68 that place the frame, as expressions hardly move them: the ends of the jaw, the
 nose, and the corners of the eyes."""
+FIXED_BY_SCHEME = {
+    POINTS: FIXED,
+    MESH_POINTS: (33, 133, 362, 263, 6, 168, 197, 195, 5, 4, 1, 127, 356, 234, 454),
+}
+"""The same by the number of points of a scheme: corners of the eyes, nose and sides of the head."""
 _EYES = (range(36, 42), range(42, 48))
 _EYE_X, _EYE_Y = 0.4063, -0.241
 """Where the centres of the eyes lie in the frame, at plus and minus _EYE_X; the chin is then near
@@ -66,16 +71,29 @@ def frame_maps(landmarks: Tensor, reference: Tensor) -> Tensor:
     return torch.cat([matrices, shifts[:, :, None]], 2).float()
 
 
+def maps_between(landmarks: Tensor, others: Tensor) -> Tensor:
+    """The similarities (n, 2, 3) that take faces to others, by landmarks that expressions hardly
+    move; the identity where some are NaN.
+
+    Both: (n, points, 2), of one scheme.
+    """
+    fixed = list(FIXED_BY_SCHEME[landmarks.shape[1]])
+    matrices, shifts = _similarities(landmarks[:, fixed].double(), others[:, fixed].double())
+    maps = torch.cat([matrices, shifts[:, :, None]], 2).float()
+    known = maps.isfinite().all(2).all(1)
+    return torch.where(known[:, None, None], maps, torch.eye(2, 3))
+
+
 def _similarities(target: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
-    """The rotations times scales (n, 2, 2) and the shifts (n, 2) that take points (p, 2) nearest to
-    points (n, p, 2), by least squares (Umeyama 1991)."""
-    from_centre, to_centre = target.mean(0), found.mean(1)
+    """The rotations times scales (n, 2, 2) and the shifts (n, 2) that take points (p, 2) or
+    (n, p, 2) nearest to points (n, p, 2), by least squares (Umeyama 1991)."""
+    from_centre, to_centre = target.mean(-2, keepdim=True), found.mean(1)
     target, found = target - from_centre, found - to_centre[:, None]
     cosine = (target * found).sum((1, 2))
-    sine = (target[:, 0] * found[:, :, 1] - target[:, 1] * found[:, :, 0]).sum(1)
-    a, b = torch.stack([cosine, sine]) / target.square().sum()
+    sine = (target[..., 0] * found[:, :, 1] - target[..., 1] * found[:, :, 0]).sum(1)
+    a, b = torch.stack([cosine, sine]) / target.square().sum((-2, -1))
     matrices = torch.stack([torch.stack([a, -b], 1), torch.stack([b, a], 1)], 1)
-    return matrices, to_centre - matrices @ from_centre
+    return matrices, to_centre - (matrices @ from_centre.mT).squeeze(2)
 
 
 def into_frame(points: Tensor, maps: Tensor) -> Tensor:

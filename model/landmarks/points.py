@@ -7,6 +7,8 @@ SIZE = 128
 """Side in px of the crops that the aligner and the estimator read."""
 POINTS = 68
 """Number of landmarks, in the order of the iBUG 300-W scheme, which dlib and OpenFace share."""
+MESH_POINTS = 478
+"""Number of landmarks of MediaPipe's face mesh with irises (468-477)."""
 RIGID = (*range(1, 5), *range(12, 16), *range(27, 37), 39, 40, 41, 42, 45, 46, 47)
 """Indices of the landmarks that expressions hardly move: the sides of the jaw, the nose, the inner
 corners and lower lids of the eyes. Position, scale and rotation are estimated from these."""

@@ -8,7 +8,7 @@ Warping features and photograph by one flow follows Siarohin et al. 2019 (First 
 flow that is linear in the AUs follows the linear shape models of faces (Blanz & Vetter 1999).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,10 +20,10 @@ from ..landmarks.points import POINTS
 from ..warp import warped
 from .masks import Masks
 
-NUISANCE = 8
+NUISANCE = 12
 """Numbers that tell how the photographs of a pair differ beside their AUs (landmarks/nuisance.py):
-head pose (2), gaze (2), mean colour of the skin (3), light from the side (1). They are zero where a
-face is only asked for AUs."""
+head pose (2), gaze (2), mean colour of the skin (3), light from the side (1), and more of the pose
+(4). They are zero where a face is only asked for AUs."""
 _FIELD_SCALE = 0.25  # of the last layer's output; keeps the first fields small
 _GATE_SLOPE = 8.0  # painting reaches 96% of its strength at a change of 0.25
 
@@ -113,6 +113,14 @@ class FlowGenerator(nn.Module):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Weights that know fewer nuisances have no fields for the others, and do not see them."""
+        for name in ("embedding.0.weight", "to_fields.1.weight", "to_fields.1.bias"):
+            if prefix + name in state_dict:
+                saved = state_dict[prefix + name]
+                state_dict[prefix + name] = _padded(saved, self.get_parameter(name))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def forward(self, faces: Tensor, aus: Tensor, own_aus: Tensor) -> Masks:
         """The masks of faces that are asked for `aus`; the change of each AU times its gain."""
         return self.animate(self.encode(faces), aus, own_aus)
@@ -175,6 +183,16 @@ class FlowGenerator(nn.Module):
         attention = 1 - gate * (1 - torch.sigmoid(masks[:, :1]))
         colour = (moved + 2 * torch.tanh(masks[:, 1:])).clamp(-1, 1)
         return FlowOutputs(Masks(attention, colour, moved, full_flow), fields, rest)
+
+
+def _padded(saved: Tensor, like: Tensor) -> Tensor:
+    """A tensor with zeros after its last rows and columns, so that it has the shape of another."""
+    for axis in range(min(saved.dim(), 2)):
+        missing = like.shape[axis] - saved.shape[axis]
+        if missing > 0:
+            shape = [missing if each == axis else size for each, size in enumerate(saved.shape)]
+            saved = torch.cat([saved, saved.new_zeros(shape)], axis)
+    return saved
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:

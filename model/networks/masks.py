@@ -28,6 +28,11 @@ class Masks(NamedTuple):
         """
         return self.attention * self.face + (1 - self.attention) * self.colour
 
+    def part(self, chosen: slice) -> "Masks":
+        """The masks of some of the faces."""
+        flow = None if self.flow is None else self.flow[chosen]
+        return Masks(self.attention[chosen], self.colour[chosen], self.face[chosen], flow)
+
     def changes(self) -> list[Change]:
         """The change of each face, which `paste_change` can apply at another resolution."""
         difference = from_model(self.blend()) - from_model(self.face)

@@ -14,7 +14,7 @@ from ...pipeline.action_units import COUNT, positions
 from ...pipeline.errors import WrongUse
 from ..config import TrainSettings
 from ..data import Faces
-from ..landmarks.frame import frame_maps, into_frame
+from ..landmarks.frame import frame_maps, into_frame, maps_between
 from ..landmarks.nuisance import MIRRORED_SIGN, difference, nuisance
 from .framing import composed, sampled
 from .pair_augmentation import Augmentation
@@ -30,9 +30,9 @@ _AU_NOISE = 0.04
 """Standard deviation of the noise on own AUs, which in use the estimator reads with an error."""
 _LOWEST, _HIGHEST = 0.3, 1.0
 """Unpaired faces are asked for one or two AUs of a value between these."""
-_GAINS = (2.5, 1.2, 2.5, 2, 2.2, 2.5, 1.45, 2.5, 1, 2.5, 2.5, 2.5, 2.5, 2.5, 1.5, 1.6, 1.1)
-"""Factors of the AU changes that unpaired faces are asked for: about those at which a generator
-trained on pairs alone showed a single AU as strongly as it was asked for (2.5: or never did)."""
+_GAINS = (1.5, 1.2, 1.5, 1.5, 1.5, 1.6, 1.3, 1.5, 1.1, 1.6, 1.5, 1.5, 1.6, 1.6, 1.3, 1.2, 1.1)
+"""Factors of the AU changes that unpaired faces are asked for: in pairs AUs come in company, so a
+generator that learns from them shows a single AU more weakly than it is asked for."""
 _MEASURED = 64
 """Side in px of the frames in which colour and light are measured."""
 _CHUNK = 256
@@ -47,6 +47,8 @@ class Unpaired(NamedTuple):
     """(m, 17) in 0-1: the AUs that they are asked for."""
     change: Tensor
     """(m, 17): the change of the AUs, times the gains."""
+    asked: Tensor
+    """(m, 17): the change without the gains, which should be read."""
     photographs: Tensor
     """(m, 3, size, size) in -1..1: other faces, with which the critic compares the results."""
 
@@ -67,7 +69,7 @@ class PairBatch(NamedTuple):
     change: Tensor
     """(n, 17): the AUs of the targets less those of the sources, which have noise."""
     nuisance: Tensor
-    """(n, 8): what else differs, targets less sources (landmarks/nuisance.py)."""
+    """(n, 12): what else differs, targets less sources (landmarks/nuisance.py)."""
     unpaired: Unpaired | None
     """None if all faces of the batch are in pairs."""
 
@@ -87,6 +89,7 @@ class PairSampler:
         self.faces, self.settings = faces, settings
         self.series = _usable(faces.series)
         known = positions(settings.generator.aus)
+        self._trained = torch.zeros(COUNT).index_fill(0, torch.tensor(known), 1)
         self._known, self._gains = torch.tensor(known), torch.tensor(_GAINS) * settings.free_gain
         self._deviation = _within_series(faces.aus, self.series)[known]
         self.maps = frame_maps(aligned, reference)
@@ -96,7 +99,7 @@ class PairSampler:
         """(faces, points, 2) in the frame, NaN where not known."""
         parts = torch.arange(len(faces)).split(_CHUNK)
         self.nuisance = torch.cat([self._measured(part) for part in parts])
-        """(faces, 8)."""
+        """(faces, 12)."""
 
     def batch(
         self, iteration: int, device: torch.device, pairs: int, share: tuple[int, int] = (0, 1)
@@ -117,11 +120,14 @@ class PairSampler:
 
         part = _part(pairs, share)
         source, target, augmentation = source[part], target[part], augmentation.part(part)
+        # The target lies as the source does, by landmarks that expressions hardly move.
+        aligned = maps_between(self.landmarks[source], self.landmarks[target])
+        maps, target_maps = augmentation.maps, composed(aligned, augmentation.maps)
         return PairBatch(
-            self._views(source, augmentation, device),
-            self._views(target, augmentation, device),
-            self._points(source, augmentation).to(device),
-            self._points(target, augmentation).to(device),
+            self._views(source, maps, augmentation, device),
+            self._views(target, target_maps, augmentation, device),
+            self._points(source, maps).to(device),
+            self._points(target, target_maps).to(device),
             self.faces.aus[target].to(device),
             change[part].to(device),
             told[part].to(device),
@@ -149,40 +155,49 @@ class PairSampler:
     def _unpaired(
         self, count: int, draw: torch.Generator, device: torch.device, share: tuple[int, int]
     ) -> Unpaired | None:
-        """Random faces, of which one or two AUs are asked for at random; and as many others."""
+        """Random faces, of which one or two AUs are asked for at random, or all AUs of another
+        face; and as many other faces."""
         if not count:
             return None
-        chosen = torch.randint(len(self.faces), (2, count), generator=draw)
+        chosen = torch.randint(len(self.faces), (3, count), generator=draw)
         own = self._noisy_aus(chosen[0], draw)
         order = torch.rand(count, len(self._known), generator=draw).argsort(1)
         first, second = self._known[order[:, 0]], self._known[order[:, -1]]
         single = torch.rand(count, generator=draw) < 0.5
         which = torch.stack([first, torch.where(single, first, second)], 1)
         levels = torch.rand(count, COUNT, generator=draw) * (_HIGHEST - _LOWEST) + _LOWEST
-        change = torch.zeros(count, COUNT).scatter(1, which, (levels - own).gather(1, which))
-        change = change * self._gains
+        asked = torch.zeros(count, COUNT).scatter(1, which, (levels - own).gather(1, which))
+        whole = torch.rand(count, 1, generator=draw) < self.settings.whole_expressions
+        asked = torch.where(whole, (self.faces.aus[chosen[2]] - own) * self._trained, asked)
+        change = asked * self._gains
         augmentations = [Augmentation.draw(count, draw) for _ in range(2)]
         part = _part(count, share)
         faces, photographs = (
-            self._views(some[part], augmentation.part(part), device)
-            for some, augmentation in zip(chosen, augmentations, strict=True)
+            self._views(some[part], augmentation.maps[part], augmentation.part(part), device)
+            for some, augmentation in zip(chosen[:2], augmentations, strict=True)
         )
         aus = (own + change).clamp(0, 1)
-        return Unpaired(faces, aus[part].to(device), change[part].to(device), photographs)
+        aus, change, asked = (each[part].to(device) for each in (aus, change, asked))
+        return Unpaired(faces, aus, change, asked, photographs)
 
     def _noisy_aus(self, chosen: Tensor, draw: torch.Generator) -> Tensor:
         noise = torch.randn(len(chosen), COUNT, generator=draw) * _AU_NOISE
         return (self.faces.aus[chosen] + noise).clamp(0, 1)
 
-    def _views(self, chosen: Tensor, augmentation: Augmentation, device: torch.device) -> Tensor:
-        """The chosen faces (n, 3, size, size), sampled once from their crops."""
-        maps = composed(self.maps[chosen], augmentation.maps).to(device)
+    def _views(
+        self, chosen: Tensor, maps: Tensor, augmentation: Augmentation, device: torch.device
+    ) -> Tensor:
+        """The chosen faces (n, 3, size, size), sampled once from their crops.
+
+        maps: (n, 2, 3), from the views to the frames.
+        """
+        maps = composed(self.maps[chosen], maps).to(device)
         faces = sampled(self.faces.images[chosen].to(device), maps, self.settings.size)
         return augmentation.to(device).coloured(faces)
 
-    def _points(self, chosen: Tensor, augmentation: Augmentation) -> Tensor:
+    def _points(self, chosen: Tensor, maps: Tensor) -> Tensor:
         """The landmarks of the chosen faces in their views."""
-        return into_frame(self.landmarks[chosen], augmentation.maps).nan_to_num(nan=UNKNOWN)
+        return into_frame(self.landmarks[chosen], maps).nan_to_num(nan=UNKNOWN)
 
     def _measured(self, chosen: Tensor) -> Tensor:
         frames = sampled(self.faces.images[chosen], self.maps[chosen], _MEASURED)

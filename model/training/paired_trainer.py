@@ -14,6 +14,7 @@ from ..landmarks.frame import mean_reference
 from ..networks.flow_generator import FlowGenerator
 from ..networks.paired_critics import PairCritic, ResultCritic
 from . import paired_losses
+from .au_reading import AuReading
 from .base_trainer import BaseTrainer, detached
 from .distributed import Workers
 from .framing import find_landmarks, framed
@@ -61,11 +62,13 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         self.generator_adam = self._adam(self.generator)
         self.pair_critic_adam = self._adam(self.pair_critic)
         self.result_critic_adam = self._adam(self.result_critic)
+        self._au_reading = AuReading().to(device) if settings.pairs.aus else None
         self.sampler = self._sampler()
         self.iterations_per_epoch = len(faces) // settings.batch
         known = torch.zeros(COUNT, device=device)
         known[positions(settings.generator.aus)] = 1
         self._known = known
+        self._critic_iterations = 0
 
     def step(self) -> Terms:
         """One iteration: a step of the critics and one of the generator.
@@ -84,14 +87,18 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
             critic.requires_grad_(False)
         judged = self._judge(batch, results[:count], results[count:])
         terms = paired_losses.generator_terms(batch, outputs, results[:count], judged)
+        if batch.unpaired is not None and self._au_reading is not None:
+            edited = outputs.masks.part(slice(count, None))
+            terms["aus"] = self._au_reading(batch.unpaired.faces, edited, batch.unpaired.asked)
         free_iterations = self.iteration - self.first_free + 1
-        effective = paired_losses.ramped(terms, self.iteration, free_iterations)
+        effective = paired_losses.ramped(terms, self._critic_iterations, free_iterations)
         loss = weighted_sum(effective, self.settings.pairs)
         self._update(self.generator, self.generator_adam, loss)
         for critic in self.critics:
             critic.requires_grad_(True)
         self.average.update_parameters(self.generator)
         self.iteration += 1
+        self._critic_iterations += 1
         return (
             metrics
             | detached(terms)
@@ -118,10 +125,15 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         """Faces in the frame, without random changes."""
         return framed(faces, self.generator.reference.cpu(), self.settings.size)
 
+    def state_dict(self) -> dict[str, Any]:
+        """As in BaseTrainer, and how long the critics have learned, also in runs before."""
+        return super().state_dict() | {"critic_iterations": self._critic_iterations}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Load the networks and optimisers of a state, and with them its frame."""
         before = self.generator.reference.clone()
         super().load_state_dict(state)
+        self._critic_iterations = state.get("critic_iterations", state["iteration"])
         if not torch.equal(before, self.generator.reference):
             self.sampler = self._sampler()
 
