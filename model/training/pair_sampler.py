@@ -30,7 +30,7 @@ _AU_NOISE = 0.04
 """Standard deviation of the noise on own AUs, which in use the estimator reads with an error."""
 _LOWEST, _HIGHEST = 0.3, 1.0
 """Unpaired faces are asked for one or two AUs of a value between these."""
-_GAINS = (1.5, 1.2, 1.5, 1.5, 1.5, 1.6, 1.3, 1.5, 1.1, 1.6, 1.5, 1.5, 1.6, 1.6, 1.3, 1.2, 1.1)
+_GAINS = (2.0, 1.4, 2.0, 1.8, 1.6, 2.2, 1.6, 2.2, 1.3, 2.2, 2.2, 2.2, 2.2, 2.4, 1.6, 1.5, 1.3)
 """Factors of the AU changes that unpaired faces are asked for: in pairs AUs come in company, so a
 generator that learns from them shows a single AU more weakly than it is asked for."""
 _MEASURED = 64
