@@ -19,10 +19,10 @@ from ganim.model.data import Faces, load_faces
 from ganim.model.landmarks.frame import frame_maps, into_frame, mean_reference, place_frame
 from ganim.model.networks.load import load_generator
 from ganim.model.training import dry_run, framing, run
-from ganim.model.training.calibration import MAX_GAIN, calibrated_gains
+from ganim.model.training.calibration import calibrated_gains
 from ganim.model.training.log import read_metrics
 from ganim.model.training.pair_augmentation import Augmentation
-from ganim.model.training.pair_sampler import UNKNOWN, PairSampler
+from ganim.model.training.pair_sampler import MAX_GAINS, UNKNOWN, PairSampler
 from ganim.model.training.paired_trainer import PairedTrainer
 from ganim.model.training.resume import resume_from_state, start
 from ganim.model.training.run_folder import Callbacks
@@ -421,4 +421,5 @@ def test_a_stopped_run_goes_on_and_ends_as_if_undisturbed(
 
 def test_gains_are_measured_by_the_estimator(trainer: PairedTrainer) -> None:
     gains = calibrated_gains(trainer.averaged_generator, trainer.as_seen(FACES))
-    assert gains.shape == (17,) and gains.min() >= 1 and gains.max() <= MAX_GAIN
+    assert gains.shape == (17,) and gains.min() >= 1
+    assert (gains < torch.tensor(MAX_GAINS) + 1e-4).all()

@@ -14,20 +14,20 @@ from ..data import Faces
 from ..estimator.network import load_estimator
 from ..networks.flow_generator import NUISANCE, FlowGenerator
 from ..pixels import to_model
+from .pair_sampler import MAX_GAINS
 
 ASKED, ENOUGH = 0.6, 0.4
 """The change of an AU that is asked for, and the mean change that must be read for it."""
-MAX_GAIN = 3.0
-_STEP = 0.25
+_STEP = 0.1
 _LITTLE = 0.2
 """Faces that show more than this of an AU are not asked for it."""
 _FACES = 16
-"""Faces for each AU at most, the first ones. Each is rendered up to nine times for each AU."""
+"""Faces for each AU at most, the first ones. Each is rendered up to 16 times for each AU."""
 
 
 @torch.inference_mode()
 def calibrated_gains(generator: FlowGenerator, faces: Faces) -> Tensor:
-    """The gain of each AU (17,), in 1 to MAX_GAIN.
+    """The gain of each AU (17,), in 1 to its one of MAX_GAINS.
 
     It is the smallest at which ASKED more of the AU is read as ENOUGH more, in the mean over faces
     that show little of it; if none is enough, that of the best reading. AUs that the generator does
@@ -42,13 +42,12 @@ def calibrated_gains(generator: FlowGenerator, faces: Faces) -> Tensor:
     images = to_model(faces.images)
     own = torch.cat([estimator.read(some).aus for some in images.split(_FACES)])
     gains = torch.ones(COUNT)
-    steps = torch.arange(1.0, MAX_GAIN + _STEP / 2, _STEP).tolist()
     for au in positions(generator.settings.aus):
         chosen = (own[:, au] < _LITTLE).nonzero()[:_FACES, 0]
         if not len(chosen):
             continue
         best = float("-inf")
-        for gain in steps:
+        for gain in torch.arange(1.0, MAX_GAINS[au] + _STEP / 2, _STEP).tolist():
             change = torch.zeros(len(chosen), COUNT)
             change[:, au] = ASKED * gain
             rise = _read(generator, images[chosen], own[chosen], change, device)[:, au].mean()

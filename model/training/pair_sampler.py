@@ -30,9 +30,10 @@ _AU_NOISE = 0.04
 """Standard deviation of the noise on own AUs, which in use the estimator reads with an error."""
 _LOWEST, _HIGHEST = 0.3, 1.0
 """Unpaired faces are asked for one or two AUs of a value between these."""
-_GAINS = (2.0, 1.4, 2.0, 1.8, 1.6, 2.2, 1.6, 2.2, 1.3, 2.2, 2.2, 2.2, 2.2, 2.4, 1.6, 1.5, 1.3)
+MAX_GAINS = (2.0, 1.4, 2.0, 1.8, 1.6, 2.2, 1.6, 2.2, 1.3, 2.2, 2.2, 2.2, 2.2, 2.4, 1.6, 1.5, 1.3)
 """Factors of the AU changes that unpaired faces are asked for: in pairs AUs come in company, so a
-generator that learns from them shows a single AU more weakly than it is asked for."""
+generator that learns from them shows a single AU more weakly than it is asked for. Of stronger
+changes it has never been told what looks wrong, so the gains of the weights end here, too."""
 _MEASURED = 64
 """Side in px of the frames in which colour and light are measured."""
 _CHUNK = 256
@@ -90,7 +91,7 @@ class PairSampler:
         self.series = _usable(faces.series)
         known = positions(settings.generator.aus)
         self._trained = torch.zeros(COUNT).index_fill(0, torch.tensor(known), 1)
-        self._known, self._gains = torch.tensor(known), torch.tensor(_GAINS) * settings.free_gain
+        self._known, self._gains = torch.tensor(known), torch.tensor(MAX_GAINS) * settings.free_gain
         self._deviation = _within_series(faces.aus, self.series)[known]
         self.maps = frame_maps(aligned, reference)
         """(faces, 2, 3), from the frame of each face to its crop."""
