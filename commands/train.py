@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..model.config import TrainSettings
+from ..pipeline.action_units import in_words
 from .console import REPORT, Tracker, say
 from .options import FOLDER, device_option, given, setting_options, torch_device
 
@@ -57,11 +58,17 @@ def train(
     command again to continue after a stop. torchrun starts it on several GPUs or machines.
     """
     from ..model.animation.animator import SHIPPED
+    from ..model.data import aus_to_train
     from ..model.training.distributed import is_first_process
     from ..model.training.trainer import WEIGHTS
 
     start = None if init is None else SHIPPED if init == "shipped" else Path(init)
     asked = _defaults(start).updated(given(context))
+    chosen_aus = start is not None or "aus" in given(context)
+    aus = aus_to_train(shards, asked.generator.aus, chosen_aus)
+    if aus != asked.generator.aus and is_first_process():
+        say(f"The faces have {in_words(aus)} only, so these are trained.", err=True)
+    asked = asked.updated({"aus": aus})
     chosen = torch_device(device)
     if dry_run:
         from ..model.training.dry_run import measure

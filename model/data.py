@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..pipeline import shards
-from ..pipeline.action_units import COLUMNS, positions, to_unit
+from ..pipeline.action_units import COLUMNS, in_words, positions, to_unit
 from ..pipeline.errors import WrongUse
 from ..pipeline.faces.crop import decode_crop
 
@@ -22,7 +22,7 @@ class Faces:
     images: Tensor
     """(faces, 3, size, size) uint8, RGB."""
     aus: Tensor
-    """(faces, 17) float32 in 0-1."""
+    """(faces, 17) float32 in 0-1; 0 where the set does not have an AU."""
     keys: list[str]
     """The keys of the faces in the shards."""
     sources: list[str]
@@ -73,7 +73,7 @@ def load_faces(folder: Path, split: str, size: int, most: int | None = None) -> 
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(decode, range(len(frame)), frame["image"]))
-    aus = to_unit(frame[list(COLUMNS)].to_numpy(np.float32))
+    aus = np.nan_to_num(to_unit(frame[list(COLUMNS)].to_numpy(np.float32)))
     return Faces(
         images,
         torch.from_numpy(aus),
@@ -120,3 +120,20 @@ def constant_aus(faces: Faces, aus: Sequence[int]) -> list[str]:
             "can be learned. Check with ganim inspect whether the AUs are right."
         )
     return names
+
+
+def aus_to_train(folder: Path, asked: Sequence[int], chosen: bool) -> tuple[int, ...]:
+    """The AUs (numbers) that a generator can learn from a shard set: those of `asked` that it has.
+
+    chosen: whether somebody asked for these. Raises WrongUse for an AU that the set does not have
+    then, and if it has none of them.
+    """
+    known = shards.known_aus(folder)
+    absent = [number for number in asked if number not in known]
+    left = tuple(number for number in asked if number in known)
+    if known and absent and (chosen or not left):
+        raise WrongUse(
+            f"No face in {folder} has {in_words(absent)}. It has {in_words(known)}: choose of them "
+            "by --aus, and start from no weights that need others."
+        )
+    return left if known else tuple(asked)

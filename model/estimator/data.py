@@ -11,7 +11,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ...pipeline.action_units import MAX_INTENSITY, NUMBERS
+from ...pipeline import shards
+from ...pipeline.action_units import MAX_INTENSITY, NUMBERS, in_words
 from ...pipeline.errors import WrongUse
 from ..data import Faces, load_faces
 from ..landmarks.dlib_models import descriptors, hog_box, landmarks
@@ -60,8 +61,11 @@ def load_examples(
         size: the side of the crops in px.
         held_out: the fraction of the persons in `human` that is held out.
 
-    Raises WrongUse if no face is annotated, or if the table cannot be understood.
+    Raises WrongUse if no face is annotated, if the set lacks AUs, or if the table cannot be
+    understood.
     """
+    if len(known := shards.known_aus(folder)) < len(NUMBERS) and known:
+        raise WrongUse(f"{folder} has {in_words(known)} only; the estimator needs all 17 AUs.")
     train, test = (load_faces(folder, split, size) for split in ("train", "test"))
     faces = Faces(
         torch.cat([train.images, test.images]),

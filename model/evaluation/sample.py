@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ...pipeline import shards
-from ...pipeline.action_units import COLUMNS, NUMBERS, positions, to_unit
+from ...pipeline.action_units import COLUMNS, NUMBERS, in_words, positions, to_unit
 from ...pipeline.errors import NothingUsable, WrongUse
 from ...pipeline.faces.crop import CROP_SIZE, decode_crop
 from .features import Arrays, FeatureExtractor, batches, concatenate
@@ -104,6 +104,11 @@ def load_sample(
     own_aus = own_aus[kept]
     labels = to_unit(frame[list(COLUMNS)].to_numpy(np.float32))[kept]
     columns, target_aus = positions(aus), own_aus.copy()
+    if np.isnan(labels[:, columns]).any():
+        raise WrongUse(
+            f"{folder} has {in_words(shards.known_aus(folder))} only, and the generator knows "
+            f"{in_words(aus)}. Evaluate it on faces with all of these."
+        )
     target_aus[:, columns] = np.roll(labels, -1, axis=0)[:, columns]
     return Sample(
         keys=[keys[index] for index in kept],

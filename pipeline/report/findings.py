@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .. import shards
-from ..action_units import MAX_INTENSITY
+from ..action_units import COLUMNS, MAX_INTENSITY
 from .statistics import AuStatistics, Statistics
 
 _FEW_FACES = 2000
@@ -102,6 +102,13 @@ def _annotation(statistics: Statistics) -> Iterator[Finding]:
     if failed / faces > 0.05:
         yield Finding(
             f"The annotator could not read the action units of {failed / faces:.0%} of the faces."
+        )
+    absent = [column[:4] for column in COLUMNS if column not in statistics.columns]
+    if absent and statistics.columns:
+        yield Finding(
+            f"The labels have no {_join(absent)}. A model is trained on the other "
+            f"{len(statistics.columns)} AUs.",
+            is_problem=False,
         )
     if len(annotators) > 1:
         yield Finding(

@@ -11,7 +11,6 @@ import pandas as pd
 from PIL import Image
 
 from .. import shards
-from ..action_units import COLUMNS
 from ..errors import WrongUse
 from . import pages
 from .findings import list_findings
@@ -87,7 +86,9 @@ def render(statistics: Statistics) -> str:
             not_highest.nsmallest(_LOWEST_FACES, "au_confidence"),
             "au_confidence",
         ),
-    } | {column: (annotated.nlargest(_HIGHEST_FACES, column), column) for column in COLUMNS if aus}
+    }
+    columns = statistics.columns if aus else []
+    chosen |= {c: (annotated.nlargest(_HIGHEST_FACES, c), c) for c in columns}
     chosen |= {f"series {name}": (_faces_of_series(faces, name), "") for name in series.index}
     galleries = _galleries(statistics, chosen)
     return pages.render(
@@ -107,7 +108,7 @@ def render(statistics: Statistics) -> str:
         ],
         points=sorted(set(faces["points"]) - {0}),
         aus=aus,
-        au_histograms=[au_histogram(annotated[column]) for column in COLUMNS if aus],
+        au_histograms=[au_histogram(annotated[column]) for column in columns],
         correlations=statistics.correlations().tolist() if aus else [],
         strongest=statistics.strongest_correlations() if aus else [],
         number=number,

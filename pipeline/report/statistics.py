@@ -80,9 +80,14 @@ class Statistics:
 
     @cached_property
     def annotated(self) -> pd.DataFrame:
-        """The rows of `faces` that have all AUs, which training uses."""
-        has_aus = self.faces[list(COLUMNS)].notna().all(axis=1)
+        """The rows of `faces` that have all AUs of the set, which training uses."""
+        has_aus = self.faces[self.columns].notna().all(axis=1) & bool(self.columns)
         return self.faces[has_aus & (self.faces["status"] == shards.OK)]
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The columns of the AUs that some face of the set has."""
+        return [column for column in COLUMNS if self.faces[column].notna().any()]
 
     @property
     def annotators(self) -> list[str]:
@@ -104,7 +109,7 @@ class Statistics:
         return pd.DataFrame({"split": groups["split"].first(), "faces": groups.size()})
 
     def au_statistics(self) -> list[AuStatistics]:
-        """Return the statistics of the 17 AUs in order; empty before annotation."""
+        """Return the statistics of the AUs that the set has, in order; empty before annotation."""
         aus = self.annotated
         return [
             AuStatistics(
@@ -118,19 +123,19 @@ class Statistics:
                 max=float(values.max()),
             )
             for number, column in zip(NUMBERS, COLUMNS, strict=True)
-            if len(values := aus[column])
+            if column in self.columns and len(values := aus[column])
         ]
 
     def correlations(self) -> np.ndarray:
-        """Return Pearson's r between the AUs, (17, 17); NaN where an AU is constant."""
-        return self.annotated[list(COLUMNS)].corr().to_numpy()
+        """Return Pearson's r between the AUs that the set has; NaN where an AU is constant."""
+        return self.annotated[self.columns].corr().to_numpy()
 
     def strongest_correlations(self, count: int = 8) -> list[tuple[str, str, float]]:
         """Return pairs of AUs with their r, the largest |r| first."""
         r = self.correlations()
         pairs = [
-            (COLUMNS[one][:4], COLUMNS[other][:4], float(r[one, other]))
-            for one, other in zip(*np.triu_indices(len(COLUMNS), 1), strict=True)
+            (self.columns[one][:4], self.columns[other][:4], float(r[one, other]))
+            for one, other in zip(*np.triu_indices(len(self.columns), 1), strict=True)
             if np.isfinite(r[one, other])
         ]
         return sorted(pairs, key=lambda pair: -abs(pair[2]))[:count]

@@ -7,7 +7,7 @@ file is written to a temporary file, flushed to disk and renamed.
 
 from .manifest import MANIFEST, fingerprint, read_manifest, write_manifest
 from .paths import next_shard_path, shard_paths, split_paths
-from .read import annotated_faces, count_statuses, read_column, read_shard
+from .read import annotated_faces, count_statuses, known_aus, read_column, read_shard
 from .schema import (
     DUPLICATE,
     NO_AUS,
@@ -40,6 +40,7 @@ __all__ = [
     "annotated_faces",
     "count_statuses",
     "fingerprint",
+    "known_aus",
     "next_shard_path",
     "read_column",
     "read_manifest",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..action_units import COLUMNS
+from ..action_units import COLUMNS, NUMBERS
 from ..errors import WrongUse
 from .paths import shard_paths, split_paths
 from .schema import ADDED_COLUMNS, OK, SCHEMA, SPLITS
@@ -60,8 +60,9 @@ def annotated_faces(folder: Path, split: str) -> "pd.DataFrame":
     """Return the annotated faces of a split: key, source, image (JPEG bytes), series (None if there
     is none), landmarks (float32 array as in the shards, or None), 17 AUs (0-5).
 
-    Raises WrongUse if there are no shards, if no face of the training split has all AUs, or if
-    the AUs are from several annotators.
+    The AUs that no face of the set has (`known_aus`) are NaN; a face without one of the others is
+    left out. Raises WrongUse if there are no shards, if no face of the training split has AUs, or
+    if the AUs are from several annotators.
     """
     import pandas as pd  # here, as it is slow to import and the workers of prepare do not need it
 
@@ -74,13 +75,13 @@ def annotated_faces(folder: Path, split: str) -> "pd.DataFrame":
         table = table.set_column(table.schema.get_field_index("image"), "image", bytes_)
         frames.append(table.to_pandas())
     faces = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
-    has_au = faces[list(COLUMNS)].notna()
-    usable = (faces["status"] == OK) & faces["image"].notna() & has_au.all(axis=1)
+    known = [f"AU{number:02d}_r" for number in known_aus(folder)]
+    has_aus = faces[known].notna().all(axis=1) & bool(known)
+    usable = (faces["status"] == OK) & faces["image"].notna() & has_aus
     faces = faces[usable]
     for name in ("series", "landmarks"):  # pandas reads a column of nulls as NaN
         faces = faces.assign(**{name: faces[name].astype(object).where(faces[name].notna(), None)})
     if faces.empty and split == "train":
-        _check_columns(folder, has_au)
         raise WrongUse(
             f"No face in {folder} has action units yet. Fill them in first: ganim annotate {folder}"
         )
@@ -93,12 +94,11 @@ def annotated_faces(folder: Path, split: str) -> "pd.DataFrame":
     return faces.drop(columns=["status", "annotator"]).reset_index(drop=True)
 
 
-def _check_columns(folder: Path, has_au: "pd.DataFrame") -> None:
-    """Raise WrongUse if some AUs, but not all, are null in every row."""
-    empty = [name for name in COLUMNS if not has_au[name].any()]
-    if empty and len(empty) < len(COLUMNS):
-        raise WrongUse(
-            f"No face in {folder} has {', '.join(empty)}, and training needs all {len(COLUMNS)} "
-            "AUs of a face. Annotate again with an annotator that gives them: ganim annotate "
-            f"{folder} --overwrite"
-        )
+def known_aus(folder: Path) -> tuple[int, ...]:
+    """Return the numbers of the AUs that some face of a set has, ascending: labels of other tools
+    may have few of the 17. Raises WrongUse if there are no shards."""
+    known: set[str] = set()
+    for path in shard_paths(folder):
+        table = read_shard(path, list(COLUMNS))
+        known |= {name for name in COLUMNS if table.column(name).null_count < len(table)}
+    return tuple(number for number, name in zip(NUMBERS, COLUMNS, strict=True) if name in known)
