@@ -420,6 +420,7 @@ def test_a_stopped_run_goes_on_and_ends_as_if_undisturbed(
 
 
 def test_gains_are_measured_by_the_estimator(trainer: PairedTrainer) -> None:
-    gains = calibrated_gains(trainer.averaged_generator, trainer.as_seen(FACES))
+    few = trainer.as_seen(FACES).subset(np.arange(3))
+    gains = calibrated_gains(trainer.averaged_generator, few)
     assert gains.shape == (17,) and gains.min() >= 1
     assert (gains < torch.tensor(MAX_GAINS) + 1e-4).all()
