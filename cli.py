@@ -4,6 +4,7 @@ A command's file is imported when the command is asked for, and its work when it
 `ganim --help` needs neither torch nor dlib.
 """
 
+import errno
 from importlib import import_module
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 
 from . import __version__
 from .commands.console import Failure, say
-from .pipeline.errors import GanimError
+from .pipeline.errors import GanimError, NothingUsable
 
 COMMANDS = ("prepare", "inspect", "annotate", "train", "evaluate", "animate")
 """In the order of the work. commands/NAME.py holds the click command NAME."""
@@ -36,6 +37,11 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except GanimError as error:
             raise Failure(error) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE or error.strerror is None:
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            raise Failure(NothingUsable(f"{where}{error.strerror}.")) from error
         except KeyboardInterrupt:
             resumable = ctx.invoked_subcommand in RESUMABLE
             say("Stopped." + resumable * " The same command goes on from here.", err=True)

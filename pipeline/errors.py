@@ -1,4 +1,4 @@
-"""The two kinds of errors that a command reports, with their exit statuses."""
+"""The errors that a command reports, with their exit statuses."""
 
 
 class GanimError(Exception):
@@ -15,3 +15,7 @@ class NothingUsable(GanimError):
     """The command is correct, but none of its input is usable: exit status 1."""
 
     exit_status = 1
+
+
+class CannotWrite(NothingUsable, OSError):
+    """A file cannot be written: the disk is full, or its folder takes none."""

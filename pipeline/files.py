@@ -4,6 +4,7 @@ A local folder is a Path. A folder at an address such as s3://bucket/raw is a UP
 same interface. Only this module and `prepare.sources` distinguish the two.
 """
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from .errors import WrongUse
+from .errors import CannotWrite, WrongUse
 
 LOCK = ".lock"
 """Name of the file in a folder that holds the lock."""
@@ -83,16 +84,27 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file atomically: `write` writes a temporary file, which then replaces `path`.
 
     The file is flushed to disk before it is renamed, so that a crash leaves the old file or the
-    new one. At an address, the file is written on this machine and uploaded as one object.
+    new one. At an address, the file is written on this machine and uploaded as one object. Raises
+    CannotWrite, and leaves no part of a file.
     """
-    if not is_local(path):
+    try:
+        if is_local(path):
+            _write_beside(path, write)
+            return
         with tempfile.TemporaryDirectory() as folder:
             temporary = Path(folder) / path.name
             write(temporary)
             path.write_bytes(temporary.read_bytes())
-        return
+    except CannotWrite:
+        raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _write_beside(path: Path, write: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Not the whole name: with an ending added it could be too long for a file.
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
     try:
         write(temporary)
         with temporary.open("rb") as file:
@@ -101,6 +113,22 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, error: OSError) -> CannotWrite:
+    """What an error while a file was written means: what happened, and what to do."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        sentence = "no space is left. Free some, or write elsewhere."
+    elif error.errno == errno.ENAMETOOLONG:
+        sentence = "the name is too long. Give a shorter one."
+    elif error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        sentence = "a file stands where a folder is meant, or a folder where a file is."
+    else:
+        sentence = f"{reason}. Choose a folder in which you can write files."
+    explained = CannotWrite(f"{path} cannot be written: {sentence}")
+    explained.strerror = reason
+    return explained
 
 
 def move(path: Path, target: Path) -> None:

@@ -58,7 +58,12 @@ def test_pixels_outside_the_region_keep_their_values(ganim, animator, tmp_path):
 def test_own_aus_give_the_photograph_to_the_bit(ganim, tmp_path):
     out = tmp_path / "same.png"
     for number in ("12", "4", "45"):
-        assert ganim("animate", PORTRAITS[0], "--au", f"{number}=+0", "-o", out).exit_code == 0
+        assert (
+            ganim(
+                "animate", PORTRAITS[0], "--au", f"{number}=+0", "-o", out, "--overwrite"
+            ).exit_code
+            == 0
+        )
         assert np.array_equal(read_image(PORTRAITS[0]), read_image(out))
 
 

@@ -16,7 +16,7 @@ from shard_rows import face_row, failed_row
 from ganim.cli import main
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, NUMBERS
-from ganim.pipeline.errors import WrongUse
+from ganim.pipeline.errors import CannotWrite
 from ganim.pipeline.report import html
 from ganim.pipeline.report.findings import list_findings
 from ganim.pipeline.report.formatting import percent
@@ -371,7 +371,7 @@ def test_a_folder_that_is_no_shard_set(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     shards.write_manifest(tmp_path, {"size": 128})
     (tmp_path / "report.html").mkdir()
-    with pytest.raises(WrongUse, match=r"report\.html cannot be written"):
+    with pytest.raises(CannotWrite, match=r"report\.html cannot be written"):
         html.write_report(read_statistics(tmp_path))
 
 

@@ -23,13 +23,17 @@ detector finds faces tilted by up to about 30."""
 _CERTAIN = 0.8
 """A face with a lower score of the detector does not end the search: in photographs upside down it
 finds faces that are none, with scores up to 0.4."""
+_DOUBTFUL_SCORE, _DOUBTFUL_CONFIDENCE = 0.5, 0.89
+"""What is below both is no face: of 12 with such a score, five had such a confidence, all badges
+and backgrounds."""
 _UPRIGHT = 10.0
 """A face tilted by more degrees in its crop is read once more, in an upright view."""
 _VIEW_SCALE, _VIEW_CENTRE = 1.17, (0.0, -0.17)
 """Size and centre of the crops of upright faces in the coordinates of the estimator's view:
 medians of 88 crops, which vary by 0.1 and by 0.07."""
 _NOSE_DEPTH = 0.63
-"""How far the tip of a nose stands before the eyes, over the distance of their centres."""
+"""How far the tip of a nose stands before the eyes, over the distance of their centres. So the
+angle has r = 0.97 with OpenFace's over 150 photographs turned by up to 28 degrees."""
 _Found = tuple[CropRegion | Frame, float]
 """The crop of a face, upright in it, and the detector's score."""
 
@@ -53,6 +57,11 @@ class Face:
     """0-1: how well the estimator can read the face."""
     score: float = 1.0
     """Of the detector: 0.2 and more, and 1 to 3 for clear faces."""
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """The centre of the crop, in pixels of the picture."""
+        return (self.crop.left + self.crop.right) / 2, (self.crop.top + self.crop.bottom) / 2
 
     @cached_property
     def roll(self) -> float:
@@ -92,7 +101,12 @@ def find_faces(picture: np.ndarray, most: int | None = None) -> list[Face]:
             (_through(back, view), score) for view, score in _views(turned, most)
         ]
         best = max(best, found, key=_score)
-    return [replace(read_face(picture, view), score=score) for view, score in best]
+    faces = [replace(read_face(picture, view), score=score) for view, score in best]
+    return [face for face in faces if not _is_doubtful(face)]
+
+
+def _is_doubtful(face: Face) -> bool:
+    return face.score < _DOUBTFUL_SCORE and face.confidence < _DOUBTFUL_CONFIDENCE
 
 
 def choose(faces: Sequence[Face], which: int | None) -> list[Face]:

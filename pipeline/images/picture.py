@@ -43,6 +43,8 @@ class Picture:
     metadata: Metadata = field(default_factory=Metadata)
     palette: Palette | None = None
     """Of a picture with a palette, whose `pixels` show its colours; kept when they change."""
+    format: str | None = None
+    """Of its file, by Pillow's name, such as `JPEG`."""
     notes: tuple[str, ...] = ()
     """Sentences about what of the file this does not hold."""
 
@@ -94,34 +96,36 @@ def read_picture(file: Path | bytes) -> Picture:
     Raises UnreadableImage or TooLarge.
     """
     with opened(file) as image:
+        kind = image.format
         if _is_deep_colour(image):
             orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
             pixels, mode = _deep_colour(file, image.mode), image.mode
             image.load()  # reads also what stands after the pixels, such as XMP
-            if image.format != "TIFF":  # of which OpenCV applies the orientation
+            if kind != "TIFF":  # of which OpenCV applies the orientation
                 pixels = _upright(pixels, orientation)
-            return Picture(pixels, mode, read_metadata(image))
+            return Picture(pixels, mode, read_metadata(image), format=kind)
         image.load()
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        metadata = read_metadata(image)
-        notes = []
-        depth = image.info.get("bit_depth", 8)
-        if depth > 8:
-            notes.append(f"its {depth} bits a channel are read as 8")
-        image = make_upright(image, orientation)
-        if image.mode == "P":
-            return _with_palette(image, metadata)
-        if image.mode.startswith("I;16"):
-            grey = np.asarray(image, np.uint16)[:, :, None]
-            return Picture(grey, "L", metadata)
-        if "transparency" in image.info and image.mode in ("L", "RGB"):
-            image = image.convert("LA" if image.mode == "L" else "RGBA")
-        elif image.mode in _EQUIVALENT:
-            image = image.convert(_EQUIVALENT[image.mode])
-        if image.mode not in CHANNELS:
-            notes.append(f"its pixels of type {image.mode} are read as RGB in 8 bits")
-            return Picture(to_rgb8(image), "RGB", replace(metadata, icc=None), notes=tuple(notes))
-        return Picture(_channels(image), image.mode, metadata, notes=tuple(notes))
+        metadata, depth = read_metadata(image), image.info.get("bit_depth", 8)
+        picture = _of_image(make_upright(image, orientation), metadata)
+        notes = (f"Its {depth} bits a channel are read as 8.",) if depth > 8 else ()
+        return replace(picture, format=kind, notes=picture.notes + notes)
+
+
+def _of_image(image: Image.Image, metadata: Metadata) -> Picture:
+    """The picture that Pillow has decoded, upright."""
+    if image.mode == "P":
+        return _with_palette(image, metadata)
+    if image.mode.startswith("I;16"):
+        return Picture(np.asarray(image, np.uint16)[:, :, None], "L", metadata)
+    if "transparency" in image.info and image.mode in ("L", "RGB"):
+        image = image.convert("LA" if image.mode == "L" else "RGBA")
+    elif image.mode in _EQUIVALENT:
+        image = image.convert(_EQUIVALENT[image.mode])
+    if image.mode in CHANNELS:
+        return Picture(_channels(image), image.mode, metadata)
+    note = f"Its pixels of type {image.mode} are read as RGB in 8 bits."
+    return Picture(to_rgb8(image), "RGB", replace(metadata, icc=None), notes=(note,))
 
 
 def _channels(image: Image.Image) -> np.ndarray:

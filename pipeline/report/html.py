@@ -11,7 +11,6 @@ import pandas as pd
 from PIL import Image
 
 from .. import shards
-from ..errors import WrongUse
 from . import pages
 from .findings import list_findings
 from .formatting import number, percent, printable
@@ -55,14 +54,10 @@ class Thumbnail:
 def write_report(statistics: Statistics) -> Path:
     """Write the report of a shard set into its folder, entirely or not at all; return its path.
 
-    Raises WrongUse if the file cannot be written.
+    Raises CannotWrite.
     """
     path = statistics.folder / NAME
-    page = render(statistics)
-    try:
-        pages.write(path, page)
-    except OSError as error:
-        raise WrongUse(f"{path} cannot be written: {error.strerror or error}.") from error
+    pages.write(path, render(statistics))
     return path
 
 
