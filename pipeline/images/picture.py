@@ -104,16 +104,35 @@ def read_picture(file: Path | bytes) -> Picture:
             if kind != "TIFF":  # of which OpenCV applies the orientation
                 pixels = _upright(pixels, orientation)
             return Picture(pixels, mode, read_metadata(image), format=kind)
-        image.load()
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        metadata, depth = read_metadata(image), image.info.get("bit_depth", 8)
-        picture = _of_image(make_upright(image, orientation), metadata)
-        notes = (f"Its {depth} bits a channel are read as 8.",) if depth > 8 else ()
-        return replace(picture, format=kind, notes=picture.notes + notes)
+        return picture_of_image(image)
 
 
-def _of_image(image: Image.Image, metadata: Metadata) -> Picture:
-    """The picture that Pillow has decoded, upright."""
+def picture_of_image(image: Image.Image) -> Picture:
+    """The picture that Pillow has opened, upright."""
+    image.load()
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    depth = image.info.get("bit_depth", 8)
+    picture = _of_upright(make_upright(image, orientation), read_metadata(image))
+    notes = (f"Its {depth} bits a channel are read as 8.",) if depth > 8 else ()
+    return replace(picture, format=image.format, notes=picture.notes + notes)
+
+
+def picture_of_array(pixels: np.ndarray) -> Picture:
+    """The picture of an array (h, w) grey, (h, w, 3) RGB or (h, w, 4) with transparency.
+
+    Raises ValueError if it is not such an array of uint8 or uint16.
+    """
+    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}.get(pixels.shape[-1] if pixels.ndim == 3 else 0)
+    if mode is None or pixels.dtype not in (np.uint8, np.uint16) or not pixels.size:
+        raise ValueError(
+            f"an array {pixels.shape} of {pixels.dtype} is no picture: give (h, w), (h, w, 3) or "
+            "(h, w, 4) of uint8 or uint16"
+        )
+    return Picture(np.ascontiguousarray(pixels), mode)
+
+
+def _of_upright(image: Image.Image, metadata: Metadata) -> Picture:
     if image.mode == "P":
         return _with_palette(image, metadata)
     if image.mode.startswith("I;16"):

@@ -1,0 +1,73 @@
+"""The Python interface: `ganim.load()`, `.faces`, `.animate`, and the forms of photographs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import ganim
+from ganim.pipeline.action_units import NUMBERS
+from ganim.pipeline.errors import NothingUsable, WrongUse
+from ganim.pipeline.images.picture import read_picture
+
+ROOT = Path(__file__).parents[1]
+PORTRAIT = ROOT / "examples" / "grace_hopper.jpg"
+
+
+@pytest.fixture(scope="module")
+def animator():
+    return ganim.load()
+
+
+def test_a_photograph_in_every_form_gives_the_same(animator, tmp_path) -> None:
+    smile = animator.animate(PORTRAIT, {12: 1.0})
+    with Image.open(PORTRAIT) as image:
+        forms = [str(PORTRAIT), PORTRAIT.read_bytes(), image.copy(), np.asarray(image)]
+    for form in (*forms, read_picture(PORTRAIT)):
+        assert np.array_equal(animator.animate(form, "12=1").pixels, smile.pixels)
+    assert smile.image.size == (512, 600)
+    assert smile.save(tmp_path / "smile.png") == []
+    assert np.array_equal(read_picture(tmp_path / "smile.png").pixels, smile.pixels)
+    with pytest.raises(WrongUse, match=r"ends in none of \.png"):
+        smile.save(tmp_path / "smile.bmp")
+
+
+def test_faces_say_what_they_show(animator) -> None:
+    (face, *_) = animator.faces(PORTRAIT)
+    assert face.own_aus.shape == (17,) and abs(face.roll) < 10 and abs(face.yaw) < 10
+    one = animator.animate(PORTRAIT, {"lip_corner_puller": 1.0}, face=face)
+    assert np.array_equal(one.pixels, animator.animate(PORTRAIT, {12: 1.0}).pixels)
+
+
+def test_own_aus_and_whole_expressions(animator) -> None:
+    photograph = read_picture(PORTRAIT)
+    (face, *_) = animator.faces(photograph)
+    own = dict(zip(NUMBERS, map(float, face.own_aus), strict=True))
+    assert np.array_equal(animator.animate(photograph, own).pixels, photograph.pixels)
+    assert np.array_equal(animator.animate(photograph, like=photograph).pixels, photograph.pixels)
+    happy = animator.animate(photograph, expression="happy")
+    assert not np.array_equal(happy.pixels, photograph.pixels)
+
+
+def test_grey_and_deep_arrays_keep_their_form(animator) -> None:
+    rgb = read_picture(PORTRAIT).rgb
+    grey = rgb.mean(2).astype(np.uint8)
+    assert animator.animate(grey, {12: 1.0}).pixels.shape == (*grey.shape, 1)
+    deep = animator.animate(rgb.astype(np.uint16) * 257, {12: 1.0}).pixels
+    assert deep.dtype == np.uint16
+
+
+def test_mistakes_are_named(animator, tmp_path) -> None:
+    with pytest.raises(WrongUse, match="did you mean 'blink'"):
+        animator.animate(PORTRAIT, {"blnk": 1.0})
+    with pytest.raises(WrongUse, match=r"AU12: 1\.5 is not from 0 to 1"):
+        animator.animate(PORTRAIT, {12: 1.5})
+    with pytest.raises(WrongUse, match="each set the whole face"):
+        animator.animate(PORTRAIT, expression="happy", like=PORTRAIT)
+    with pytest.raises(NothingUsable, match="does not exist"):
+        animator.faces(tmp_path / "absent.jpg")
+    with pytest.raises(ValueError, match="is no picture"):
+        animator.faces(np.zeros((10, 10, 3), np.float32))
+    with pytest.raises(NothingUsable, match="No face was found"):
+        animator.animate(np.zeros((200, 200, 3), np.uint8), {12: 1.0})
