@@ -10,6 +10,7 @@ import click
 from ..pipeline.errors import WrongUse
 from ..pipeline.files import address
 from ..pipeline.openface.output import MIN_CONFIDENCE
+from .annotate_photograph import annotate_photograph, is_photograph
 from .annotator_options import (
     annotator_option,
     openface_options,
@@ -87,7 +88,7 @@ _ONLY_FOR_SHARDS = ("scheduler", "workers", "min_confidence", "overwrite", "redo
     type=click.FloatRange(0, 1),
     help="Read faces again that have less confidence, or no AUs.",
 )
-@click.option("--out", type=FILE, show_default="CLIP.csv", help="Where the CSV of a clip goes.")
+@click.option("--out", type=FILE, show_default="CLIP.csv", help="CSV of a clip or a photograph.")
 @click.pass_context
 def annotate(
     context: click.Context,
@@ -103,12 +104,13 @@ def annotate(
     out: Path | None,
     **openface: Any,
 ) -> None:
-    """Read the action units of faces in SHARDS or in a clip.
+    """Read the action units of faces in SHARDS, in a clip or in a photograph.
 
     AUs are the intensities of 17 action units. With labels, they are looked up in a folder of
     OpenFace CSVs, in a table (.parquet, .csv) with a column `photo`, or in the original project's
     aus_openface.pkl. Run the same command again to continue after a stop. Of a clip, the AUs of
-    the largest face of every frame are written to a CSV with OpenFace's columns.
+    the largest face of every frame are written to a CSV with OpenFace's columns; of a photograph,
+    those of each face are printed.
     """
     refuse_unused_options(context)
     if overwrite and redo_below is not None:
@@ -127,7 +129,9 @@ def annotate(
         annotator = _openface_or_estimator(context, kind, shards, openface)
     say(f"Annotating with {annotator.name}", err=True)
     with stopped_by_signals():
-        if shards.is_file():
+        if is_photograph(shards):
+            annotate_photograph(shards, out, annotator)
+        elif shards.is_file():
             _annotate_clip(shards, out or shards.with_suffix(".csv"), annotator)
         else:
             _annotate_shards(shards, annotator, scheduler, overwrite, redo_below)
@@ -136,13 +140,15 @@ def annotate(
 def _check_path(context: click.Context, shards: Path, out: Path | None) -> None:
     """Raise WrongUse for a path that does not exist, or that does not fit the options."""
     if out is not None and shards.is_dir():
-        raise WrongUse(f"--out is for clips; the AUs of {shards} are written into its shards.")
+        raise WrongUse(
+            f"--out is for clips and photographs; the AUs of {shards} are written into its shards."
+        )
     if shards.suffix and not shards.exists():
-        raise WrongUse(f"{shards} is not there. Name a clip, or a folder of shards.")
+        raise WrongUse(f"{shards} is not there. Name a photograph, a clip, or a folder of shards.")
     asked = given(context)
     unused = ["--" + name.replace("_", "-") for name in _ONLY_FOR_SHARDS if name in asked]
     if shards.is_file() and unused:
-        raise WrongUse(f"{', '.join(unused)}: for shards only, and {shards} is a clip. Leave out.")
+        raise WrongUse(f"{', '.join(unused)}: for shards only, and {shards} is a file. Leave out.")
 
 
 def _labels(labels: Path, shards: Path, min_confidence: float, scale: Any) -> "Annotator":
@@ -150,7 +156,7 @@ def _labels(labels: Path, shards: Path, min_confidence: float, scale: Any) -> "A
     from ..pipeline.annotate.photographs import Photographs
 
     if shards.is_file():
-        raise WrongUse("--labels are of photographs. A clip is read by openface or estimator.")
+        raise WrongUse("--labels are for shards. A file is read by openface or estimator.")
     return Labels.load(labels, Photographs.of_shards(shards), min_confidence, scale)
 
 
@@ -169,7 +175,7 @@ def _openface_or_estimator(
     options["workers"] = options["workers"] or len(os.sched_getaffinity(0))
     try:
         openface = find_openface(**options)
-        if shards.is_file():
+        if shards.is_file() and not is_photograph(shards):
             openface.check_clips()
         return openface
     except WrongUse as reason:
