@@ -38,7 +38,7 @@ demo: install
 
 # Each process gets whole files, so that what the tests of a file share is made once.
 test: install lint
-	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+	$(BIN)/pytest --numprocesses logical --maxprocesses 8 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .
