@@ -245,7 +245,7 @@ def plain_terms(trainer: PairedTrainer, batch: Any) -> tuple[dict[str, Any], tor
     fake, of_fake = trainer.pair_critic(x, result[:n], batch.aus)
     critics = hinge(real, trainer.pair_critic(x, result[:n].detach(), batch.aus)[0])
     critics = critics + hinge(
-        trainer.result_critic(free.photographs), trainer.result_critic(result[n:].detach())
+        trainer.result_critic(torch.cat([y, free.faces])), trainer.result_critic(result.detach())
     )
     source, target = batch.source_landmarks, batch.target_landmarks
     flow = F.grid_sample(out.masks.flow[:n], target[:, :, None], align_corners=False)
@@ -259,7 +259,7 @@ def plain_terms(trainer: PairedTrainer, batch: Any) -> tuple[dict[str, Any], tor
             (a - b.detach()).abs().mean() for a, b in zip(of_fake, of_real, strict=True)
         ),
         "adversarial": -fake.mean(),
-        "result_adversarial": -trainer.result_critic(result[n:]).mean(),
+        "result_adversarial": -trainer.result_critic(result).mean(),
         "attention": (1 - out.masks.attention[:n]).mean(),
         "fields": out.fields.abs().mean(),
         "rest": out.rest.abs().mean(),

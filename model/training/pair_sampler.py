@@ -30,7 +30,7 @@ _AU_NOISE = 0.04
 """Standard deviation of the noise on own AUs, which in use the estimator reads with an error."""
 _LOWEST, _HIGHEST = 0.3, 1.0
 """Unpaired faces are asked for one or two AUs of a value between these."""
-MAX_GAINS = (2.0, 1.4, 2.0, 1.8, 1.6, 2.2, 1.6, 2.2, 1.3, 2.2, 2.2, 2.2, 2.2, 2.4, 1.6, 1.5, 1.3)
+MAX_GAINS = (1.5, 1.3, 1.5, 1.6, 1.6, 2.0, 1.5, 1.8, 1.2, 1.8, 1.7, 1.8, 1.8, 2.0, 1.5, 1.3, 1.2)
 """Factors of the AU changes that unpaired faces are asked for: in pairs AUs come in company, so a
 generator that learns from them shows a single AU more weakly than it is asked for. Of stronger
 changes it has never been told what looks wrong, so the gains of the weights end here, too."""
@@ -50,8 +50,6 @@ class Unpaired(NamedTuple):
     """(m, 17): the change of the AUs, times the gains."""
     asked: Tensor
     """(m, 17): the change without the gains, which should be read."""
-    photographs: Tensor
-    """(m, 3, size, size) in -1..1: other faces, with which the critic compares the results."""
 
 
 class PairBatch(NamedTuple):
@@ -157,11 +155,11 @@ class PairSampler:
         self, count: int, draw: torch.Generator, device: torch.device, share: tuple[int, int]
     ) -> Unpaired | None:
         """Random faces, of which one or two AUs are asked for at random, or all AUs of another
-        face; and as many other faces."""
+        face."""
         if not count:
             return None
-        chosen = torch.randint(len(self.faces), (3, count), generator=draw)
-        own = self._noisy_aus(chosen[0], draw)
+        chosen, others = torch.randint(len(self.faces), (2, count), generator=draw)
+        own = self._noisy_aus(chosen, draw)
         order = torch.rand(count, len(self._known), generator=draw).argsort(1)
         first, second = self._known[order[:, 0]], self._known[order[:, -1]]
         single = torch.rand(count, generator=draw) < 0.5
@@ -169,17 +167,14 @@ class PairSampler:
         levels = torch.rand(count, COUNT, generator=draw) * (_HIGHEST - _LOWEST) + _LOWEST
         asked = torch.zeros(count, COUNT).scatter(1, which, (levels - own).gather(1, which))
         whole = torch.rand(count, 1, generator=draw) < self.settings.whole_expressions
-        asked = torch.where(whole, (self.faces.aus[chosen[2]] - own) * self._trained, asked)
+        asked = torch.where(whole, (self.faces.aus[others] - own) * self._trained, asked)
         change = asked * self._gains
-        augmentations = [Augmentation.draw(count, draw) for _ in range(2)]
-        part = _part(count, share)
-        faces, photographs = (
-            self._views(some[part], augmentation.maps[part], augmentation.part(part), device)
-            for some, augmentation in zip(chosen[:2], augmentations, strict=True)
-        )
+        augmentation, part = Augmentation.draw(count, draw), _part(count, share)
+        augmentation, chosen = augmentation.part(part), chosen[part]
+        faces = self._views(chosen, augmentation.maps, augmentation, device)
         aus = (own + change).clamp(0, 1)
         aus, change, asked = (each[part].to(device) for each in (aus, change, asked))
-        return Unpaired(faces, aus, change, asked, photographs)
+        return Unpaired(faces, aus, change, asked)
 
     def _noisy_aus(self, chosen: Tensor, draw: torch.Generator) -> Tensor:
         noise = torch.randn(len(chosen), COUNT, generator=draw) * _AU_NOISE

@@ -10,12 +10,13 @@ minimises the sum of weight x term over `generator_terms`, the critics that over
     landmarks            error of the flow where landmarks are known             pairs
     matching             distance of the pair critic's features                  pairs
     adversarial          negative score of results by the pair critic            pairs
-    result_adversarial   negative score of results by the result critic          unpaired faces
+    result_adversarial   negative score of results by the result critic          all faces
     attention            mean share of the face that is painted                  pairs
     fields               mean size of the flow fields of AUs and nuisance        all faces
+    aus                  error of the AUs that are read (au_reading.py)          unpaired faces
     rest                 mean size of the flow that is not linear                all faces
     critic_pairs         hinge loss of the pair critic, weight 1                 pairs
-    critic_results       hinge loss of the result critic, weight 1               unpaired faces
+    critic_results       hinge loss of the result critic, weight 1               all faces
 
 Each term is a mean over faces and pixels, as in losses.py; `PairWeights` has a weight of the same
 name. Reconstruction at several scales and feature matching follow Wang et al. 2018 (pix2pixHD).
@@ -47,8 +48,9 @@ class Judged(NamedTuple):
     """Of the pair critic, layer by layer, for results."""
     target_features: list[Tensor]
     """The same for targets; constants."""
-    edited_scores: Tensor | None
-    """Of the result critic for results of unpaired faces; None if there are none."""
+    scores_alone: Tensor | None
+    """Of the result critic for results of pairs and unpaired faces; None if there are no unpaired
+    faces yet."""
 
 
 def generator_terms(
@@ -74,8 +76,8 @@ def generator_terms(
         "fields": outputs.fields.abs().mean(),
         "rest": outputs.rest.abs().mean(),
     }
-    if judged.edited_scores is not None:
-        terms["result_adversarial"] = -judged.edited_scores.float().mean()
+    if judged.scores_alone is not None:
+        terms["result_adversarial"] = -judged.scores_alone.float().mean()
     return terms
 
 

@@ -157,8 +157,9 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         self._update(self.pair_critic, self.pair_critic_adam, terms["critic_pairs"])
         if batch.unpaired is not None:
             with self._autocast():
-                real = self.result_critic(batch.unpaired.photographs)
-                fake = self.result_critic(edited)
+                # Of the same faces, so that the critic sees what differs beside the faces.
+                real = self.result_critic(torch.cat([batch.targets, batch.unpaired.faces]))
+                fake = self.result_critic(torch.cat([results, edited]))
             terms["critic_results"] = paired_losses.hinge(real, fake)
             self._update(self.result_critic, self.result_critic_adam, terms["critic_results"])
         return detached(terms)
@@ -171,8 +172,10 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
             scores, features = self.pair_critic(batch.sources, results, aus)
             with torch.no_grad():
                 _, target_features = self.pair_critic(batch.sources, batch.targets, aus)
-            edited_scores = None if batch.unpaired is None else self.result_critic(edited)
-        return paired_losses.Judged(scores, features, target_features, edited_scores)
+            alone = None
+            if batch.unpaired is not None:
+                alone = self.result_critic(torch.cat([results, edited]))
+        return paired_losses.Judged(scores, features, target_features, alone)
 
     def _sampler(self) -> PairSampler:
         reference = self.generator.reference.cpu()
