@@ -390,7 +390,7 @@ def test_a_stopped_run_goes_on_and_ends_as_if_undisturbed(
     ended, again = (
         load_weights(path, "generator")[0] for path in (weights, stopped / weights.name)
     )
-    assert all(torch.equal(ended[name], again[name]) for name in ended)
+    assert not [name for name in ended if not torch.equal(ended[name], again[name])]
     one, again = (load_state(tmp_path / name / STATE) for name in ("whole", "stopped"))
     for part in ("generator", "average", "pair_critic", "result_critic"):
         assert all(torch.equal(one[part][name], again[part][name]) for name in one[part]), part
@@ -398,7 +398,7 @@ def test_a_stopped_run_goes_on_and_ends_as_if_undisturbed(
     trained, size = load_generator(weights)
     assert size == 64 and trained.reference.any()
     (gains,) = [entry["gains"] for entry in read_metrics(stopped) if "gains" in entry]
-    torch.testing.assert_close(trained.gain, torch.tensor(gains))
+    torch.testing.assert_close(trained.gain, torch.tensor(gains), rtol=0, atol=1e-3)  # fp16
     assert "Flow error, pairs" in (stopped / "report.html").read_text()
     with Image.open(stopped / "grids" / "epoch-0002.png") as grid:
         assert grid.height == 8 * 64 + 16, "faces in the frame, of the size of the training"

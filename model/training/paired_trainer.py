@@ -49,6 +49,8 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         super().__init__(settings, faces, device, workers)
         self._pairs = self._checked_pairs()
         self._aligned = find_landmarks(faces)
+        # The estimator draws random numbers, but only when it is loaded for the first time.
+        torch.manual_seed(settings.seed)
         if initial_generator is None:
             generator = FlowGenerator(settings.generator)
             generator.reference.copy_(mean_reference(self._aligned))
