@@ -1,6 +1,5 @@
 """ganim annotate: the AUs of shards or of a clip."""
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,15 +9,12 @@ import click
 from ..pipeline.errors import WrongUse
 from ..pipeline.files import address
 from ..pipeline.openface.output import MIN_CONFIDENCE
+from .annotate_clip import annotate_clip
 from .annotate_photograph import annotate_photograph, is_photograph
-from .annotator_options import (
-    annotator_option,
-    openface_options,
-    refuse_unused_options,
-    unused_options,
-)
+from .annotator_options import annotator_option, openface_options, refuse_unused_options
+from .annotators import make_estimator, make_labels, openface_or_estimator
 from .console import REPORT, Tracker, failures, report_after, say, stopped_by_signals
-from .options import FILE, given
+from .options import FILE, face_option, given
 
 if TYPE_CHECKING:
     from ..pipeline.annotator import Annotator
@@ -89,6 +85,7 @@ _ONLY_FOR_SHARDS = ("scheduler", "workers", "min_confidence", "overwrite", "redo
     help="Read faces again that have less confidence, or no AUs.",
 )
 @click.option("--out", type=FILE, show_default="CLIP.csv", help="CSV of a clip or a photograph.")
+@face_option
 @click.pass_context
 def annotate(
     context: click.Context,
@@ -102,6 +99,7 @@ def annotate(
     overwrite: bool,
     redo_below: float | None,
     out: Path | None,
+    face: int | None,
     **openface: Any,
 ) -> None:
     """Read the action units of faces in SHARDS, in a clip or in a photograph.
@@ -109,8 +107,8 @@ def annotate(
     AUs are the intensities of 17 action units. With labels, they are looked up in a folder of
     OpenFace CSVs, in a table (.parquet, .csv) with a column `photo`, or in the original project's
     aus_openface.pkl. Run the same command again to continue after a stop. Of a clip, the AUs of
-    the largest face of every frame are written to a CSV with OpenFace's columns; of a photograph,
-    those of each face are printed.
+    one person or of all (--face, by size over the clip) are written to a CSV with OpenFace's
+    columns; of a photograph, those of each face are printed.
     """
     refuse_unused_options(context)
     if overwrite and redo_below is not None:
@@ -122,17 +120,17 @@ def annotate(
     _check_path(context, shards, out)
     annotator: Annotator
     if labels is not None:
-        annotator = _labels(labels, shards, openface["min_confidence"], scale)
+        annotator = make_labels(labels, shards, openface["min_confidence"], scale)
     elif kind == "estimator":
-        annotator = _estimator(weights, coding)
+        annotator = make_estimator(weights, coding)
     else:
-        annotator = _openface_or_estimator(context, kind, shards, openface)
+        annotator = openface_or_estimator(context, kind, shards, openface)
     say(f"Annotating with {annotator.name}", err=True)
     with stopped_by_signals():
         if is_photograph(shards):
             annotate_photograph(shards, out, annotator)
         elif shards.is_file():
-            _annotate_clip(shards, out or shards.with_suffix(".csv"), annotator)
+            annotate_clip(shards, out, annotator, face)
         else:
             _annotate_shards(shards, annotator, scheduler, overwrite, redo_below)
 
@@ -147,46 +145,10 @@ def _check_path(context: click.Context, shards: Path, out: Path | None) -> None:
         raise WrongUse(f"{shards} is not there. Name a photograph, a clip, or a folder of shards.")
     asked = given(context)
     unused = ["--" + name.replace("_", "-") for name in _ONLY_FOR_SHARDS if name in asked]
+    if "face" in asked and (shards.is_dir() or is_photograph(shards)):
+        raise WrongUse(f"--face is for clips; every face of {shards} is read. Leave it out.")
     if shards.is_file() and unused:
         raise WrongUse(f"{', '.join(unused)}: for shards only, and {shards} is a file. Leave out.")
-
-
-def _labels(labels: Path, shards: Path, min_confidence: float, scale: Any) -> "Annotator":
-    from ..pipeline.annotate.labels import Labels
-    from ..pipeline.annotate.photographs import Photographs
-
-    if shards.is_file():
-        raise WrongUse("--labels are for shards. A file is read by openface or estimator.")
-    return Labels.load(labels, Photographs.of_shards(shards), min_confidence, scale)
-
-
-def _estimator(weights: Path | None = None, coding: Any = "openface") -> "Annotator":
-    from ..model.estimator.annotator import SHIPPED, EstimatorAnnotator
-
-    return EstimatorAnnotator(weights or SHIPPED, coding)
-
-
-def _openface_or_estimator(
-    context: click.Context, kind: str, shards: Path, options: dict[str, Any]
-) -> "Annotator":
-    """OpenFace, or for `auto` the estimator where OpenFace is not installed."""
-    from ..pipeline.openface.annotator import find_openface
-
-    options["workers"] = options["workers"] or len(os.sched_getaffinity(0))
-    try:
-        openface = find_openface(**options)
-        if shards.is_file() and not is_photograph(shards):
-            openface.check_clips()
-        return openface
-    except WrongUse as reason:
-        if kind == "openface":
-            raise
-        if unused := unused_options(context, "estimator"):
-            raise WrongUse(
-                f"{reason} The estimator can read the AUs instead, if you leave out {unused}."
-            ) from reason
-        say(f"OpenFace cannot be used, so the estimator reads the AUs. ({reason})", err=True)
-    return _estimator()
 
 
 def _annotate_shards(
@@ -218,13 +180,3 @@ def _annotate_shards(
         said = annotator.summary(summary.seconds)
         say(f"{speed}; {said}" if said else speed)
     say(f"Look at {shards / REPORT}. Next: ganim train {shards}")
-
-
-def _annotate_clip(clip: Path, out: Path, annotator: "Annotator") -> None:
-    from ..pipeline.annotate.clip import annotate_clip
-
-    with Tracker("annotate", "frames") as tracker:
-        summary = annotate_clip(clip, out, annotator, lambda status: tracker.advance())
-    say(f"{summary.with_aus} of {summary.frames} frames have AUs; wrote {out}")
-    if summary.problem:
-        say(f"{clip} was not read to its end: {summary.problem}", err=True)

@@ -5,7 +5,6 @@ detected here.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ from torch import Tensor
 
 from ...pipeline import shards
 from ...pipeline.faces.crop import MARGIN
-from ...pipeline.faces.landmarks import box_in_crop, find_landmarks, model_files
+from ...pipeline.faces.identity import describe
+from ...pipeline.faces.landmarks import box_in_crop, find_landmarks
 
 
 def hog_box(folder: Path, size: int) -> list[int]:
@@ -49,25 +49,7 @@ def descriptors(images: Tensor, box: list[int]) -> np.ndarray:
     Returns (n, 128), float32. Photographs of one person have a small Euclidean distance; dlib's
     threshold is 0.6.
     """
-    import dlib
-
-    predictor, network = _descriptor_models()
-
-    def describe(pixels: np.ndarray) -> np.ndarray:
-        shape = predictor(pixels, dlib.rectangle(*box))
-        return np.array(network.compute_face_descriptor(pixels, shape), np.float32)
-
-    return _each(describe, images)
-
-
-@lru_cache(maxsize=1)
-def _descriptor_models() -> tuple[Any, Any]:
-    """The five-landmark predictor that aligns a face, and the recognition network."""
-    import dlib
-
-    models = model_files()
-    predictor = dlib.shape_predictor(models.pose_predictor_five_point_model_location())
-    return predictor, dlib.face_recognition_model_v1(models.face_recognition_model_location())
+    return _each(lambda crop: describe(crop, box), images)
 
 
 def _each(function: Callable[[Any], np.ndarray], images: Tensor) -> np.ndarray:

@@ -1,20 +1,23 @@
-"""Annotate a clip: write a CSV with one row per frame, as OpenFace's FeatureExtraction does."""
+"""Annotate a clip: write a CSV with the AUs of its people, as OpenFace's FeatureExtraction does."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..action_units import COLUMNS
 from ..annotator import Annotator, Crop, Reading
-from ..errors import NothingUsable
+from ..errors import NothingUsable, WrongUse
 from ..faces.extract import extract_faces_from_image
+from ..faces.tracking import FaceTracker
 from ..files import write_whole
 from ..images import video
 from ..images.decode import UnreadableImage
 from ..openface.output import BadCsv, read_csv
 from .batches import batched
 
-_HEADER = ["frame", "face_id", "timestamp", "confidence", "success", *COLUMNS]
+_BOX = ["left", "top", "right", "bottom"]
+_HEADER = ["frame", "face_id", "timestamp", "confidence", "success", *COLUMNS, *_BOX]
 
 
 @dataclass(frozen=True)
@@ -25,22 +28,46 @@ class ClipSummary:
     with_aus: int
     problem: str | None = None
     """Why the clip was not read to its end; None if it was."""
+    people: int | None = None
+    """How many persons the clip shows; None if the annotator's program does not say."""
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """A frame of a clip, and its faces."""
+
+    index: int
+    seconds: float
+    faces: list[tuple[int, Crop]]
+    """The number of the person, and the crop."""
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What was read of a frame."""
+
+    frame: _Frame
+    faces: dict[int, tuple[Crop, Reading]]
+    """By the number of the person."""
 
 
 def annotate_clip(
     clip: Path,
     out: Path,
     annotator: Annotator,
+    face: int | None = 1,
     on_frame: Callable[[str], None] = lambda status: None,
 ) -> ClipSummary:
-    """Read the AUs of the largest face in every frame of a clip, and write the CSV `out`.
+    """Read the AUs of a person in every frame of a clip, and write the CSV `out`.
 
     Frames are counted from 1, timestamps are in seconds from the start of the clip, AUs are 0-5.
-    A frame without a face, or whose face has no AUs, has zeros and success 0, as in OpenFace's
-    CSVs. The CSV of an annotator that reads clips itself is kept unchanged, and `on_frame` is not
-    called. Raises NothingUsable if the clip cannot be read, or, after the CSV is written, if no
-    frame has AUs.
+    After the AUs stands the HOG box in pixels. A frame without the person, or in which no AUs were
+    read, has zeros and success 0, as in OpenFace's CSVs. The CSV of an annotator that reads clips
+    itself is kept unchanged, and `on_frame` is not called. Raises NothingUsable if the clip cannot
+    be read, or, after the CSV is written, if no frame has AUs; WrongUse if the person is not there.
 
+    face: which person, by size over all frames: 1, whose `face_id` is 0, is the largest. None: all,
+    each with a row in the frames that show them.
     on_frame: called with the status of each frame, `ok` or `no_aus`.
     """
     problems: list[str] = []
@@ -50,63 +77,107 @@ def annotate_clip(
         text = annotator.read_clip(clip)
     except (UnreadableImage, BadCsv) as reason:
         raise NothingUsable(f"{clip} cannot be read: {reason}.") from reason
+    people = None
     if text is None:
-        text = _read_frames(clip, annotator, problems, on_frame)
+        frames = list(_read(clip, annotator, problems, on_frame))
+        ranks = _by_size(frames)
+        people = len(ranks)
+        if face is not None and face > max(people, 1):
+            raise WrongUse(f"{clip} shows {people} persons, so there is no --face {face}.")
+        text = "\n".join([", ".join(_HEADER), *_lines(frames, ranks, face)]) + "\n"
+    elif face != 1:
+        raise WrongUse(
+            f"{annotator.name} chooses the face of a clip itself: for --face, choose "
+            "--annotator estimator."
+        )
     summary = _write(text, out, clip)
-    return replace(summary, problem="; ".join(problems) or None)
-
-
-def _read_frames(
-    clip: Path, annotator: Annotator, problems: list[str], on_frame: Callable[[str], None]
-) -> str:
-    """The CSV from the crops of the frames. Adds to `problems` why the clip was not read to its
-    end, if it was not."""
-    lines = [", ".join(_HEADER)]
-    for batch in batched(_largest_faces(clip, problems), annotator.batch):
-        crops = [crop for _, crop in batch if crop is not None]
-        readings = iter(annotator.read(crops) if crops else [])
-        for frame, crop in batch:
-            reading = Reading(None, error="no face") if crop is None else next(readings)
-            lines.append(_line(frame, reading))
-            on_frame("ok" if reading.aus is not None else "no_aus")
-    return "\n".join(lines) + "\n"
+    return replace(summary, problem="; ".join(problems) or None, people=people)
 
 
 def _write(text: str, out: Path, clip: Path) -> ClipSummary:
     """Write the CSV of a clip, and count its frames."""
     write_whole(out, lambda beside: beside.write_text(text))
     rows = read_csv(out)
-    with_aus = sum(row.success for row in rows)
+    frames = len({row.frame for row in rows})
+    with_aus = len({row.frame for row in rows if row.success})
     if not with_aus:
-        raise NothingUsable(f"No face was read in the {len(rows)} frames of {clip}; see {out}.")
-    return ClipSummary(len(rows), with_aus)
+        raise NothingUsable(f"No face was read in the {frames} frames of {clip}; see {out}.")
+    return ClipSummary(frames, with_aus)
 
 
-def _largest_faces(clip: Path, problems: list[str]) -> Iterator[tuple[video.Frame, Crop | None]]:
-    """The readable frames, each with the crop of its largest face, or None if it has no face.
+def _read(
+    clip: Path, annotator: Annotator, problems: list[str], on_frame: Callable[[str], None]
+) -> Iterator[_Read]:
+    """Read the faces of all frames. Adds to `problems` why the clip was not read to its end, if it
+    was not."""
+    for frames in batched(_follow(clip, problems), annotator.batch):
+        crops = [crop for frame in frames for _, crop in frame.faces]
+        readings = iter(
+            [
+                reading
+                for part in batched(crops, annotator.batch)
+                for reading in annotator.read(part)
+            ]
+        )
+        for frame in frames:
+            faces = {person: (crop, next(readings)) for person, crop in frame.faces}
+            has_aus = any(reading.aus is not None for _, reading in faces.values())
+            on_frame("ok" if has_aus else "no_aus")
+            yield _Read(frame, faces)
+
+
+def _follow(clip: Path, problems: list[str]) -> Iterator[_Frame]:
+    """The readable frames with all their faces.
 
     If the clip breaks off, the reason is appended to `problems`.
     """
+    tracker = FaceTracker()
     try:
         for frame in video.frames(clip):
-            faces = extract_faces_from_image(frame.pixels).faces
-            if not faces:
-                yield frame, None
-                continue
-            left, top, right, bottom = faces[0].box.as_list()
-            key = f"{clip}#{frame.index}"
-            yield frame, Crop(key, str(clip), faces[0].jpeg, (left, top, right, bottom))
+            found = extract_faces_from_image(frame.pixels, most=None).faces
+            faces = []
+            for person, one in zip(tracker.follow(found), found, strict=True):
+                left, top, right, bottom = one.box.as_list()
+                key = f"{clip}#{frame.index}.{person}"
+                faces.append((person, Crop(key, str(clip), one.jpeg, (left, top, right, bottom))))
+            yield _Frame(frame.index, frame.seconds, faces)
     except UnreadableImage as reason:
         problems.append(str(reason))
 
 
-def _line(frame: video.Frame, reading: Reading) -> str:
-    """The row of a frame in the CSV."""
+def _by_size(frames: list[_Read]) -> list[int]:
+    """The numbers of the persons, those with the largest area over all frames first."""
+    areas: dict[int, int] = defaultdict(int)
+    for read in frames:
+        for person, (crop, _) in read.faces.items():
+            left, top, right, bottom = crop.box
+            areas[person] += (right - left) * (bottom - top)
+    return sorted(areas, key=lambda person: -areas[person])
+
+
+def _lines(frames: list[_Read], ranks: list[int], face: int | None) -> Iterator[str]:
+    """The rows of the CSV: of one person, or of all."""
+    no_face = Reading(None, error="no face")
+    chosen = ranks if face is None else ranks[face - 1 : face]
+    for read in frames:
+        here = [person for person in chosen if person in read.faces]
+        for person in here:
+            crop, reading = read.faces[person]
+            yield _line(read.frame, ranks.index(person), reading, crop.box)
+        if not here:
+            yield _line(read.frame, 0 if face is None else face - 1, no_face, (0, 0, 0, 0))
+
+
+def _line(frame: _Frame, face_id: int, reading: Reading, box: tuple[int, int, int, int]) -> str:
+    """The row of a face in the CSV."""
     confidence = reading.confidence
     if confidence is None:
         # nan if the annotator gives no confidence; 0 without AUs, as in OpenFace's CSVs.
         confidence = float("nan") if reading.aus is not None else 0.0
     aus = [0.0] * len(COLUMNS) if reading.aus is None else [float(value) for value in reading.aus]
     success = int(reading.aus is not None)
-    start = [str(frame.index + 1), "0", f"{frame.seconds:.3f}", f"{confidence:.2f}", str(success)]
-    return ", ".join([*start, *(f"{value:.2f}" for value in aus)])
+    # To the microsecond, and as OpenFace with three decimals where these say it all.
+    seconds = f"{frame.seconds:.6f}"
+    seconds = seconds[:-3] + seconds[-3:].rstrip("0")
+    start = [str(frame.index + 1), str(face_id), seconds, f"{confidence:.2f}", str(success)]
+    return ", ".join([*start, *(f"{value:.2f}" for value in aus), *map(str, box)])

@@ -7,7 +7,6 @@ The function, the tasks and the results must be picklable, and the function must
 where it runs. The order of the results does not depend on where or how fast the tasks ran.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -16,7 +15,7 @@ from typing import Generic, TypeVar, cast
 
 from ..errors import WrongUse
 from .executor import Executor
-from .processes import ProcessExecutor
+from .processes import ProcessExecutor, usable_cores
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -57,7 +56,7 @@ def run(
 
 def _executor(workers: int | None, scheduler: str | None) -> Executor:
     if scheduler is None:
-        return ProcessExecutor(workers or os.cpu_count() or 1)
+        return ProcessExecutor(workers or usable_cores())
     if workers is not None:
         raise WrongUse(
             "--workers sets the number of local processes, but --scheduler uses the workers of "

@@ -16,6 +16,13 @@ from typing import Any, Self
 from ..errors import WrongUse
 
 
+def usable_cores() -> int:
+    """How many cores this process may use; all of the machine, where the system does not say."""
+    if hasattr(os, "sched_getaffinity"):  # Linux alone
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class ProcessExecutor:
     """Worker processes of this machine (an `executor.Executor`). They start at the first task."""
 

@@ -85,7 +85,7 @@ def _search_all(pyramid: Pyramid, level: int) -> list[Face]:
             part = Box(*around).clip(*pyramid.size(level - 1))
             pixels = pyramid[level - 1][part.top : part.bottom, part.left : part.right]
             again = _scan(pixels, scale, _THRESHOLD, part.left * scale, part.top * scale)
-            same = [other for other in again if _iou(face.box, other.box) >= _SAME_FACE]
+            same = [other for other in again if iou(face.box, other.box) >= _SAME_FACE]
             found = _merge(found, same)
     return found
 
@@ -146,12 +146,12 @@ def _merge(found: list[Face], more: list[Face]) -> list[Face]:
     """Add the faces of `more` to `found`, highest score first, unless they overlap one there."""
     merged = list(found)
     for face in sorted(more, key=lambda face: face.score, reverse=True):
-        if all(_iou(face.box, other.box) < _SAME_FACE for other in merged):
+        if all(iou(face.box, other.box) < _SAME_FACE for other in merged):
             merged.append(face)
     return merged
 
 
-def _iou(a: Box, b: Box) -> float:
+def iou(a: Box, b: Box) -> float:
     """Intersection over union."""
     across = min(a.right, b.right) - max(a.left, b.left)
     down = min(a.bottom, b.bottom) - max(a.top, b.top)
