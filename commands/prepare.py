@@ -12,6 +12,8 @@ from ..pipeline.prepare.settings import PrepareSettings
 from .console import REPORT, Tracker, failures, report_after, say
 from .options import given, setting_options
 
+_SHOWN_LINKS = 5
+
 
 @click.command()
 @click.option(
@@ -30,6 +32,7 @@ from .options import given, setting_options
     help="Where the shards are written; a folder or an address.",
 )
 @setting_options(PrepareSettings)
+@click.option("--follow-links", is_flag=True, help="Read what links lead to outside --src, too.")
 @click.option("--update", is_flag=True, help="Add files that are new since the set was complete.")
 @click.option(
     "--overwrite",
@@ -47,6 +50,7 @@ def prepare(
     context: click.Context,
     src: Path,
     out: Path,
+    follow_links: bool,
     update: bool,
     overwrite: bool,
     workers: int | None,
@@ -76,6 +80,7 @@ def prepare(
                 scheduler,
                 overwrite,
                 update,
+                follow_links,
                 tracker.start,
                 on_file,
             )
@@ -86,6 +91,10 @@ def prepare(
         say(f"  {summary.other_files} other files: their names are not of pictures or clips")
     if summary.closed_folders:
         say(f"  {summary.closed_folders} folders not read: they may not be listed")
+    for link in summary.links[:_SHOWN_LINKS]:
+        say(f"  a link that leads out of the folder, not followed: {link}")
+    if summary.links:
+        say(f"  {len(summary.links)} linked folders not read. Read them with --follow-links.")
     if summary.new:
         say(f"{summary.new} of them are new since the set was complete. Add them with --update.")
     say(f"Shards are in {out}; look at {out / REPORT}. Next: ganim annotate {out}")

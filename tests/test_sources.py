@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+from ganim.cli import main
 from ganim.pipeline.files import address
 from ganim.pipeline.images.decode import TooLarge, UnreadableImage
 from ganim.pipeline.prepare.names import file_of, frame_name, source_name
@@ -36,17 +38,56 @@ def test_out_inside_the_source_is_not_walked(album: Path) -> None:
     assert len(find(album, album.parent / "elsewhere").photographs) == 4
 
 
-def test_links_to_folders_are_not_entered(album: Path) -> None:
+def test_a_linked_folder_inside_is_walked_once_under_its_own_path(album: Path) -> None:
+    before = find(album, album / "out").photographs
     (album / "round").symlink_to(".", target_is_directory=True)
     (album / "round.jpg").symlink_to("a", target_is_directory=True)
+    (album / "a" / "up").symlink_to("../..", target_is_directory=True)
     (album / "folder.jpg").mkdir()
     (album / "folder.jpg" / "c.jpg").touch()
-    assert find(album, album / "out").photographs == [
-        "a/1.JPG",
-        "a/2.png",
-        "b.jpg",
-        "folder.jpg/c.jpg",
-    ]
+    found = find(album, album / "out")
+    assert found.photographs == [*before, "folder.jpg/c.jpg"]
+    assert found.links == ["a/up → ../.."]
+    # What is hidden under its own path is not hidden by a link to it.
+    (album / "shown").symlink_to(".h", target_is_directory=True)
+    assert "shown/a.jpg" in find(album, album / "out").photographs
+
+
+@pytest.fixture
+def outside(album: Path) -> Path:
+    """A folder beside the album, which links to it, to itself and back."""
+    outside = album.parent / "outside"
+    (outside / "deep").mkdir(parents=True)
+    (outside / "deep" / "x.jpg").write_bytes(b"x")
+    (outside / "back").symlink_to(album, target_is_directory=True)
+    (outside / "self").symlink_to(outside, target_is_directory=True)
+    (album / "linked").symlink_to(outside, target_is_directory=True)
+    (album / "twice").symlink_to("../outside/deep", target_is_directory=True)
+    (album / "broken").symlink_to("nowhere", target_is_directory=True)
+    return outside
+
+
+def test_links_outside_are_named_or_followed_and_loops_end(album: Path, outside: Path) -> None:
+    before = ["a/1.JPG", "a/2.png", "b.jpg"]
+    found = find(album, album / "out")
+    assert found.photographs == before
+    assert found.links == [f"linked → {outside}", "twice → ../outside/deep"]
+    found = find(album, album / "out", follow_links=True)
+    assert found.photographs == sorted([*before, "linked/deep/x.jpg"]) and not found.links
+
+
+def test_a_file_under_a_linked_folder_is_outside(album: Path, outside: Path) -> None:
+    with pytest.raises(UnreadableImage, match="--follow-links"):
+        open_source(album, "linked/deep/x.jpg")
+    assert read_photograph(album, "linked/deep/x.jpg", follow_links=True) == b"x"
+
+
+def test_a_link_to_the_shards_is_not_walked(album: Path) -> None:
+    (album.parent / "out").mkdir()
+    (album.parent / "out" / "grid.png").touch()
+    (album / "results").symlink_to("../out", target_is_directory=True)
+    found = find(album, album.parent / "out", follow_links=True)
+    assert "results/grid.png" not in found.photographs and not found.links
 
 
 def test_links_are_followed_inside_the_folder_only(album: Path) -> None:
@@ -110,3 +151,24 @@ def test_an_address_is_walked_and_read_like_a_folder(album: Path) -> None:
     assert read_photograph(root, "a/2.png") == b"a/2.png"
     with pytest.raises(UnreadableImage, match="does not exist"):
         read_photograph(root, "absent.jpg")
+
+
+def test_prepare_names_links_and_no_file_that_is_not_there(
+    tmp_path: Path, astronaut_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "1.png").write_bytes(astronaut_path.read_bytes())
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "celeba").symlink_to("../data", target_is_directory=True)
+
+    def prepare(*words: str) -> Result:
+        paths = ["prepare", "--src", str(tmp_path / "raw"), "--out", str(tmp_path / "s")]
+        return CliRunner().invoke(main, [*paths, "--workers", "1", *words])
+
+    result = prepare()
+    assert result.exit_code == 1 and "celeba → ../data: --follow-links" in result.output
+    assert "column `error`" not in result.output and not list((tmp_path / "s").glob("*.parquet"))
+    result = prepare("--follow-links")
+    assert result.exit_code == 0 and "ok           1" in result.output, result.output
+    result = prepare()
+    assert result.exit_code == 0 and "not followed: celeba → ../data" in result.output

@@ -32,6 +32,8 @@ class Summary:
     """Files that are neither photographs nor clips by their suffix."""
     closed_folders: int = 0
     """Folders that could not be listed."""
+    links: tuple[str, ...] = ()
+    """Links to folders outside, which were not followed, as `name → target`."""
 
 
 def prepare(
@@ -42,6 +44,7 @@ def prepare(
     scheduler: str | None = None,
     overwrite: bool = False,
     update: bool = False,
+    follow_links: bool = False,
     on_start: Callable[[int, int], None] = lambda total, skipped: None,
     on_file: Callable[[Sequence[str]], None] = lambda statuses: None,
 ) -> Summary:
@@ -54,6 +57,7 @@ def prepare(
     workers, scheduler: where the tasks run; see `pool.run`.
     overwrite: make a new set, which replaces the one in `out` when it is complete.
     update: add files that are new since the set was complete. Otherwise they are only counted.
+    follow_links: read also files and folders outside `source` to which links lead.
     on_start: called with the number of files and the number of those that are finished already.
     on_file: called for each file that is finished, with the statuses of its rows.
 
@@ -64,7 +68,7 @@ def prepare(
     settings = settings or PrepareSettings()
     settings.validate()
     source = source.resolve() if is_local(source) else source
-    found = sources.find(source, out)
+    found = sources.find(source, out, follow_links)
     known = load_series_and_landmarks(
         settings.series, settings.landmarks, found.photographs, str(source)
     )
@@ -81,7 +85,7 @@ def prepare(
         on_start(len(files), skipped)
         if todo:
             shards.write_manifest(folder, recorded, complete=False)
-            tasks = _tasks(source, todo, settings, known)
+            tasks = _tasks(source, todo, settings, known, follow_links)
             for task, result in pool.run(rows.file_rows, tasks, workers, scheduler):
                 if isinstance(result, pool.Crashed):
                     result = [rows.failed(task.name, shards.UNREADABLE, str(result))]
@@ -93,18 +97,26 @@ def prepare(
         usable = shards.OK in counts or shards.NO_AUS in counts
         shards.write_manifest(folder, recorded, complete=usable)
         if not usable:
-            raise NothingUsable(
-                f"No face was found in {source}: {len(found.photographs)} pictures, "
-                f"{len(found.clips)} clips, {found.other_files} other files. The column `error` "
-                f"of the shards in {folder} holds the reasons."
-            )
+            raise NothingUsable(_nothing(source, found, folder, bool(counts)))
         if folder != out:
             shards.replace_set(out, folder)
-    return Summary(len(files), skipped, counts, new, found.other_files, found.closed_folders)
+    return Summary(
+        len(files),
+        skipped,
+        counts,
+        new,
+        found.other_files,
+        found.closed_folders,
+        tuple(found.links),
+    )
 
 
 def _tasks(
-    source: Path, paths: list[str], settings: PrepareSettings, known: SeriesAndLandmarks
+    source: Path,
+    paths: list[str],
+    settings: PrepareSettings,
+    known: SeriesAndLandmarks,
+    follow_links: bool,
 ) -> Iterator[rows.Task]:
     names = (field.name for field in fields(FaceSettings))
     face_settings = FaceSettings(**{name: getattr(settings, name) for name in names})
@@ -113,5 +125,28 @@ def _tasks(
         series = name if sources.is_clip(path) else known.series.get(name)
         use_dlib = series is not None and settings.landmarks is None
         yield rows.Task(
-            source, path, name, face_settings, series, known.landmarks.get(name), use_dlib
+            source,
+            path,
+            name,
+            face_settings,
+            series,
+            known.landmarks.get(name),
+            use_dlib,
+            follow_links,
         )
+
+
+def _nothing(source: Path, found: sources.Found, folder: Path, has_rows: bool) -> str:
+    """What is said of a folder without a face."""
+    said = (
+        f"No face was found in {source}: {len(found.photographs)} pictures, {len(found.clips)} "
+        f"clips, {found.other_files} other files."
+    )
+    if found.links:
+        said += (
+            f" {len(found.links)} linked folders outside were not followed, such as "
+            f"{found.links[0]}: --follow-links reads them."
+        )
+    if has_rows:
+        said += f" The column `error` of the shards in {folder} holds the reasons."
+    return said

@@ -38,6 +38,8 @@ class Task:
     """(points, 2): known landmarks of its largest face, in pixels of the upright photograph."""
     use_dlib: bool = False
     """Whether dlib finds the landmarks of its largest face."""
+    follow_links: bool = False
+    """Whether it may be outside the folder."""
 
 
 def file_rows(task: Task) -> list[Row]:
@@ -47,7 +49,7 @@ def file_rows(task: Task) -> list[Row]:
 
 def _photograph_rows(task: Task) -> list[Row]:
     try:
-        content = sources.read_photograph(task.root, task.path)
+        content = sources.read_photograph(task.root, task.path, task.follow_links)
     except UnreadableImage as reason:
         return [failed(task.name, _status(reason), str(reason))]
     file = {"source_hash": hashlib.blake2b(content, digest_size=16).hexdigest()}
@@ -65,7 +67,7 @@ def _clip_rows(task: Task) -> list[Row]:
     rows: list[Row] = []
     file: Row = {}
     try:
-        with sources.open_source(task.root, task.path) as opened:
+        with sources.open_source(task.root, task.path, task.follow_links) as opened:
             file["source_hash"] = _hash(opened)
             for frame in video.frames(opened, task.settings.every):
                 rows += _frame_rows(task, frame)

@@ -7,7 +7,7 @@ the folder, with `/` between the parts; the parts may hold any bytes.
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
@@ -29,6 +29,8 @@ class Found:
     """Files that are neither photographs nor clips by their suffix."""
     closed_folders: int = 0
     """Folders that could not be listed."""
+    links: list[str] = field(default_factory=list)
+    """Links to folders outside, which are not followed, as `name → target`."""
 
 
 def is_clip(path: str) -> bool:
@@ -36,14 +38,16 @@ def is_clip(path: str) -> bool:
     return PurePosixPath(path).suffix.lower() in video.SUFFIXES
 
 
-def find(root: Path, out: Path) -> Found:
+def find(root: Path, out: Path, follow_links: bool = False) -> Found:
     """Find all files below `root`, sorted into kinds by their suffixes.
 
-    Hidden files and folders, links to folders, and the folder `out` are skipped. Raises WrongUse
-    if `root` cannot be listed.
+    Hidden files and folders, and the folder `out`, are skipped. Links to folders outside are
+    followed with `follow_links`, and counted otherwise. Each folder is walked once, whatever links
+    lead to it. Raises WrongUse if `root` cannot be listed.
     """
     found = Found([], [])
-    for path in _walk(root, out, found) if is_local(root) else _walk_address(root, out):
+    walk = _walk(root, out, found, follow_links) if is_local(root) else _walk_address(root, out)
+    for path in walk:
         if PurePosixPath(path).suffix.lower() in decode.SUFFIXES:
             found.photographs.append(path)
         elif is_clip(path):
@@ -55,24 +59,52 @@ def find(root: Path, out: Path) -> Found:
     return found
 
 
-def _walk(root: Path, out: Path, found: Found) -> Iterator[str]:
+def _walk(root: Path, out: Path, found: Found, follow_links: bool) -> Iterator[str]:
     if not root.is_dir():
         raise WrongUse(f"{root} is not a folder. Give --src a folder of photographs.")
-    top, skipped = os.fspath(root), out.resolve() if is_local(out) else None
+    inside = Path(os.path.realpath(root))
+    walked = {Path(os.path.realpath(out))} if is_local(out) else set()
+    # Folders themselves go before links to them, so that files are found under their own path.
+    waiting = [root]
+    while waiting:
+        links: list[Path] = []
+        for start in waiting:
+            yield from _walk_folder(root, start, walked, links, found)
+        waiting = []
+        for link in sorted(links):
+            target = Path(os.path.realpath(link))
+            if target in walked:
+                continue
+            if follow_links or target.is_relative_to(inside):
+                waiting.append(link)
+            else:
+                found.links.append(f"{_below(root, link)} → {link.readlink()}")
+
+
+def _walk_folder(
+    root: Path, start: Path, walked: set[Path], links: list[Path], found: Found
+) -> Iterator[str]:
+    """The files below a folder, by their paths below `root`; adds to `walked` and `links`."""
 
     def count_closed(error: OSError) -> None:
         found.closed_folders += 1
 
-    for folder, subfolders, names in os.walk(top, onerror=count_closed):
-        subfolders[:] = [
-            name
-            for name in subfolders
-            if not name.startswith(".") and Path(folder, name).resolve() != skipped
-        ]
-        below = folder[len(top) :].replace(os.sep, "/").strip("/")
+    for folder, subfolders, names in os.walk(start, onerror=count_closed):
+        real = Path(os.path.realpath(folder))
+        if real in walked:
+            subfolders.clear()
+            continue
+        walked.add(real)
+        visible = [name for name in subfolders if not name.startswith(".")]
+        links += [Path(folder, name) for name in visible if Path(folder, name).is_symlink()]
+        subfolders[:] = [name for name in visible if not Path(folder, name).is_symlink()]
         for name in names:
             if not name.startswith("."):
-                yield f"{below}/{name}" if below else name
+                yield _below(root, Path(folder, name))
+
+
+def _below(root: Path, path: Path) -> str:
+    return os.fspath(path.relative_to(root)).replace(os.sep, "/")
 
 
 def _walk_address(root: Path, out: Path) -> Iterator[str]:
@@ -97,18 +129,18 @@ def _walk_address(root: Path, out: Path) -> Iterator[str]:
             yield below
 
 
-def open_source(root: Path, path: str) -> BinaryIO:
+def open_source(root: Path, path: str, follow_links: bool = False) -> BinaryIO:
     """Open a file below `root`, which must be a resolved path if it is local.
 
-    Raises UnreadableImage if the file cannot be opened, is not regular, or is a link to a file
-    outside the folder.
+    Raises UnreadableImage if the file cannot be opened, is not regular, or is outside the folder by
+    a link, unless `follow_links`.
     """
     file = root / path
     try:
         if is_local(root):
-            if file.is_symlink() and not file.resolve().is_relative_to(root):
+            if not follow_links and not file.resolve().is_relative_to(root):
                 raise decode.UnreadableImage(
-                    "a link that leads out of the folder, which is not followed"
+                    "a link that leads out of the folder, which --follow-links follows"
                 )
             if not stat.S_ISREG(file.stat().st_mode):
                 raise decode.UnreadableImage("not a regular file")
@@ -122,9 +154,9 @@ def open_source(root: Path, path: str) -> BinaryIO:
         raise decode.UnreadableImage(f"the file cannot be opened: {reason}") from error
 
 
-def read_photograph(root: Path, path: str) -> bytes:
+def read_photograph(root: Path, path: str, follow_links: bool = False) -> bytes:
     """Return a photograph's bytes. Raises UnreadableImage, or TooLarge above MAX_BYTES."""
-    with open_source(root, path) as file:
+    with open_source(root, path, follow_links) as file:
         try:
             content = file.read(MAX_BYTES + 1) if _size(file) <= MAX_BYTES else None
         except Exception as error:
