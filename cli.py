@@ -5,6 +5,7 @@ A command's file is imported when the command is asked for, and its work when it
 """
 
 import errno
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 
 from . import __version__
 from .commands.console import Failure, say
-from .pipeline.errors import GanimError, NothingUsable
+from .pipeline.errors import GanimError, NothingUsable, WrongUse
 
 COMMANDS = ("prepare", "inspect", "annotate", "train", "evaluate", "animate")
 """In the order of the work. commands/NAME.py holds the click command NAME."""
@@ -55,6 +56,11 @@ def main() -> None:
 
     Exit status: 0 done, 1 no input was usable, 2 wrong use.
     """
+    if sys.platform == "win32":
+        raise WrongUse(
+            "ganim runs on Linux and macOS. On Windows, run it in WSL (wsl --install), where it "
+            "works as on Linux."
+        )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import click
 from ..pipeline.errors import WrongUse
 from ..pipeline.files import address
 from ..pipeline.openface.output import MIN_CONFIDENCE
+from .annotate_check import check_shards
 from .annotate_clip import annotate_clip
 from .annotate_photograph import annotate_photograph, is_photograph
 from .annotator_options import annotator_option, openface_options, refuse_unused_options
@@ -19,7 +20,7 @@ from .options import FILE, face_option, given
 if TYPE_CHECKING:
     from ..pipeline.annotator import Annotator
 
-_ONLY_FOR_SHARDS = ("scheduler", "workers", "min_confidence", "overwrite", "redo_below")
+_ONLY_FOR_SHARDS = ("scheduler", "workers", "min_confidence", "overwrite", "check", "redo_below")
 
 
 @click.command()
@@ -80,6 +81,11 @@ _ONLY_FOR_SHARDS = ("scheduler", "workers", "min_confidence", "overwrite", "redo
 )
 @click.option("--overwrite", is_flag=True, help="Read every face again.")
 @click.option(
+    "--check",
+    is_flag=True,
+    help="Change nothing; list the faces whose AUs disagree most with the estimator.",
+)
+@click.option(
     "--redo-below",
     type=click.FloatRange(0, 1),
     help="Read faces again that have less confidence, or no AUs.",
@@ -97,6 +103,7 @@ def annotate(
     coding: Any,
     scheduler: str | None,
     overwrite: bool,
+    check: bool,
     redo_below: float | None,
     out: Path | None,
     face: int | None,
@@ -119,6 +126,10 @@ def annotate(
         raise WrongUse("--annotator labels needs --labels: a folder, a table or a .pkl.")
     _check_path(context, shards, out)
     annotator: Annotator
+    if check:
+        _check_alone(context, shards)
+        check_shards(shards, make_estimator(weights, coding))
+        return
     if labels is not None:
         annotator = make_labels(labels, shards, openface["min_confidence"], scale)
     elif kind == "estimator":
@@ -149,6 +160,19 @@ def _check_path(context: click.Context, shards: Path, out: Path | None) -> None:
         raise WrongUse(f"--face is for clips; every face of {shards} is read. Leave it out.")
     if shards.is_file() and unused:
         raise WrongUse(f"{', '.join(unused)}: for shards only, and {shards} is a file. Leave out.")
+
+
+def _check_alone(context: click.Context, shards: Path) -> None:
+    """Raise WrongUse for a file, and for options that --check does not use."""
+    used = ("shards", "check", "weights", "coding")
+    others = [name for name in given(context) if name not in used]
+    if context.params["kind"] == "estimator":
+        others = [name for name in others if name != "kind"]
+    if others:
+        names = [one.opts[0] for one in context.command.params if one.name in others]
+        raise WrongUse(f"--check reads by the estimator: leave out {', '.join(names)}.")
+    if shards.is_file():
+        raise WrongUse(f"--check is for shards, and {shards} is a file.")
 
 
 def _annotate_shards(

@@ -151,7 +151,7 @@ def _galleries(
             table = shards.read_shard(path, ["source", "image"]).take(rows)
             for row, face in zip(rows, table.to_pylist(), strict=True):
                 jpeg = (face["image"] or {}).get("bytes")
-                images[shard, row] = _thumbnail_uri(jpeg), printable(face["source"])
+                images[shard, row] = thumbnail_uri(jpeg), printable(face["source"])
     return {
         name: [
             Thumbnail(*images[face["shard"], face["row"]], f"{face[column]:.2f}" if column else "")
@@ -161,7 +161,7 @@ def _galleries(
     }
 
 
-def _thumbnail_uri(jpeg: bytes | None) -> str:
+def thumbnail_uri(jpeg: bytes | None) -> str:
     """Return a small copy of a crop as a data URI; empty if it cannot be decoded."""
     try:
         with Image.open(io.BytesIO(jpeg or b"")) as image:
