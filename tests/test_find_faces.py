@@ -84,3 +84,25 @@ def test_no_face_is_a_reason() -> None:
 def test_a_face_of_a_crop_has_no_pose() -> None:
     with pytest.raises(ValueError, match="no landmarks"):
         _ = Face(Box(0, 0, 128, 128), np.zeros(17)).roll
+
+
+@pytest.mark.parametrize(
+    ("part", "side"),
+    [
+        ((0, 0, 512, 512), 230),  # a face of 40 px
+        ((140, 30, 310, 220), 2000),  # of 1,000 px
+        ((195, 0, 512, 512), 317),  # cut by the left border
+        ((0, 0, 512, 165), 512),  # by the lower border
+    ],
+    ids=["small", "large", "left", "below"],
+)
+def test_small_large_and_cut_faces(astronaut: np.ndarray, part, side: int) -> None:
+    left, top, right, bottom = part
+    picture = np.ascontiguousarray(astronaut[top:bottom, left:right])
+    height = round(side * picture.shape[0] / picture.shape[1])
+    picture = cv2.resize(picture, (side, height), interpolation=cv2.INTER_AREA)
+    animator = Animator()
+    (face,) = animator.faces(picture)
+    result = animator.render(picture, face, np.minimum(face.own_aus + 0.5, 1))
+    changed = (result != picture).any(2)
+    assert result.shape == picture.shape and 0.01 < changed.mean() < 0.5

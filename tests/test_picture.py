@@ -2,6 +2,7 @@
 
 import io
 import struct
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -218,3 +219,23 @@ def test_a_profile_is_passed_on_and_colours_are_changed_in_it(suffix: str, colou
     again = read_picture(encode(edited, suffix, 100)[0])
     assert again.metadata.icc == profile
     assert np.abs(again.rgb.astype(int) - edited.rgb).mean() < 2
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG", "TIFF", "WEBP", "AVIF", "GIF"])
+def test_damaged_files_are_pictures_or_reasons(format_: str, colours: np.ndarray) -> None:
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x8298] = "somebody"
+    options = {} if format_ == "GIF" else {"exif": exif, "icc_profile": wide_gamut()}
+    Image.fromarray(colours).save(file, format_, **options)
+    content, draw = file.getvalue(), np.random.default_rng(0)
+    for _ in range(60):
+        damaged = bytearray(content)
+        for place in draw.integers(0, len(content), 4):
+            damaged[place] = draw.integers(256)
+        try:
+            picture = read_picture(bytes(damaged))
+            encode(replace(picture, pixels=picture.pixels ^ 1), ".png")
+            assert picture.rgb.shape == (*picture.pixels.shape[:2], 3)
+        except UnreadableImage:
+            pass

@@ -117,7 +117,7 @@ def choose(faces: Sequence[Face], which: int | None) -> list[Face]:
     if not faces:
         raise NothingUsable(
             "No face was found in the photograph: it should show one from the front, "
-            "80 pixels wide or more."
+            "50 pixels wide or more."
         )
     if which is None:
         return list(faces)
