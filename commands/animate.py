@@ -3,15 +3,17 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..pipeline.action_units import parse_edits, usage
 from ..pipeline.errors import CannotWrite, GanimError, NothingUsable, WrongUse
 from ..pipeline.expressions import Request, parse_expression
+from .animate_motion import animate_motion, plan_motion
 from .console import Tracker, say
-from .options import EXISTING_FILE, FILE, FOLDER, face_option
+from .motion_options import is_motion, motion_options
+from .options import EXISTING_FILE, FILE, FOLDER, face_option, given
 
 if TYPE_CHECKING:
     from ..model.animation.animator import Animator
@@ -53,13 +55,13 @@ if TYPE_CHECKING:
     help="Of JPEG, WebP and AVIF; WebP of 100 is lossless.",
 )
 @click.option("--no-label", is_flag=True, help="Do not say in the file that it is synthetic.")
-@click.option(
-    "--frames", type=click.IntRange(min=2), default=16, help="Pictures in a GIF, first to last."
-)
+@motion_options
 @click.option(
     "--weights", type=FILE, show_default="the one that ships", help="Weights of a generator."
 )
+@click.pass_context
 def animate(
+    context: click.Context,
     photographs: tuple[str, ...],
     aus: tuple[str, ...],
     expression: str | None,
@@ -72,8 +74,8 @@ def animate(
     list_faces: bool,
     quality: int | None,
     no_label: bool,
-    frames: int,
     weights: Path | None,
+    **motion: Any,
 ) -> None:
     """Animate the faces of PHOTOGRAPH: a file, several, folders with --out-dir, or - for standard
     input.
@@ -82,8 +84,26 @@ def animate(
     the face is exactly the photograph's, if the format is lossless.
     """
     request = _request(aus, expression, neutral, like is not None)
-    if request is None and like is None and not list_faces:
+    moving = not list_faces and is_motion(photographs[0], output, given(context))
+    said = like is not None or list_faces or bool(motion["keys"]) or motion["drive"] is not None
+    if request is None and not said:
         raise WrongUse(f"Say what to change: --au 12=1.0, or --expression happy. {usage()}")
+
+    if moving:
+        if len(photographs) > 1 or out_dir is not None:
+            raise WrongUse("An animation is made of one photograph or clip, with -o: name one.")
+        options = {**motion, "face": face, "no_label": no_label}
+        planned = plan_motion(photographs[0], output, given(context), options, overwrite)
+
+        from ..model.animation.animator import SHIPPED, Animator
+
+        animator = Animator(weights or SHIPPED)
+        request = request or Request()
+        animator.check(request)
+        if like is not None:
+            request = _with_expression_of(like, animator, request)
+        animate_motion(planned, animator, request)
+        return
 
     from ..pipeline.images.outputs import plan
 
@@ -106,8 +126,6 @@ def animate(
         _animate_many(jobs, animator, settings, list_faces)
     elif list_faces:
         _list_faces(jobs[0], animator, settings)
-    elif jobs[0].target is not None and jobs[0].target.suffix.lower() == ".gif":
-        _animate_gif(jobs[0], animator, settings, frames)
     else:
         notes = _animate_one(jobs[0], animator, settings)
         for note in notes:
@@ -137,8 +155,8 @@ def _check_target(target: Path | None) -> None:
     if target is None:
         if sys.stdout.isatty():
             raise WrongUse("The picture would go to the terminal: name a file with -o.")
-    elif target.suffix.lower() not in (*FORMATS, ".gif"):
-        endings = ", ".join([*FORMATS, ".gif"])
+    elif target.suffix.lower() not in FORMATS:
+        endings = ", ".join([*FORMATS, ".gif", ".mp4", ".webm", ".apng"])
         raise WrongUse(f"{target.name} ends in none of {endings}: name the output one of these.")
 
 
@@ -207,19 +225,6 @@ def _list_faces(job: "Job", animator: "Animator", settings: "StillSettings") -> 
         say(f"{number:4d} {place}  {turn}  {face.confidence:10.2f}", err=job.target is None)
     suffix = ".png" if job.target is None else job.target.suffix.lower()
     _write(encode(numbered(picture, faces), suffix, settings.quality)[0], job.target)
-
-
-def _animate_gif(job: "Job", animator: "Animator", settings: "StillSettings", count: int) -> None:
-    from ..model.animation.faces import choose
-    from ..model.animation.output import save
-    from ..model.animation.stills import read, usable
-
-    assert job.target is not None
-    picture = read(_file(job)).rgb
-    faces, notes = usable(choose(animator.faces(picture), settings.face))
-    for note in notes:
-        say(note, err=True)
-    save(job.target, animator.frames(picture, faces, settings.request, count))
 
 
 def _file(job: "Job") -> Path | bytes:

@@ -132,7 +132,8 @@ def read_face(picture: np.ndarray, view: CropRegion | Frame) -> Face:
     face = _read(picture, view)
     tilt = face.roll - (view.roll if isinstance(view, Frame) else 0.0)
     if abs((tilt + 180) % 360 - 180) > _UPRIGHT:
-        face = _read(picture, _upright_view(face))
+        assert face.landmarks is not None
+        face = _read(picture, upright_view(face.landmarks))
     return face
 
 
@@ -151,10 +152,9 @@ def _read(picture: np.ndarray, view: CropRegion | Frame) -> Face:
     )
 
 
-def _upright_view(face: Face) -> Frame:
-    """The crop of a face, turned so that the face is upright in it."""
-    assert face.landmarks is not None
-    frame = place_frame(face.landmarks, load_estimator().view.mean_face.numpy(), RIGID)
+def upright_view(landmarks: np.ndarray) -> Frame:
+    """The crop of a face with landmarks (68, 2) in pixels, turned so that it is upright there."""
+    frame = place_frame(landmarks, load_estimator().view.mean_face.numpy(), RIGID)
     return Frame(frame.matrix * _VIEW_SCALE, frame.to_picture(np.array(_VIEW_CENTRE)))
 
 

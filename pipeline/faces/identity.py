@@ -32,3 +32,22 @@ def _models() -> tuple[Any, Any]:
     models = model_files()
     predictor = dlib.shape_predictor(models.pose_predictor_five_point_model_location())
     return predictor, dlib.face_recognition_model_v1(models.face_recognition_model_location())
+
+
+SAME_PERSON = 0.6
+"""Descriptors of one person are nearer to each other than this (dlib's own threshold)."""
+
+
+def describe_landmarks(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The descriptor (128,) of a face in a picture (h, w, 3) uint8 RGB.
+
+    landmarks: (68, 2), x and y in pixels; the centre of the first pixel is at 0, 0.
+    """
+    import dlib
+
+    points = [dlib.point(*(round(float(side)) for side in point)) for point in landmarks]
+    (left, top), (right, bottom) = landmarks.min(0), landmarks.max(0)
+    box = dlib.rectangle(round(left), round(top), round(right), round(bottom))
+    shape = dlib.full_object_detection(box, points)
+    network = _models()[1]
+    return np.array(network.compute_face_descriptor(np.ascontiguousarray(picture), shape))

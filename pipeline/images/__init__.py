@@ -1,1 +1,10 @@
-"""Decodes image files and video clips into RGB arrays."""
+"""Read picture files and clips as RGB arrays, and write them."""
+
+CLIP_SUFFIXES = frozenset(
+    (
+        *(".mp4", ".mov", ".m4v", ".3gp", ".avi", ".mkv", ".webm"),
+        *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
+    )
+)
+"""The endings, in lower case, of files that are read as clips. They are here because the decoder
+takes long to import."""

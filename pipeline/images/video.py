@@ -3,20 +3,18 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import av
 import numpy as np
+from av.container import InputContainer
 
+from . import CLIP_SUFFIXES
 from .decode import MAX_PIXELS, TooLarge, UnreadableImage
 
-SUFFIXES = frozenset(
-    (
-        *(".mp4", ".mov", ".m4v", ".3gp", ".avi", ".mkv", ".webm"),
-        *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts"),
-    )
-)
+SUFFIXES = CLIP_SUFFIXES
 """The endings, in lower case, of files that are read as clips."""
 
 # FFmpeg must try no other format, whatever a file is called: playlists open other files.
@@ -35,6 +33,16 @@ class Frame:
     """Its time since the clip's first frame, exact to the microsecond."""
     pixels: np.ndarray
     """(height, width, 3) uint8 RGB, upright."""
+    time: Fraction = Fraction(0)
+    """`seconds`, exact."""
+    duration: Fraction = Fraction(0)
+    """How long it is shown, in seconds; 0 if the file does not say."""
+
+
+def open_clip(clip: Path | BinaryIO) -> InputContainer:
+    """Open a file as a clip, whatever it is called. Raises av.error.FFmpegError."""
+    file = str(clip) if isinstance(clip, Path) else clip
+    return av.open(file, "r", options={"format_whitelist": _FORMATS})
 
 
 def frames(clip: Path | BinaryIO, every: float = 0.0) -> Iterator[Frame]:
@@ -50,7 +58,7 @@ def frames(clip: Path | BinaryIO, every: float = 0.0) -> Iterator[Frame]:
         return
     end = 0.0
     try:
-        with av.open(clip, "r", options={"format_whitelist": _FORMATS}) as container:
+        with open_clip(clip) as container:
             if not container.streams.video:
                 raise UnreadableImage("it holds sound, but no pictures")
             stream = container.streams.video[0]
@@ -59,14 +67,16 @@ def frames(clip: Path | BinaryIO, every: float = 0.0) -> Iterator[Frame]:
             stream.codec_context.thread_count = 1  # one worker process runs per core
             start, last = None, -1
             for index, frame in enumerate(container.decode(stream)):
-                time = frame.time if frame.time is not None else end
+                base = frame.time_base or Fraction(0)
+                time = frame.pts * base if frame.pts is not None else Fraction(end)
                 start = time if start is None else start
-                end = time - start + float((frame.duration or 0) * (frame.time_base or 0))
-                seconds = round(time - start, 6)
+                duration = (frame.duration or 0) * base
+                end = float(time - start + duration)
+                seconds = round(float(time - start), 6)
                 interval = math.floor(seconds / every + 1e-6) if every else index
                 if interval > last and not frame.is_corrupt:
                     last = interval
-                    yield Frame(index, seconds, _to_upright(frame))
+                    yield Frame(index, seconds, _to_upright(frame), time - start, duration)
             declared = _declared_seconds(container, stream)
     except UnreadableImage:
         raise
@@ -77,7 +87,7 @@ def frames(clip: Path | BinaryIO, every: float = 0.0) -> Iterator[Frame]:
         raise UnreadableImage("the clip holds no frame")
     # Some formats declare the end relative to the first frame, some relative to zero. Both count
     # as complete.
-    if declared - (start + end) > _MISSING_SECONDS:
+    if declared - (float(start) + end) > _MISSING_SECONDS:
         raise UnreadableImage(f"the clip is cut off at {end:.2f} of {declared:.2f} s")
 
 

@@ -1,0 +1,113 @@
+"""Render the pictures of an animation: a still photograph, or the frames of a clip."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ...pipeline.faces.frame import Region
+from ...pipeline.faces.paste import Change
+from ..networks.flow_generator import FaceFeatures, FlowGenerator
+from ..networks.masks import Masks
+from .animator import Animator
+from .faces import Face
+
+_BATCH = 4
+"""The faces that the generator renders at a time."""
+
+
+class _StillFace:
+    """A face of a still picture that is rendered with many AUs: what depends on the face alone is
+    computed once."""
+
+    def __init__(self, animator: Animator, picture: np.ndarray, face: Face) -> None:
+        self.own_aus = np.asarray(face.own_aus, np.float32)
+        self._generator = animator.generator
+        (self.region,), self._pixels = animator.cut([picture], [face])
+        self._features: FaceFeatures | None = None
+        if isinstance(self._generator, FlowGenerator):
+            self._features = self._generator.encode(self._pixels)
+
+    def masks(self, targets: np.ndarray) -> Masks:
+        """What the generator makes of the face for AUs (k, 17) in 0-1."""
+        asked = torch.from_numpy(np.ascontiguousarray(targets)).to(self._pixels.device)
+        own = torch.from_numpy(self.own_aus).to(asked.device).expand_as(asked)
+        if self._features is not None and isinstance(self._generator, FlowGenerator):
+            return self._generator.animate(self._features.repeated(len(asked)), asked, own)
+        masks: Masks = self._generator(self._pixels.expand(len(asked), -1, -1, -1), asked, own)
+        return masks
+
+
+@torch.inference_mode()
+def still_pictures(
+    animator: Animator, picture: np.ndarray, faces: Sequence[Face], targets: Sequence[np.ndarray]
+) -> Iterator[np.ndarray]:
+    """Render a still picture (h, w, 3) uint8 RGB with the AUs of each moment.
+
+    A face that is asked for its own AUs stays as it is, to the bit, as does all outside of faces.
+
+    targets: for each face its AUs (n, 17) float32 in 0-1. Yields n pictures.
+    """
+    still = [_StillFace(animator, picture, face) for face in faces]
+    count = len(targets[0])
+    for start in range(0, count, _BATCH):
+        moments = range(start, min(start + _BATCH, count))
+        results = {moment: picture for moment in moments}
+        for face, asked in zip(still, targets, strict=True):
+            moved = [at for at in moments if not np.array_equal(asked[at], face.own_aus)]
+            if not moved:
+                continue
+            for at, change in zip(moved, face.masks(asked[moved]).changes(), strict=True):
+                results[at] = face.region.paste(results[at], change)
+        yield from results.values()
+
+
+class Moment(NamedTuple):
+    """What is asked of a face in a frame of a clip."""
+
+    face: Face
+    """With its region."""
+    target_aus: np.ndarray
+    """(17,) float32 in 0-1."""
+
+
+@torch.inference_mode()
+def clip_pictures(
+    animator: Animator, frames: Iterable[np.ndarray], moments: Iterable[Sequence[Moment]]
+) -> Iterator[np.ndarray]:
+    """Render the frames (h, w, 3) uint8 RGB of a clip, each with the moments of its faces.
+
+    A frame without moments stays as it is.
+    """
+    waiting: list[tuple[np.ndarray, Sequence[Moment]]] = []
+    for frame, asked in zip(frames, moments, strict=False):
+        waiting.append((frame, asked))
+        if sum(len(moments) for _, moments in waiting) >= _BATCH or len(waiting) >= 2 * _BATCH:
+            yield from _rendered(animator, waiting)
+            waiting = []
+    yield from _rendered(animator, waiting)
+
+
+def _rendered(
+    animator: Animator, waiting: Sequence[tuple[np.ndarray, Sequence[Moment]]]
+) -> Iterator[np.ndarray]:
+    pairs = [(frame, moment) for frame, asked in waiting for moment in asked]
+    changes: Iterator[tuple[Region, Change]] = iter(())
+    if pairs:
+        faces = [moment.face for _, moment in pairs]
+        regions, pixels = animator.cut([frame for frame, _ in pairs], faces)
+        own, asked = (
+            torch.from_numpy(np.stack(aus).astype(np.float32)).to(pixels.device)
+            for aus in (
+                [face.own_aus for face in faces],
+                [moment.target_aus for _, moment in pairs],
+            )
+        )
+        masks: Masks = animator.generator(pixels, asked, own)
+        changes = zip(regions, masks.changes(), strict=True)
+    for frame, moments in waiting:
+        for _ in moments:
+            region, change = next(changes)
+            frame = region.paste(frame, change)
+        yield frame
