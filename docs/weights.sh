@@ -13,6 +13,5 @@ ganim prepare --src "$1" --out shards --series "$2" --landmarks "$2" --size 224 
     --test-fraction 0.02
 ganim annotate shards --annotator labels --labels "$3"
 ganim train shards --run run8 --architecture flow --size 160 --width 32 --critic-width 40 \
-    --paired 0.5 --free-from 0.5 --whole-expressions 0.4 \
-    --pair-aus 4 --pair-result-adversarial 0.2 \
+    --paired 0.6 --free-from 0.5 --whole-expressions 0.3 --pair-result-adversarial 0.2 \
     --batch 8 --lr 2e-4 --epochs 6 --decay-epochs 1
