@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-_PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
+PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
 # What a browser does besides showing the page: update itself, ask for a network, keep a profile.
-_QUIET = [
+QUIET = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -22,7 +22,7 @@ _QUIET = [
 ]
 
 needs_browser = pytest.mark.skipif(
-    _PROGRAM is None, reason="needs chromium: apt-get install chromium"
+    PROGRAM is None, reason="needs chromium: apt-get install chromium"
 )
 
 
@@ -41,10 +41,10 @@ def screenshot(
 
 
 def _run(page: Path, *options: str) -> bytes:
-    assert _PROGRAM is not None and page.is_file()
+    assert PROGRAM is not None and page.is_file()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         done = subprocess.run(
-            [_PROGRAM, *_QUIET, f"--user-data-dir={profile}", *options, page.resolve().as_uri()],
+            [PROGRAM, *QUIET, f"--user-data-dir={profile}", *options, page.resolve().as_uri()],
             capture_output=True,
             check=True,
             timeout=120,

@@ -19,7 +19,7 @@ def name_of(folder: Path) -> str:
 
 
 def test_every_package_is_listed() -> None:
-    assert {"commands", "model", "pipeline"} == {top.name for top in TOPS}
+    assert {"commands", "model", "pipeline", "studio"} == {top.name for top in TOPS}
     assert SETUPTOOLS["packages"] == ["ganim", *sorted(name_of(folder) for folder in FOLDERS)]
 
 
@@ -36,11 +36,11 @@ def test_every_other_file_is_package_data() -> None:
     assert code == set(FOLDERS), "a folder of code without an __init__.py is in no package"
 
 
-LAYERS = ["pipeline", "model", "commands"]
+LAYERS = ["pipeline", "model", "studio", "commands"]
 
 
-@pytest.mark.parametrize("layer", LAYERS[:2])
-def test_imports_run_from_commands_to_model_to_pipeline(layer: str) -> None:
+@pytest.mark.parametrize("layer", LAYERS[:3])
+def test_imports_run_from_commands_to_studio_to_model_to_pipeline(layer: str) -> None:
     later = {f"ganim.{name}" for name in LAYERS[LAYERS.index(layer) + 1 :]} | {"ganim.cli"}
     files = sorted((ROOT / layer).rglob("*.py"))
     assert files

@@ -1,0 +1,1 @@
+"""The studio: a page in the browser with a face and a slider for each AU (`ganim studio`)."""

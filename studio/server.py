@@ -1,0 +1,156 @@
+"""Serve the page: a local web server that hands out no more than the page needs."""
+
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from ..model.animation.animator import Animator
+from ..pipeline.errors import WrongUse
+from .photograph import MAX_BYTES, Photograph
+
+_ROUTES = (
+    *(
+        "/config",
+        "/theme.css",
+        "/favicon.ico",
+        "/manifest.json",
+        "/assets/",
+        "/static/",
+        "/svelte/",
+    ),
+    *("/gradio_api/theme.css", "/gradio_api/startup-events", "/gradio_api/heartbeat/"),
+    *("/gradio_api/upload", "/gradio_api/queue/", "/gradio_api/run/predict", "/gradio_api/cancel"),
+    *("/gradio_api/reset", "/gradio_api/info", "/gradio_api/app_id"),
+)
+"""Starts of the paths that the page asks for. Gradio has more, such as for reading files."""
+_HEADERS = [
+    # Whatever comes into the page, the browser asks no other server for anything.
+    (
+        b"content-security-policy",
+        b"default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+        b"style-src 'self' 'unsafe-inline'; connect-src 'self' data: blob:; base-uri 'self'; "
+        b"form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+]
+_MULTIPART = 100_000  # bytes around the file in an upload
+_SHUTDOWN_SECONDS = 1
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that is bound to an address. Raises WrongUse if it cannot be."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen()  # a browser that comes before the server is ready waits
+    except OSError as error:
+        raise WrongUse(
+            f"The studio cannot use {host}:{port} ({error.strerror}): choose another with --port."
+        ) from error
+    return bound
+
+
+def serve(
+    listening: socket.socket, animator: Animator, initial: Photograph | None, browse: bool
+) -> None:
+    """Serve the page until the process is interrupted.
+
+    Args:
+        listening: as `listen` gives it.
+        animator: renders the faces.
+        initial: the photograph that stands on the page when it is opened.
+        browse: whether to open it in the browser.
+    """
+    # Gradio writes uploads here until the page has read them: in memory, if there is such a folder.
+    memory = Path("/dev/shm")
+    folder = tempfile.mkdtemp(
+        prefix=f"ganim-studio-{os.getpid()}-", dir=memory if os.access(memory, os.W_OK) else None
+    )
+    os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
+    try:
+        import uvicorn
+
+        config = uvicorn.Config(
+            _application(animator, initial),
+            log_level="warning",
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        )
+        if browse:
+            host, port = listening.getsockname()[:2]
+            opening = threading.Timer(1.0, webbrowser.open, [f"http://{host}:{port}"])
+            opening.daemon = True
+            opening.start()
+        uvicorn.Server(config).run([listening])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _application(animator: Animator, initial: Photograph | None) -> Any:
+    """The ASGI application."""
+    import gradio as gr
+    from fastapi import FastAPI
+
+    from .page import CSS, Page
+
+    system = ["system-ui", "sans-serif"]
+    application = gr.mount_gradio_app(
+        FastAPI(openapi_url=None),
+        Page(animator, initial).blocks,
+        path="/",
+        max_file_size=MAX_BYTES,
+        show_error=False,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        css=CSS,
+        theme=gr.themes.Default(font=system, font_mono=["ui-monospace", "monospace"]),
+    )
+    return _Guard(application)
+
+
+class _Guard:
+    """Passes on what the page needs: its own routes, bodies of a limited size."""
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        path: str = scope["path"]
+        if path != "/" and not path.startswith(_ROUTES):
+            await _refuse(send, 404)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        limit = MAX_BYTES + _MULTIPART
+        if not length.isdigit() or int(length) > limit:
+            await _refuse(send, 413)
+            return
+        received = 0
+
+        async def receive_limited() -> Any:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            return {"type": "http.disconnect"} if received > limit else message
+
+        async def send_with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *_HEADERS]
+            await send(message)
+
+        await self._application(scope, receive_limited, send_with_headers)
+
+
+async def _refuse(send: Any, status: int) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": _HEADERS})
+    await send({"type": "http.response.body", "body": b""})

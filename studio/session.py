@@ -1,0 +1,89 @@
+"""What the studio holds for one person: a photograph, the face that is edited, and its AUs."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..model.animation.animator import Animator
+from ..model.animation.faces import Face
+from ..model.networks.flow_generator import FaceFeatures, FlowGenerator
+from ..model.networks.masks import Masks
+from ..pipeline.action_units import apply_edits
+from ..pipeline.images.picture import Picture
+from .photograph import Photograph
+from .sliders import edits, positions_of
+
+_QUALITY = 92
+"""Of the JPEG pictures that the page shows."""
+
+
+class Session:
+    """One person's photograph, and the face of it that the sliders edit.
+
+    What the generator computes of the face alone is computed once.
+
+    Args:
+        animator: shared by all sessions; only one may render at a time.
+        photograph: as `open_photograph` gives it.
+        which: the face, from 0, the largest first.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, animator: Animator, photograph: Photograph, which: int = 0) -> None:
+        self.photograph = photograph
+        self.which = which
+        self.face: Face = photograph.faces[which]
+        self.own_aus = np.asarray(self.face.own_aus, np.float32)
+        self._animator = animator
+        self._region = photograph.preview_region(self.face)
+        rgb = photograph.preview if photograph.scale == 1.0 else photograph.picture().rgb
+        _, self._pixels = animator.cut([rgb], [self.face])
+        self._features: FaceFeatures | None = None
+        if isinstance(animator.generator, FlowGenerator):
+            self._features = animator.generator.encode(self._pixels)
+
+    @property
+    def positions(self) -> list[float]:
+        """The positions of the sliders at the face's own AUs."""
+        return positions_of(self.own_aus)
+
+    def target(self, positions: Sequence[float]) -> np.ndarray:
+        """The AUs (17,) in 0-1 that the positions of the sliders ask for."""
+        return apply_edits(self.own_aus, edits(positions, self.own_aus))
+
+    @torch.inference_mode()
+    def masks(self, target: np.ndarray) -> Masks:
+        """What the generator makes of the face for AUs (17,) in 0-1."""
+        asked, own = (
+            torch.from_numpy(np.asarray(aus, np.float32))[None].to(self._pixels.device)
+            for aus in (target, self.own_aus)
+        )
+        generator = self._animator.generator
+        if self._features is not None and isinstance(generator, FlowGenerator):
+            return generator.animate(self._features, asked, own)
+        masks: Masks = generator(self._pixels, asked, own)
+        return masks
+
+    def preview(self, target: np.ndarray) -> np.ndarray:
+        """The preview (h, w, 3) uint8 RGB with the face at AUs (17,) in 0-1.
+
+        At the face's own AUs it is the photograph's, to the bit.
+        """
+        if np.array_equal(target, self.own_aus):
+            return self.photograph.preview
+        change = self.masks(target).changes()[0]
+        return self._region.paste(self.photograph.preview, change)
+
+    def full_size(self, target: np.ndarray) -> Picture:
+        """The photograph at its full size with the face at AUs (17,), as `ganim animate` does."""
+        return self._animator.edit(self.photograph.picture(), [self.face], [target])
+
+
+def to_jpeg(pixels: np.ndarray) -> bytes:
+    """A picture (h, w, 3) uint8 RGB for the page."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=_QUALITY)
+    return file.getvalue()

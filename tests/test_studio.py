@@ -1,0 +1,229 @@
+"""`ganim studio`: its page in a real browser, and what its server hands out."""
+
+import io
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import needs_browser
+from PIL import Image
+from studio_browser import WAIT, Studio, Visitor, chromium, pixels, running
+
+from ganim.pipeline.action_units import COUNT, NUMBERS, Edit
+from ganim.studio.shown import shown_expressions
+from ganim.studio.sliders import GROUPS, HELP, edits, positions_of
+
+pytest.importorskip("gradio", reason="needs the extra: pip install 'ganim[studio]'")
+
+
+def to_png(picture: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def studio(astronaut_path: Path) -> Iterator[Studio]:
+    with running(astronaut_path) as studio:
+        yield studio
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visitor(studio: Studio, browser) -> Iterator[Visitor]:
+    visitor = Visitor(browser, studio.address)
+    visitor.wait_for_picture()
+    yield visitor
+    visitor.close()
+
+
+@pytest.fixture(scope="module")
+def two_faces(astronaut: np.ndarray) -> np.ndarray:
+    """The astronaut, and Grace Hopper smaller beside her."""
+    with Image.open(Path(__file__).parents[1] / "examples" / "grace_hopper.jpg") as picture:
+        hopper = np.asarray(picture.convert("RGB").resize((380, 450)))
+    both = np.full((512, 892, 3), 128, np.uint8)
+    both[:, :512], both[:450, 512:] = astronaut, hopper
+    return both
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_slider_moves_its_part_of_the_face_and_reset_brings_back_the_very_same_picture(
+    visitor: Visitor,
+) -> None:
+    own, first = visitor.positions(), visitor.shown
+    assert first == visitor.given
+    assert len(own) == COUNT and max(own) > 0.3, "the face smiles, and the sliders show it"
+
+    visitor.slider(12).fill("0")
+    calm = visitor.wait_for_picture(other_than=first)
+    difference = np.abs(pixels(calm).astype(int) - pixels(first)).sum(2)
+    mouth, above, elsewhere = difference[140:165, 200:245], difference[60:95], difference[300:]
+    assert mouth.mean() > 10
+    assert mouth.mean() > 5 * above.mean()
+    assert elsewhere.max() == 0
+
+    visitor.page.click("#randomize")
+    drawn = visitor.wait_for_picture(other_than=calm)
+    known = [positions_of(aus) for aus in shown_expressions()]
+    in_order = [number for numbers in GROUPS.values() for number in numbers]
+    places = [in_order.index(number) for number in NUMBERS]
+    assert [visitor.positions()[place] for place in places] in known
+
+    visitor.page.click("#reset")
+    assert visitor.wait_for_picture(other_than=drawn) == first
+    assert visitor.positions() == own
+    assert {url.split("/")[2] for url in visitor.requests if url.startswith("http")} == {
+        visitor.page.url.split("/")[2]
+    }, "nothing is asked of another server"
+
+
+@needs_browser
+@pytest.mark.slow
+def test_expressions_and_neutral_move_the_sliders(visitor: Visitor) -> None:
+    first = visitor.shown
+    visitor.page.locator("#expression input").click()
+    visitor.page.get_by_role("option", name="Happily surprised").click()
+    visitor.wait_for_picture(other_than=first)
+    assert visitor.slider(12).input_value() == "0.62"
+    assert visitor.slider(26).input_value() == "0.52"
+    surprised = visitor.shown
+    visitor.page.click("#neutral")
+    visitor.wait_for_picture(other_than=surprised)
+    assert set(visitor.positions()) == {0.0}
+
+
+@needs_browser
+@pytest.mark.slow
+def test_two_people_at_once_see_their_own_pictures(
+    studio: Studio, browser, visitor: Visitor, two_faces: np.ndarray
+) -> None:
+    other = Visitor(browser, studio.address)
+    first = other.wait_for_picture()
+    other.give("both.png", to_png(two_faces))
+    other.wait_for_status("both.png: face 1 of 2")
+    both = other.wait_for_picture(other_than=first)
+    assert pixels(both).shape == two_faces.shape
+    assert studio.uploads == [], "what was uploaded is in memory alone"
+
+    largest = other.positions()
+    other.page.get_by_label("Face 2 of 2").click()
+    other.wait_for_status("face 2 of 2")
+    assert other.positions() != largest
+    other.slider(26).fill("1")
+    dropped = other.wait_for_picture(other_than=both)
+    changed = np.abs(pixels(dropped).astype(int) - pixels(both)).max(2) > 40
+    assert changed[:, 512:].any() and not changed[:, :512].any(), "the face on the right alone"
+
+    assert visitor.shown == first
+    visitor.slider(26).fill("1")
+    mine = visitor.wait_for_picture(other_than=first)
+    assert pixels(mine).shape == pixels(first).shape
+    other.close()
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_file_that_cannot_be_used_is_refused_in_a_sentence(
+    visitor: Visitor, studio: Studio
+) -> None:
+    first = visitor.shown
+    visitor.give("notes.jpg", b"not a picture at all")
+    visitor.wait_for_status("notes.jpg cannot be read: not a picture in a known format.")
+    huge = io.BytesIO()
+    Image.new("1", (10_000, 10_000)).save(huge, "PNG")
+    visitor.give("huge.png", huge.getvalue())
+    visitor.wait_for_status("huge.png has 100 megapixels, more than 50: save it smaller.")
+    visitor.give("<b>grey</b>.png", to_png(np.full((200, 200, 3), 128, np.uint8)))
+    visitor.wait_for_status("No face was found in ")
+    assert "Traceback" not in visitor.page.content()
+    assert visitor.shown == first, "the photograph before is still there"
+    assert studio.uploads == []
+
+
+@pytest.mark.slow
+def test_the_server_hands_out_no_files_and_takes_no_large_bodies(
+    studio: Studio, astronaut_path: Path
+) -> None:
+    def status(path: str, **more: object) -> int:
+        request = urllib.request.Request(studio.address + path, **more)  # type: ignore[arg-type]
+        try:
+            with urllib.request.urlopen(request, timeout=WAIT / 1000) as answer:
+                policy = answer.headers["content-security-policy"]
+                assert "default-src 'self'" in policy
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert status("/") == 200
+    assert status(f"/gradio_api/file={astronaut_path.resolve()}") == 404
+    assert status("/gradio_api/proxy=http://127.0.0.1/") == 404
+    assert status("/static/../../../../pyproject.toml") in (403, 404)
+    long = {"content-length": str(10**9)}
+    assert status("/gradio_api/run/predict", data=b"{}", headers=long, method="POST") == 413
+
+
+def test_without_gradio_one_sentence_says_what_to_install() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; sys.modules['gradio'] = None\n"
+            "from ganim.cli import main; sys.argv = ['ganim', 'studio']; main()",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith('not installed: pip install "ganim[studio]"')
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_port_that_is_taken_and_a_photograph_without_a_face_are_sentences(
+    studio: Studio, tmp_path: Path
+) -> None:
+    grey = tmp_path / "grey.png"
+    grey.write_bytes(to_png(np.full((200, 200, 3), 128, np.uint8)))
+    port = studio.address.rpartition(":")[2]
+    for arguments, code, sentence in (
+        (["--port", port], 2, f"cannot use 127.0.0.1:{port}"),
+        ([str(grey), "--port", "0"], 1, "No face was found in grey.png"),
+    ):
+        command = [sys.executable, "-m", "ganim.cli", "studio", "--no-browser", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == code
+        assert sentence in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_slider_that_stands_at_the_faces_own_au_asks_for_nothing() -> None:
+    own = np.linspace(0, 0.987, COUNT).astype(np.float32)
+    positions = positions_of(own)
+    assert edits(positions, own) == []
+    positions[8] = 0.25
+    assert edits(positions, own) == [Edit(NUMBERS[8], 0.25)]
+
+
+def test_every_au_has_a_slider_in_one_group_and_a_line_of_help() -> None:
+    assert sorted(number for numbers in GROUPS.values() for number in numbers) == list(NUMBERS)
+    assert set(HELP) == set(NUMBERS)
+    assert len({text.split(".")[0] for text in HELP.values()}) == COUNT
+
+
+def test_expressions_that_people_show_are_in_range_and_unlike() -> None:
+    shown = shown_expressions()
+    assert shown.shape == (32, COUNT)
+    assert shown.min() >= 0 and shown.max() <= 0.75
+    distances = np.abs(shown[:, None] - shown[None]).sum(2) + 9 * np.eye(len(shown))
+    assert distances.min() > 0.3
