@@ -49,7 +49,7 @@ def visitor(studio: Studio, browser) -> Iterator[Visitor]:
 
 @pytest.fixture(scope="module")
 def two_faces(astronaut: np.ndarray) -> np.ndarray:
-    """The astronaut, and Grace Hopper smaller beside her."""
+    """The astronaut, and Grace Hopper beside her."""
     with Image.open(Path(__file__).parents[1] / "examples" / "grace_hopper.jpg") as picture:
         hopper = np.asarray(picture.convert("RGB").resize((380, 450)))
     both = np.full((512, 892, 3), 128, np.uint8)
@@ -118,13 +118,16 @@ def test_two_people_at_once_see_their_own_pictures(
     assert studio.uploads == [], "what was uploaded is in memory alone"
 
     largest = other.positions()
-    other.page.get_by_label("Face 2 of 2").click()
+    box = other.page.get_by_label("Face 2 of 2")
+    left = float(box.evaluate("box => box.style.left").rstrip("%"))
+    assert left < 50, "the astronaut's face is the smaller one"
+    box.click()
     other.wait_for_status("face 2 of 2")
     assert other.positions() != largest
     other.slider(26).fill("1")
     dropped = other.wait_for_picture(other_than=both)
     changed = np.abs(pixels(dropped).astype(int) - pixels(both)).max(2) > 40
-    assert changed[:, 512:].any() and not changed[:, :512].any(), "the face on the right alone"
+    assert changed[:, :512].any() and not changed[:, 512:].any(), "the face on the left alone"
 
     assert visitor.shown == first
     visitor.slider(26).fill("1")
