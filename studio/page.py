@@ -14,14 +14,14 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from ..model.animation.animator import Animator
-from ..pipeline.action_units import COUNT, NAMES, NUMBERS
+from ..model.animation.animator import SHIPPED, Animator
+from ..pipeline.action_units import COUNT, NAMES, NUMBERS, Edit
 from ..pipeline.errors import GanimError
 from ..pipeline.expressions import EXPRESSIONS, expression_aus
 from .photograph import MAX_BYTES, MAX_PIXELS, Photograph, open_photograph
 from .session import Session, to_jpeg
 from .shown import shown_expressions
-from .sliders import GROUPS, HELP, STEP, positions_of
+from .sliders import GROUPS, HELP, STEP, command, edits, positions_of
 
 _HERE = Path(__file__).parent
 CSS = (_HERE / "page.css").read_text()
@@ -82,13 +82,26 @@ class Page:
                     info="The 22 of Du, Tao and Martinez (2014).",
                     elem_id="expression",
                 )
+                self._command = gr.Textbox(
+                    label="The same in a terminal, at full size",
+                    interactive=False,
+                    buttons=["copy"],
+                    elem_id="command",
+                )
                 self._file = gr.File(
                     label="Photograph", file_count="single", height=110, elem_id="photograph"
                 )
             with gr.Column(scale=4, min_width=320, elem_id="sliders"):
                 self._sliders = self._build_sliders()
 
-        shown = [self._session, self._stage, self._status, self._expression, *self._sliders]
+        shown: list[Any] = [
+            self._session,
+            self._stage,
+            self._status,
+            self._command,
+            self._expression,
+        ]
+        shown += self._sliders
         calm: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         self.blocks.load(self._open_initial, None, shown, **calm)
         self._file.upload(self._open, self._file, [self._file, *shown], api_visibility="private")
@@ -103,7 +116,7 @@ class Page:
             [slider.input for slider in self._sliders],
             self._move,
             [self._session, *self._sliders],
-            [self._stage, self._status],
+            [self._stage, self._status, self._command],
             queue=False,
             trigger_mode="always_last",
             **calm,
@@ -177,7 +190,7 @@ class Page:
     def _move(self, session: Session | None, *positions: float) -> _Changes:
         if session is None:
             return {}
-        return self._guarded(lambda: {self._stage: self._picture(session, positions)})
+        return self._guarded(lambda: self._picture(session, positions))
 
     def _show_expression(
         self, session: Session | None, expression: Callable[[np.ndarray], np.ndarray]
@@ -190,15 +203,26 @@ class Page:
         def moved() -> _Changes:
             sliders = dict(zip(self._sliders, positions, strict=True))
             return {
-                self._stage: self._picture(session, positions), self._expression: None, **sliders
+                **self._picture(session, positions), self._expression: None, **sliders
             }  # fmt: skip
 
         return self._guarded(moved)
 
-    def _picture(self, session: Session, positions: Sequence[float]) -> str:
+    def _picture(self, session: Session, positions: Sequence[float]) -> _Changes:
         with self._rendering:
             pixels = session.preview(session.target(positions))
-        return json.dumps({"after": _data_url(pixels)})
+        asked = edits(positions, session.own_aus)
+        return {
+            self._stage: json.dumps({"after": _data_url(pixels)}),
+            self._command: self._in_terminal(session, asked),
+        }
+
+    def _in_terminal(self, session: Session, asked: Sequence[Edit]) -> str:
+        if not asked:
+            return ""
+        weights = self._animator.weights
+        named = None if weights == SHIPPED else str(weights)
+        return command(session.photograph.name, session.which + 1, asked, named)
 
     def _start(self, session: Session) -> _Changes:
         """Show a face of a photograph as it is."""
@@ -218,6 +242,7 @@ class Page:
             self._session: session,
             self._stage: json.dumps(shown),
             self._status: _sentence(status),
+            self._command: "",
             self._expression: None,
             **dict(zip(self._sliders, session.positions, strict=True)),
         }

@@ -12,7 +12,6 @@ from ..model.animation.faces import Face
 from ..model.networks.flow_generator import FaceFeatures, FlowGenerator
 from ..model.networks.masks import Masks
 from ..pipeline.action_units import apply_edits
-from ..pipeline.images.picture import Picture
 from .photograph import Photograph
 from .sliders import edits, positions_of
 
@@ -76,10 +75,6 @@ class Session:
             return self.photograph.preview
         change = self.masks(target).changes()[0]
         return self._region.paste(self.photograph.preview, change)
-
-    def full_size(self, target: np.ndarray) -> Picture:
-        """The photograph at its full size with the face at AUs (17,), as `ganim animate` does."""
-        return self._animator.edit(self.photograph.picture(), [self.face], [target])
 
 
 def to_jpeg(pixels: np.ndarray) -> bytes:

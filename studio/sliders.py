@@ -1,5 +1,6 @@
 """The 17 sliders: their groups and help, and what positions mean for a face."""
 
+import shlex
 from collections.abc import Sequence
 
 import numpy as np
@@ -52,3 +53,16 @@ def edits(positions: Sequence[float], own: np.ndarray) -> list[Edit]:
         for number, position, at in zip(NUMBERS, positions, positions_of(own), strict=True)
         if abs(position - at) > STEP / 2
     ]
+
+
+def command(name: str, face: int, asked: Sequence[Edit], weights: str | None) -> str:
+    """The `ganim animate` command that makes the picture.
+
+    name: of the photograph's file. face: from 1. weights: None for those that ship.
+    """
+    aus = ",".join(f"{edit.number}={edit.value:.2f}" for edit in asked)
+    words = ["ganim", "animate", name if not name.startswith("-") else f"./{name}"]
+    words += ["--face", str(face)] if face > 1 else []
+    words += ["--au", aus] if aus else []
+    words += ["--weights", weights] if weights else []
+    return shlex.join(words)

@@ -74,6 +74,8 @@ def test_a_slider_moves_its_part_of_the_face_and_reset_brings_back_the_very_same
     assert mouth.mean() > 5 * above.mean()
     assert elsewhere.max() == 0
 
+    command = visitor.page.locator("#command textarea")
+    assert command.input_value() == "ganim animate astronaut.png --au 12=0.00"
     visitor.page.click("#randomize")
     drawn = visitor.wait_for_picture(other_than=calm)
     known = [positions_of(aus) for aus in shown_expressions()]
