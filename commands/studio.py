@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ..pipeline.errors import NothingUsable, WrongUse
-from .console import say
+from .console import say, stopped_by_signals
 from .options import EXISTING_FILE, FILE
 
 
@@ -46,4 +46,5 @@ def studio(
         initial = open_photograph(content, photograph.name, animator)
     address = f"http://{host}:{listening.getsockname()[1]}"
     say(f"The studio is at {address} (Ctrl-C ends it).")
-    serve(listening, animator, initial, browser)
+    with stopped_by_signals():  # so that the folder of uploads is removed
+        serve(listening, animator, initial, browser)
