@@ -98,7 +98,7 @@ def test_help_names_the_commands() -> None:
     done = ganim_process("--help", text=True)
     assert done.returncode == 0 and done.stderr == ""
     commands = re.findall(r"^  (\w+) ", done.stdout.partition("Commands:")[2], re.MULTILINE)
-    assert commands == ["prepare", "inspect", "annotate", "train", "evaluate", "animate"]
+    assert commands == list(COMMANDS)
 
 
 def test_an_unknown_command_is_wrong_use() -> None:
