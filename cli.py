@@ -15,7 +15,7 @@ from . import __version__
 from .commands.console import Failure, say
 from .pipeline.errors import GanimError, NothingUsable, WrongUse
 
-COMMANDS = ("prepare", "inspect", "annotate", "train", "evaluate", "animate", "studio")
+COMMANDS = ("prepare", "inspect", "annotate", "train", "evaluate", "animate", "export", "studio")
 """In the order of the work. commands/NAME.py holds the click command NAME."""
 RESUMABLE = ("prepare", "annotate", "train")
 """Those that continue their work when they are stopped and started again."""

@@ -30,8 +30,9 @@ def warped(faces: Tensor, flow: Tensor) -> Tensor:
 
     Returns faces of the same shape. Outside of a face its border pixels repeat.
     """
-    identity = torch.eye(2, 3, device=faces.device).expand(len(faces), 2, 3)
-    grid = F.affine_grid(identity, list(faces.shape), align_corners=False)
+    identity = torch.eye(2, 3, device=faces.device)[None]
+    # One grid for all: torch.export would take a grid of each face for one of so many faces.
+    grid = F.affine_grid(identity, [1, *faces.shape[1:]], align_corners=False)
     grid = grid + flow.permute(0, 2, 3, 1)
     return F.grid_sample(faces, grid, padding_mode="border", align_corners=False)
 

@@ -128,7 +128,7 @@ class FlowGenerator(nn.Module):
     def animate(self, face: FaceFeatures, aus: Tensor, own_aus: Tensor) -> Masks:
         """`forward` of faces that are encoded: once for a face that shows many expressions."""
         change = (aus - own_aus) * self.gain
-        nuisance = change.new_zeros(len(aus), NUISANCE)
+        nuisance = change.new_zeros(aus.shape[0], NUISANCE)
         return self._render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
 
     def outputs(self, faces: Tensor, aus: Tensor, change: Tensor, nuisance: Tensor) -> FlowOutputs:
@@ -205,8 +205,9 @@ def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequent
 
 def _coordinates(x: Tensor) -> Tensor:
     """(n, 2, h, w): x and y of each pixel in -1..1."""
-    identity = torch.eye(2, 3, device=x.device).expand(len(x), 2, 3)
-    return F.affine_grid(identity, list(x.shape), align_corners=False).permute(0, 3, 1, 2)
+    identity = torch.eye(2, 3, device=x.device)[None]
+    grid = F.affine_grid(identity, [1, *x.shape[1:]], align_corners=False)
+    return grid.permute(0, 3, 1, 2).expand(x.shape[0], -1, -1, -1)
 
 
 def _resized(flow: Tensor, like: Tensor) -> Tensor:

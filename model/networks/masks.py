@@ -28,6 +28,10 @@ class Masks(NamedTuple):
         """
         return self.attention * self.face + (1 - self.attention) * self.colour
 
+    def difference(self) -> Tensor:
+        """What blending adds to `face`: (n, 3, h, w), in levels of 8 bits, -255 to 255."""
+        return from_model(self.blend()) - from_model(self.face)
+
     def part(self, chosen: slice) -> "Masks":
         """The masks of some of the faces."""
         flow = None if self.flow is None else self.flow[chosen]
@@ -35,8 +39,7 @@ class Masks(NamedTuple):
 
     def changes(self) -> list[Change]:
         """The change of each face, which `paste_change` can apply at another resolution."""
-        difference = from_model(self.blend()) - from_model(self.face)
-        differences = difference.permute(0, 2, 3, 1).cpu().numpy()
+        differences = self.difference().permute(0, 2, 3, 1).cpu().numpy()
         if self.flow is None:
             return [Change(difference) for difference in differences]
         flows = self.flow.permute(0, 2, 3, 1).cpu().numpy()
