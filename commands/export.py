@@ -31,7 +31,4 @@ def export(weights: Path | None, output: Path, overwrite: bool) -> None:
 
     generator, size = load_generator(weights or SHIPPED)
     difference = work.export(generator, size, output)
-    say(
-        f"Wrote {output}: at most {difference.levels:.1g} levels of 255 and "
-        f"{difference.pixels:.1g} pixels of flow from torch's results"
-    )
+    say(f"Wrote {output}: at most {difference} from torch's results")

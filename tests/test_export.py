@@ -17,6 +17,12 @@ from ganim.pipeline.faces.paste import Change
 SIZE = 64
 
 
+def saved(generator, path):
+    settings = {"generator": asdict(generator.settings), "size": SIZE}
+    save_weights(path, generator.state_dict(), "generator", settings)
+    return path
+
+
 def random_weights(path):
     """Weights of a small flow generator that moves and paints everywhere."""
     torch.manual_seed(0)
@@ -24,9 +30,7 @@ def random_weights(path):
     for last in (generator.to_fields[-1], generator.to_rest[-1], generator.to_masks):
         torch.nn.init.normal_(last.weight, std=0.05)
     generator.reference.uniform_(-1, 1)
-    settings = {"generator": asdict(generator.settings), "size": SIZE}
-    save_weights(path, generator.state_dict(), "generator", settings)
-    return path
+    return saved(generator, path)
 
 
 @pytest.mark.slow
@@ -81,3 +85,11 @@ def test_wrong_use_is_a_sentence_and_writes_nothing(tmp_path, words, said):
     done = CliRunner().invoke(main, ["export", *(word.format(folder=tmp_path) for word in words)])
     assert done.exit_code == 2 and said in done.output
     assert not list(tmp_path.iterdir())
+
+
+def test_a_generator_of_the_other_architecture_is_refused(tmp_path):
+    weights = saved(build_generator(GeneratorSettings(8, 1)), tmp_path / "w.safetensors")
+    path = tmp_path / "g.onnx"
+    done = CliRunner().invoke(main, ["export", "--weights", str(weights), "-o", str(path)])
+    assert done.exit_code == 2 and "--architecture flow" in done.output
+    assert not path.exists()

@@ -3,6 +3,7 @@
 docs/onnx.md documents the inputs and outputs.
 """
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,6 @@ from .load import AnyGenerator
 
 INPUTS = ("faces", "aus", "own_aus")
 OUTPUTS = ("attention", "difference", "flow")
-"""A generator without a flow has the first two."""
 _CHECKED_BATCHES = (1, 3)
 _LEVELS = 255.0
 _MOST = 0.5
@@ -32,50 +32,61 @@ class Difference(NamedTuple):
     levels: float
     """`difference`, and `attention` times 255, in levels of 8 bits."""
     pixels: float
-    """`flow`, in pixels of the generator's input; 0 for a generator without a flow."""
+    """`flow`, in pixels of the generator's input."""
+
+    def __str__(self) -> str:
+        return f"{self.levels:.1g} levels of 255 and {self.pixels:.1g} pixels of flow"
 
 
 class _Pixels(nn.Module):
     """A generator from faces (n, size, size, 3) uint8 RGB and AUs (n, 17) to the OUTPUTS."""
 
-    def __init__(self, generator: AnyGenerator) -> None:
+    def __init__(self, generator: FlowGenerator) -> None:
         super().__init__()
         self.generator = generator
 
     def forward(self, faces: Tensor, aus: Tensor, own_aus: Tensor) -> tuple[Tensor, ...]:
         masks = self.generator(to_model(faces.permute(0, 3, 1, 2)), aus, own_aus)
-        outputs = (masks.attention.squeeze(1), masks.difference().permute(0, 2, 3, 1))
-        return outputs if masks.flow is None else (*outputs, masks.flow.permute(0, 2, 3, 1))
+        assert masks.flow is not None
+        outputs = (masks.difference(), masks.flow)
+        return masks.attention.squeeze(1), *(each.permute(0, 2, 3, 1) for each in outputs)
 
 
 def export(generator: AnyGenerator, size: int, path: Path) -> Difference:
     """Write a generator, which sees faces of `size` px, to an ONNX file for any number of faces.
 
     The file is kept only if ONNX Runtime gives what torch gives. Raises WrongUse if the extra
-    `onnx` is not installed, NothingUsable if the results differ, and CannotWrite.
+    `onnx` is not installed or the generator is not of the architecture `flow`, NothingUsable if
+    the results differ, and CannotWrite.
     """
+    if not isinstance(generator, FlowGenerator):
+        raise WrongUse(
+            "These weights are of the architecture ganimation: export writes generators that were "
+            "trained with --architecture flow, as the one that ships."
+        )
     try:
         import onnxruntime
         import onnxscript  # noqa: F401 - torch.onnx needs it, and says so in many lines
     except ImportError as error:
         raise WrongUse("An export needs the extra onnx: pip install 'ganim[onnx]'") from error
     network = _Pixels(generator).eval()
-    outputs = OUTPUTS if _has_flow(generator) else OUTPUTS[:2]
-    program = torch.onnx.export(
-        network,
-        # Two faces: the exporter would treat a batch of one as a constant.
-        tuple(torch.from_numpy(example) for example in _examples(2, size)),
-        input_names=list(INPUTS),
-        output_names=list(outputs),
-        dynamic_shapes=({0: torch.export.Dim("n")},) * len(INPUTS),
-        dynamo=True,
-        verbose=False,
-    )
+    with warnings.catch_warnings():
+        # It warns that the inputs have one batch size, as is meant.
+        warnings.filterwarnings("ignore", message="# The axis name")
+        program = torch.onnx.export(
+            network,
+            # Two faces: the exporter would treat a batch of one as a constant.
+            tuple(torch.from_numpy(example) for example in _examples(2, size)),
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
+            dynamic_shapes=({0: torch.export.Dim("n")},) * len(INPUTS),
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None
     program.model.metadata_props["ganim_generator_size"] = str(size)
-    if isinstance(generator, FlowGenerator):
-        reference = " ".join(f"{x:.6f}" for x in generator.reference.flatten().tolist())
-        program.model.metadata_props["ganim_reference"] = reference
+    reference = " ".join(f"{x:.6f}" for x in generator.reference.flatten().tolist())
+    program.model.metadata_props["ganim_reference"] = reference
     differences = []
 
     def write_checked(beside: Path) -> None:
@@ -83,7 +94,7 @@ def export(generator: AnyGenerator, size: int, path: Path) -> Difference:
         session = onnxruntime.InferenceSession(str(beside), providers=["CPUExecutionProvider"])
         for batch in _CHECKED_BATCHES:
             examples = _examples(batch, size)
-            found = session.run(list(outputs), dict(zip(INPUTS, examples, strict=True)))
+            found = session.run(list(OUTPUTS), dict(zip(INPUTS, examples, strict=True)))
             differences.append(_difference(network, examples, found))
         if not all(each.levels <= _MOST and each.pixels <= _MOST for each in differences):
             raise NothingUsable(
@@ -100,11 +111,11 @@ def _difference(
     network: nn.Module, examples: tuple[np.ndarray, ...], found: list[np.ndarray]
 ) -> Difference:
     expected = network(*(torch.from_numpy(example) for example in examples))
-    attention, difference, *flow = (
+    attention, difference, flow = (
         float(np.abs(one - other.numpy()).max()) for one, other in zip(found, expected, strict=True)
     )
     side = examples[0].shape[1]
-    return Difference(max(attention * _LEVELS, difference), max(flow, default=0.0) * side / 2)
+    return Difference(max(attention * _LEVELS, difference), flow * side / 2)
 
 
 def _worst(differences: list[Difference]) -> Difference:
@@ -121,7 +132,3 @@ def _examples(count: int, size: int) -> tuple[np.ndarray, ...]:
     ]
     aus, own = draw.random((2, count, COUNT), np.float32)
     return np.stack(faces), aus, own
-
-
-def _has_flow(generator: AnyGenerator) -> bool:
-    return isinstance(generator, FlowGenerator) or generator.motion is not None
