@@ -15,9 +15,9 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
+from PIL import Image
 
 from ganim.model.animation.animator import SHIPPED, Animator
-from ganim.model.animation.output import save
 from ganim.model.estimator.network import load_estimator
 from ganim.model.landmarks.dlib_models import descriptors, hog_box
 from ganim.pipeline import shards
@@ -94,7 +94,7 @@ def _written_and_read(picture: np.ndarray) -> np.ndarray:
     """Write a picture to a PNG file and read it again."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "result.png"
-        save(path, [picture])
+        Image.fromarray(picture).save(path)
         return read_image(path)
 
 

@@ -26,7 +26,7 @@ _UNUSED_WITH = {
     "drive": ("frames", "fps", "ease", "ping_pong", "keys"),
 }
 """What the first makes meaningless."""
-_UNUSED_FORCLIPS = ("frames", "fps", "ping_pong", "drive", "drive_neutral")
+_UNUSED_FOR_CLIPS = ("frames", "fps", "ping_pong", "drive", "drive_neutral")
 
 motion_options = combined(
     [
@@ -72,8 +72,8 @@ motion_options = combined(
 
 
 STANDARD = "-"
-_MOVING = ("", ".gif", ".mp4", ".webm", ".apng")
-"""Endings that only animations have. No ending is a folder."""
+MOVING = (".gif", ".mp4", ".webm", ".apng")
+"""Endings that only animations have."""
 
 
 def is_clip(source: str) -> bool:
@@ -89,7 +89,7 @@ def is_motion(source: str, output: str | None, given: Mapping[str, Any]) -> bool
     if output is None or output == STANDARD:
         return False
     name = Path(output)
-    return name.suffix.lower() in _MOVING or Path(name.stem).suffix.lower() == ".strip"
+    return name.suffix.lower() in ("", *MOVING) or Path(name.stem).suffix.lower() == ".strip"
 
 
 def check_motion(given: Mapping[str, Any], source: str, kind: str) -> None:
@@ -110,7 +110,7 @@ def check_motion(given: Mapping[str, Any], source: str, kind: str) -> None:
                     flag = "--au" if other == "aus" else f"--{other}"
                     raise WrongUse(f"{_NAMES[name]} says what the face shows: leave out {flag}.")
     if is_clip(source):
-        _refuse(given, _UNUSED_FORCLIPS, "for a clip, which keeps its own pictures")
+        _refuse(given, _UNUSED_FOR_CLIPS, "for a clip, which keeps its own pictures")
     if "drive_neutral" in given and "drive" not in given:
         raise WrongUse("--drive-neutral is a time of the clip of --drive: give --drive too.")
     if "loop" in given and not (kind in ENDINGS and repeats(kind)):

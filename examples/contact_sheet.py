@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 import cv2
 import numpy as np
+from PIL import Image
 
 from ganim.model.animation.animator import SHIPPED, Animator
 from ganim.model.animation.grids import SHOWN_EDITS
-from ganim.model.animation.output import save
 from ganim.pipeline.action_units import NUMBERS, Edit, apply_edits
 from ganim.pipeline.faces.crop import Box, cut_crop
 from ganim.pipeline.images.decode import read_image
@@ -42,7 +42,8 @@ def main(out: Path, photographs: tuple[Path, ...], sweep: str | None, weights: P
             edited = animator.render(photograph, face, apply_edits(face.own_aus, edits))
             cells.append(cut_crop(edited, visible, CELL_SIZE))
         rows.append(np.concatenate(cells, axis=1))
-    save(out, [np.concatenate([_headings(["photograph", *columns]), *rows], axis=0)])
+    sheet = np.concatenate([_headings(["photograph", *columns]), *rows], axis=0)
+    Image.fromarray(sheet).save(out)
     print(f"Wrote {out}")
 
 

@@ -8,8 +8,9 @@ python examples/expressions.py OUT PHOTOGRAPH...
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 from ganim.model.animation.animator import Animator
-from ganim.model.animation.output import save
 from ganim.pipeline.action_units import Edit
 from ganim.pipeline.expressions import Request, expression_aus
 from ganim.pipeline.images.decode import read_image
@@ -27,10 +28,10 @@ def main(out: Path, photographs: list[Path]) -> None:
         face = animator.find(photograph)
         folder = out / path.stem
         folder.mkdir(parents=True, exist_ok=True)
-        save(folder / "00.png", [photograph])
+        Image.fromarray(photograph).save(folder / "00.png")
         for number, request in enumerate(requests, start=1):
             edited = animator.render(photograph, face, request.target(face.own_aus))
-            save(folder / f"{number:02d}.png", [edited])
+            Image.fromarray(edited).save(folder / f"{number:02d}.png")
     print(f"Wrote {len(photographs) * (len(requests) + 1)} pictures into {out}")
 
 

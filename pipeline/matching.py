@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from .images import decode, video
+from .images import CLIP_SUFFIXES, decode
 
-_ENDINGS = decode.SUFFIXES | video.SUFFIXES | {".csv"}
+_ENDINGS = decode.SUFFIXES | CLIP_SUFFIXES | {".csv"}
 
 Parts = tuple[str, ...]
 """The parts of a path as they are compared, without the ending."""

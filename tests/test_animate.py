@@ -10,7 +10,6 @@ from PIL import Image
 from ganim.cli import main
 from ganim.model.animation.animator import Animator
 from ganim.pipeline.action_units import NUMBERS, Edit, apply_edits
-from ganim.pipeline.expressions import Request
 from ganim.pipeline.images.decode import read_image
 
 ROOT = Path(__file__).parents[1]
@@ -75,17 +74,6 @@ def test_a_gif_has_all_frames_and_starts_with_the_photograph(ganim, tmp_path):
         first = np.asarray(gif.convert("RGB"), np.int16)
     difference = np.abs(first - read_image(PORTRAITS[0]).astype(np.int16))
     assert difference.mean() < 8, "equal except for the palette"
-
-
-def test_frames_interpolate_between_own_and_target_aus(animator):
-    photograph = read_image(PORTRAITS[0])
-    face = animator.find(photograph)
-    frames = animator.frames(photograph, [face], Request([Edit(12, 1.0)]), 3)
-    target = apply_edits(face.own_aus, [Edit(12, 1.0)])
-    assert np.array_equal(frames[0], photograph)
-    half = animator.render(photograph, face, (target + face.own_aus) / 2)
-    assert np.array_equal(frames[1], half)
-    assert np.array_equal(frames[2], animator.render(photograph, face, target))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK"])

@@ -63,7 +63,10 @@ def test_several_photographs_and_folders(small: Path, tmp_path: Path) -> None:
     again = ganim(small, "--au", "4=1", "--out-dir", out)
     assert "3 existed already" in again.output
     assert all(file.read_bytes() == content for file, content in before.items())
-    assert ganim(small / "a.png", "--au", "4=1", "--out-dir", out, "--overwrite").exit_code == 0
+    alone = (small / "a.png", "--au", "4=1", "--out-dir", out)
+    assert "1 existed already" in ganim(*alone).output
+    assert (out / "a.png").read_bytes() == before[out / "a.png"]
+    assert ganim(*alone, "--overwrite").exit_code == 0
     assert (out / "a.png").read_bytes() != before[out / "a.png"]
 
 

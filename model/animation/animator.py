@@ -170,24 +170,6 @@ class Animator:
                 picture = edit_picture(picture, region, masks.changes()[0])
         return picture
 
-    def frames(
-        self, photograph: np.ndarray, faces: Sequence[Face], request: Request, count: int
-    ) -> list[np.ndarray]:
-        """Render `count` pictures between the photograph and its faces as requested.
-
-        Frame by frame, alpha rises evenly from 0 to 1 in `alpha * target + (1 - alpha) * own AUs`
-        (Pumarola et al. 2018, section 6.3). The first frame is the photograph. A count of 1 gives
-        the edited faces only.
-        """
-        own = [face.own_aus for face in faces]
-        targets = [request.target(aus) for aus in own]
-        alphas = np.linspace(0.0, 1.0, count) if count > 1 else np.ones(1)
-        between = [
-            [alpha * target + (1 - alpha) * aus for target, aus in zip(targets, own, strict=True)]
-            for alpha in alphas
-        ]
-        return [self.render_faces(photograph, faces, aus) for aus in between]
-
     def check(self, request: Request) -> None:
         """Raise WrongUse if the generator does not know an AU that is asked for."""
         known = self.generator.settings.aus

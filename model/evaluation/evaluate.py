@@ -15,6 +15,7 @@ from ...pipeline.action_units import MAX_INTENSITY, in_words, positions
 from ...pipeline.annotator import Annotator
 from ...pipeline.errors import WrongUse
 from ...pipeline.faces.crop import CROP_SIZE
+from ...pipeline.faces.identity import SAME_PERSON
 from ..animation.animator import Animator, faces_of_crops
 from ..landmarks.dlib_models import hog_box
 from . import metrics
@@ -38,7 +39,6 @@ SINGLE_AU_TARGET = 0.8
 INACTIVE_BELOW = 0.2
 """Single AUs are edited on faces on which the annotator reads less than this, 0-1."""
 _MAX_INACTIVE = 100  # faces for each single AU
-_SAME_PERSON = 0.6  # the threshold of face_recognition for the distance of two descriptors
 _SPLITS = 10  # random halves for distances between sets
 
 
@@ -167,7 +167,7 @@ def evaluate_generator(
         "correlation_reference": known_mean(per_au["r_reference"]),
         "unreadable": float(np.isnan(distance).mean()),
         "identity_distance": float(identity.mean()),
-        "same_person": float((identity < _SAME_PERSON).mean()),
+        "same_person": float((identity < SAME_PERSON).mean()),
         **{
             name: float(generated[name].mean())
             for name in (

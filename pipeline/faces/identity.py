@@ -7,10 +7,13 @@ import numpy as np
 
 from .landmarks import model_files
 
+SAME_PERSON = 0.6
+"""Descriptors of one person are nearer to each other than this (dlib's own threshold)."""
+
 
 def describe(crop: np.ndarray, box: list[int]) -> np.ndarray:
     """The descriptor of a crop, (128,) float32. Photographs of one person have a small Euclidean
-    distance; dlib's threshold is 0.6.
+    distance.
 
     Args:
         crop: (size, size, 3) uint8 RGB.
@@ -24,22 +27,8 @@ def describe(crop: np.ndarray, box: list[int]) -> np.ndarray:
     return np.array(network.compute_face_descriptor(pixels, shape), np.float32)
 
 
-@lru_cache(maxsize=1)
-def _models() -> tuple[Any, Any]:
-    """The five-landmark predictor that aligns a face, and the recognition network."""
-    import dlib
-
-    models = model_files()
-    predictor = dlib.shape_predictor(models.pose_predictor_five_point_model_location())
-    return predictor, dlib.face_recognition_model_v1(models.face_recognition_model_location())
-
-
-SAME_PERSON = 0.6
-"""Descriptors of one person are nearer to each other than this (dlib's own threshold)."""
-
-
 def describe_landmarks(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """The descriptor (128,) of a face in a picture (h, w, 3) uint8 RGB.
+    """As `describe`, of a face whose landmarks are known, at any angle in a picture (h, w, 3).
 
     landmarks: (68, 2), x and y in pixels; the centre of the first pixel is at 0, 0.
     """
@@ -49,5 +38,15 @@ def describe_landmarks(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray
     (left, top), (right, bottom) = landmarks.min(0), landmarks.max(0)
     box = dlib.rectangle(round(left), round(top), round(right), round(bottom))
     shape = dlib.full_object_detection(box, points)
-    network = _models()[1]
-    return np.array(network.compute_face_descriptor(np.ascontiguousarray(picture), shape))
+    pixels = np.ascontiguousarray(picture)
+    return np.array(_models()[1].compute_face_descriptor(pixels, shape), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _models() -> tuple[Any, Any]:
+    """The five-landmark predictor that aligns a face, and the recognition network."""
+    import dlib
+
+    models = model_files()
+    predictor = dlib.shape_predictor(models.pose_predictor_five_point_model_location())
+    return predictor, dlib.face_recognition_model_v1(models.face_recognition_model_location())

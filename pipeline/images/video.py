@@ -11,11 +11,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 
-from . import CLIP_SUFFIXES
 from .decode import MAX_PIXELS, TooLarge, UnreadableImage
-
-SUFFIXES = CLIP_SUFFIXES
-"""The endings, in lower case, of files that are read as clips."""
 
 # FFmpeg must try no other format, whatever a file is called: playlists open other files.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegvideo,mpegts"

@@ -3,10 +3,10 @@
 import os
 import re
 
-from ..images import video
+from ..images import CLIP_SUFFIXES
 
 _ESCAPE = re.compile(r"\\x[0-9a-f]{2}")
-_CLIPS = "|".join(suffix[1:] for suffix in video.SUFFIXES)
+_CLIPS = "|".join(suffix[1:] for suffix in CLIP_SUFFIXES)
 _FRAME = re.compile(rf"(.*\.(?:{_CLIPS}))@(\d+\.\d\d\d{{0,4}})s", re.I | re.S)
 
 
