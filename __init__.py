@@ -7,6 +7,7 @@ In Python:
     animator = ganim.load()
     smile = animator.animate("face.jpg", {12: 1.0, 6: 0.7})
     smile.save("smile.jpg")
+    animator.video("face.jpg", "smile.mp4", {12: 1.0})
 """
 
 from pathlib import Path

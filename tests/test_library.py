@@ -10,6 +10,7 @@ import ganim
 from ganim.pipeline.action_units import NUMBERS
 from ganim.pipeline.errors import NothingUsable, WrongUse
 from ganim.pipeline.images.picture import read_picture
+from ganim.pipeline.images.video import frames
 
 ROOT = Path(__file__).parents[1]
 PORTRAIT = ROOT / "examples" / "grace_hopper.jpg"
@@ -56,6 +57,24 @@ def test_grey_and_deep_arrays_keep_their_form(animator) -> None:
     assert animator.animate(grey, {12: 1.0}).pixels.shape == (*grey.shape, 1)
     deep = animator.animate(rgb.astype(np.uint16) * 257, {12: 1.0}).pixels
     assert deep.dtype == np.uint16
+
+
+def test_a_video_of_a_photograph_a_driver_and_a_clip(animator, tmp_path) -> None:
+    photograph = read_picture(PORTRAIT).rgb[60:360, 110:410]
+    moving, driven, edited = (tmp_path / name for name in ("a.mp4", "b.gif", "c.mp4"))
+    assert animator.video(photograph, moving, keys=["0.16:12=1"]) == []
+    assert len(list(frames(moving))) == 5
+    animator.video(photograph, driven, drive=moving)
+    with Image.open(driven) as gif:
+        assert gif.n_frames == 5
+    animator.video(moving, edited, {25: 1.0})
+    before, after = (np.stack([frame.pixels for frame in frames(p)]) for p in (moving, edited))
+    assert before.shape == after.shape
+    assert np.abs(before.astype(int) - after).max() > 20
+    with pytest.raises(WrongUse, match="ease one of"):
+        animator.video(photograph, moving, {12: 1.0}, ease="slow")
+    with pytest.raises(WrongUse, match="no name of an animation"):
+        animator.video(photograph, tmp_path / "a.doc", {12: 1.0})
 
 
 def test_mistakes_are_named(animator, tmp_path) -> None:
