@@ -70,8 +70,10 @@ def test_a_gif_has_all_frames_and_starts_with_the_photograph(ganim, tmp_path):
     out = tmp_path / "smile.gif"
     assert ganim("animate", PORTRAITS[0], "--au", "12=1", "-o", out, "--frames", 5).exit_code == 0
     with Image.open(out) as gif:
-        assert gif.n_frames == 5
+        assert gif.n_frames == 5 and gif.size == (512, 512)
         first = np.asarray(gif.convert("RGB"), np.int16)
+        gif.seek(4)
+        assert gif.info["duration"] == 800, "the last picture stays"
     difference = np.abs(first - read_image(PORTRAITS[0]).astype(np.int16))
     assert difference.mean() < 8, "equal except for the palette"
 

@@ -40,5 +40,5 @@ class Timing:
         return _FINE if self.rate is None else 1 / self.rate
 
     def held(self, seconds: Fraction) -> "Timing":
-        """The last picture shown for so much longer."""
-        return Timing(self.times, self.end + seconds)
+        """The last picture shown for at least so many seconds."""
+        return Timing(self.times, max(self.end, self.times[-1] + seconds))
