@@ -65,8 +65,9 @@ class Hog(nn.Module):
         """Magnitude of the gradients by contrast-sensitive orientation (n, 18, h/8, w/8)."""
         across = F.pad(grey[:, :, 1:-1, 2:] - grey[:, :, 1:-1, :-2], (1, 1, 1, 1))
         down = F.pad(grey[:, :, 2:, 1:-1] - grey[:, :, :-2, 1:-1], (1, 1, 1, 1))
+        power = across.square() + down.square()
         # The root has no finite gradient at 0.
-        strength = (across.square() + down.square()).clamp(min=1e-12).sqrt()
+        strength = torch.where(power > 0, power.clamp(min=1e-12).sqrt(), 0.0)
         along = across * self.cos + down * self.sin
         strongest = along.abs().amax(1, keepdim=True)
         nothing = torch.zeros_like(strength)
