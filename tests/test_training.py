@@ -245,7 +245,7 @@ def with_rows(folder, change):
     ("change", "said"),
     [
         (lambda rows: [row | dict.fromkeys(COLUMNS) for row in rows], "ganim annotate"),
-        (lambda rows: [row | {"AU45_r": None} for row in rows], "has AU45_r, and"),
+        (lambda rows: [row | {"AU45_r": None} for row in rows], "has action units yet"),
         (lambda rows: [row | dict.fromkeys(COLUMNS, 1.0) for row in rows], "All 16 faces have"),
         (lambda rows: rows[:1], "only one face"),
         (lambda rows: rows[:3], "--batch 3"),
