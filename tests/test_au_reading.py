@@ -19,9 +19,9 @@ def reading() -> AuReading:
     return AuReading()
 
 
-def edited(face: torch.Tensor, paint: torch.Tensor) -> Masks:
+def painted(face: torch.Tensor, paint: torch.Tensor) -> torch.Tensor:
     attention = torch.full_like(face[:, :1], 0.5)
-    return Masks(attention, (face + 2 * paint).clamp(-1, 1), face)
+    return Masks(attention, (face + 2 * paint).clamp(-1, 1), face).blend()
 
 
 def test_aus_move_faces_and_do_not_paint_them(reading: AuReading) -> None:
@@ -31,7 +31,7 @@ def test_aus_move_faces_and_do_not_paint_them(reading: AuReading) -> None:
     paint = torch.zeros_like(faces).requires_grad_()
     asked = torch.zeros(2, 17)
     asked[:, 8] = 0.8
-    reading(faces, edited(moved, paint), asked).backward()
+    reading(faces, moved, painted(moved, paint), asked).backward()
     assert paint.grad is None or not paint.grad.any()
     assert moved.grad is not None and moved.grad.isfinite().all() and moved.grad.any()
 
@@ -48,7 +48,7 @@ def test_the_error_is_of_aus_above_zero_and_less_within_a_region(
     asked = torch.zeros(1, 17)
     asked[0, 0] = 0.4
     face = torch.zeros(1, 3, 8, 8)
-    error = reading(face, edited(face, face), asked)
+    error = reading(face, face, painted(face, face), asked)
     assert float(error) == pytest.approx(0.1**2 + 0.25 * 0.2**2 + 0.1**2)
 
 

@@ -32,11 +32,6 @@ class Masks(NamedTuple):
         """What blending adds to `face`: (n, 3, h, w), in levels of 8 bits, -255 to 255."""
         return from_model(self.blend()) - from_model(self.face)
 
-    def part(self, chosen: slice) -> "Masks":
-        """The masks of some of the faces."""
-        flow = None if self.flow is None else self.flow[chosen]
-        return Masks(self.attention[chosen], self.colour[chosen], self.face[chosen], flow)
-
     def changes(self) -> list[Change]:
         """The change of each face, which `paste_change` can apply at another resolution."""
         differences = self.difference().permute(0, 2, 3, 1).cpu().numpy()

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from ...pipeline.action_units import COUNT, REGIONS, positions
 from ..estimator.network import load_estimator
-from ..networks.masks import Masks
 
 _SAME_REGION = 0.25
 """Weight of AUs that were not asked for, in the region of one that was: some move together."""
@@ -32,19 +31,19 @@ class AuReading(nn.Module):
             row[positions(numbers)] = 1
         self.register_buffer("regions", regions)
 
-    def forward(self, faces: Tensor, edited: Masks, asked: Tensor) -> Tensor:
+    def forward(self, faces: Tensor, moved: Tensor, results: Tensor, asked: Tensor) -> Tensor:
         """The mean over faces of the sum of the squared errors of their AUs.
 
-        faces: (n, 3, size, size) in -1..1, before the edit. asked: (n, 17), the change of each AU
-        that should be read.
+        faces, moved, results: (n, 3, size, size) in -1..1, before the edit, after the flow, and
+        painted. asked: (n, 17), the change of each AU that should be read.
         """
         with torch.no_grad():
             target = F.relu(self._read(faces)) + asked
             changed = (asked != 0).float()
             near = (changed @ self.regions.T > 0).float() @ self.regions
             weight = torch.where((near > 0) & (changed == 0), _SAME_REGION, 1.0)
-        paint = (edited.blend() - edited.face).detach()
-        found = self._read(edited.face + paint)
+        paint = (results - moved).detach()
+        found = self._read(moved + paint)
         # The estimator's AUs fall below 0 where an AU is absent. `read` takes these as 0.
         error = torch.where(target > 0, found - target.clamp(max=1), F.relu(found))
         return (weight * error.square()).sum(1).mean()

@@ -83,15 +83,16 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         with self._autocast():
             outputs = self._outputs(batch)
         results = outputs.masks.blend()
-        metrics = self._critic_step(batch, results[:count].detach(), results[count:].detach())
+        metrics = self._critic_step(batch, results.detach())
 
         for critic in self.critics:
             critic.requires_grad_(False)
-        judged = self._judge(batch, results[:count], results[count:])
+        judged = self._judge(batch, results)
         terms = paired_losses.generator_terms(batch, outputs, results[:count], judged)
         if batch.unpaired is not None and self._au_reading is not None:
-            edited = outputs.masks.part(slice(count, None))
-            terms["aus"] = self._au_reading(batch.unpaired.faces, edited, batch.unpaired.asked)
+            moved, edited = outputs.masks.face[count:], results[count:]
+            free = batch.unpaired
+            terms["aus"] = self._au_reading(free.faces, moved, edited, free.asked)
         free_iterations = self.iteration - self.first_free + 1
         effective = paired_losses.ramped(terms, self._critic_iterations, free_iterations)
         loss = weighted_sum(effective, self.settings.pairs)
@@ -149,34 +150,33 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
             inputs = [torch.cat(pair) for pair in zip(inputs, others, strict=True)]
         return self.generator.outputs(*inputs)
 
-    def _critic_step(self, batch: PairBatch, results: torch.Tensor, edited: torch.Tensor) -> Terms:
-        """A step of the pair critic, and with unpaired faces one of the result critic."""
+    def _critic_step(self, batch: PairBatch, results: torch.Tensor) -> Terms:
+        """A step of the pair critic, and with unpaired faces one of the result critic.
+
+        results: for the sources, followed by the unpaired faces.
+        """
         aus = batch.aus * self._known
         with self._autocast():
             real, _ = self.pair_critic(batch.sources, batch.targets, aus)
-            fake, _ = self.pair_critic(batch.sources, results, aus)
+            fake, _ = self.pair_critic(batch.sources, results[: len(aus)], aus)
         terms = {"critic_pairs": paired_losses.hinge(real, fake)}
         self._update(self.pair_critic, self.pair_critic_adam, terms["critic_pairs"])
         if batch.unpaired is not None:
             with self._autocast():
                 # Of the same faces, so that the critic sees what differs beside the faces.
                 real = self.result_critic(torch.cat([batch.targets, batch.unpaired.faces]))
-                fake = self.result_critic(torch.cat([results, edited]))
+                fake = self.result_critic(results)
             terms["critic_results"] = paired_losses.hinge(real, fake)
             self._update(self.result_critic, self.result_critic_adam, terms["critic_results"])
         return detached(terms)
 
-    def _judge(
-        self, batch: PairBatch, results: torch.Tensor, edited: torch.Tensor
-    ) -> paired_losses.Judged:
+    def _judge(self, batch: PairBatch, results: torch.Tensor) -> paired_losses.Judged:
         aus = batch.aus * self._known
         with self._autocast():
-            scores, features = self.pair_critic(batch.sources, results, aus)
+            scores, features = self.pair_critic(batch.sources, results[: len(aus)], aus)
             with torch.no_grad():
                 _, target_features = self.pair_critic(batch.sources, batch.targets, aus)
-            alone = None
-            if batch.unpaired is not None:
-                alone = self.result_critic(torch.cat([results, edited]))
+            alone = None if batch.unpaired is None else self.result_critic(results)
         return paired_losses.Judged(scores, features, target_features, alone)
 
     def _sampler(self) -> PairSampler:
