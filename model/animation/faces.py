@@ -15,7 +15,6 @@ from ...pipeline.faces.frame import CropRegion, Frame, Region
 from ..estimator.network import load_estimator
 from ..landmarks.frame import place_frame
 from ..landmarks.points import RIGID
-from ..pixels import to_model
 
 _TURNS = (90, -90, 180, 45, -45, 135, -135)
 """Degrees by which a photograph is searched turned if no face is certain in it as it is. dlib's
@@ -137,17 +136,14 @@ def read_face(picture: np.ndarray, view: CropRegion | Frame) -> Face:
     return face
 
 
-@torch.inference_mode()
 def _read(picture: np.ndarray, view: CropRegion | Frame) -> Face:
-    estimator = load_estimator()
     pixels = torch.from_numpy(view.cut(picture, CROP_SIZE)).permute(2, 0, 1)[None]
-    readings = estimator.read(pixels)
-    in_view = estimator.aligner(to_model(pixels))[0].double().numpy()
+    readings = load_estimator().read(pixels)
     return Face(
         view.bounds,
         readings.aus[0].numpy(),
         view=view,
-        landmarks=view.to_picture(in_view),
+        landmarks=view.to_picture(readings.landmarks[0].double().numpy()),
         confidence=float(readings.confidence[0]),
     )
 

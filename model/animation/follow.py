@@ -20,7 +20,6 @@ from ...pipeline.images import video
 from ...pipeline.images.decode import UnreadableImage
 from ..estimator.network import load_estimator
 from ..landmarks.points import POINTS
-from ..pixels import to_model
 from .faces import choose, find_faces, upright_view
 from .timing import Timing
 
@@ -190,14 +189,13 @@ class _Follower:
         return True
 
 
-@torch.inference_mode()
 def _read(picture: np.ndarray, view: Frame) -> _Reading:
     """Read the face in a view, and once more where it is, if it lies far from the view's middle."""
     estimator = load_estimator()
     for _ in range(_ROUNDS):
         pixels = torch.from_numpy(view.cut(picture, CROP_SIZE)).permute(2, 0, 1)[None]
-        outputs = estimator(to_model(pixels))
-        landmarks = view.to_picture(outputs.landmarks[0].double().numpy())
+        readings = estimator.read(pixels)
+        landmarks = view.to_picture(readings.landmarks[0].double().numpy())
         there = upright_view(landmarks)
         moved = float(np.hypot(*(there.centre - view.centre))) / (2 * view.scale)
         if moved <= _FAR:
@@ -206,9 +204,9 @@ def _read(picture: np.ndarray, view: Frame) -> _Reading:
     grey = cv2.cvtColor(pixels[0].permute(1, 2, 0).numpy(), cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, _LOOK, interpolation=cv2.INTER_AREA).astype(np.float32)
     look = (small - small.mean()) / (small.std() + 1)
-    sure = float(estimator.confidence(outputs.doubt)[0])
+    sure = float(readings.confidence[0])
     seen = sure >= _SURE or (sure >= _MAYBE and _is_face(picture, there))
-    return _Reading(landmarks, outputs.openface[0].clamp(0, 1).numpy(), seen, look)
+    return _Reading(landmarks, readings.aus[0].numpy(), seen, look)
 
 
 def _is_face(picture: np.ndarray, view: Frame) -> bool:

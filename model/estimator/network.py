@@ -44,12 +44,14 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True)
 class Readings:
-    """AUs and confidences of n crops."""
+    """AUs, confidences and landmarks of n crops."""
 
     aus: Tensor
     """(n, 17) in 0-1."""
     confidence: Tensor
     """(n,) in 0-1: about 0.95 for a clear photograph, 0.05 for a crop that cannot be read."""
+    landmarks: Tensor
+    """(n, 68, 2), x and y in -1..1 across the crop."""
 
 
 class Estimator(nn.Module):
@@ -131,12 +133,13 @@ class Estimator(nn.Module):
 
     @torch.inference_mode()
     def read(self, crops: Tensor, coding: Coding = "openface") -> Readings:
-        """AUs and confidences of crops (n, 3, size, size), uint8 or float in -1..1."""
+        """AUs, confidences and landmarks of crops (n, 3, size, size), uint8 or float in -1..1."""
         if crops.dtype == torch.uint8:
             crops = to_model(crops)
         outputs = self(crops)
         aus = outputs.openface if coding == "openface" else outputs.facs
-        return Readings(aus.float().clamp(0.0, 1.0), self.confidence(outputs.doubt.float()))
+        confidence = self.confidence(outputs.doubt.float())
+        return Readings(aus.float().clamp(0.0, 1.0), confidence, outputs.landmarks)
 
     def read_pixels(self, crops: np.ndarray, coding: Coding) -> tuple[np.ndarray, np.ndarray]:
         """AUs (n, 17) in 0-1 and confidences (n,) in 0-1 of crops (n, size, size, 3), uint8 RGB."""
