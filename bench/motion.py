@@ -43,7 +43,7 @@ def main(clips: Path, portrait: Path, aus: tuple[str, ...]) -> None:
     for clip in sorted(path for path in clips.iterdir() if path.suffix.lower() in CLIP_SUFFIXES):
         try:
             driver = read_driver(clip)
-            driven = drive_photograph(animator, photograph, faces, driver, driver.neutral(), clip)
+            driven = drive_photograph(animator, photograph, faces, driver, driver.neutral())
             _row(clip, "drives", driven, driver.aus)
             _row(clip, "edited", animate_clip(animator, clip, 1, request, Motion()))
         except GanimError as reason:

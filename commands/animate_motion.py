@@ -133,5 +133,4 @@ def _animation(job: MotionJob, animator: "Animator", request: Request) -> "Anima
     with Tracker("read the driver", "frames") as tracker:
         driver = read_driver(job.drive, tracker.advance)
     neutral = driver.neutral(job.drive_neutral)
-    sound = None if job.drive.suffix.lower() == ".csv" else job.drive
-    return motion.drive_photograph(animator, picture, faces, driver, neutral, sound)
+    return motion.drive_photograph(animator, picture, faces, driver, neutral)

@@ -17,7 +17,7 @@ import numpy as np
 from ..model.animation.animator import SHIPPED, Animator
 from ..pipeline.action_units import COUNT, NAMES, NUMBERS, Edit
 from ..pipeline.errors import GanimError
-from ..pipeline.expressions import EXPRESSIONS, expression_aus
+from ..pipeline.expressions import EXPRESSIONS, Request, expression_aus
 from .photograph import MAX_BYTES, MAX_PIXELS, Photograph, open_photograph
 from .session import Session, to_jpeg
 from .shown import shown_expressions
@@ -181,10 +181,9 @@ class Page:
     def _express(self, session: Session | None, name: str | None) -> _Changes:
         if name is None or name.lower() not in EXPRESSIONS:
             return {}
-        asked = expression_aus(name.lower())
         changes = self._show_expression(
-            session, lambda own: np.where(np.isnan(asked), own, asked)
-        )  # fmt: skip
+            session, Request(expression=expression_aus(name.lower())).target
+        )
         return {**changes, self._expression: name}
 
     def _move(self, session: Session | None, *positions: float) -> _Changes:

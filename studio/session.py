@@ -4,13 +4,11 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from PIL import Image
 
 from ..model.animation.animator import Animator
 from ..model.animation.faces import Face
-from ..model.networks.flow_generator import FaceFeatures, FlowGenerator
-from ..model.networks.masks import Masks
+from ..model.animation.render import StillFace
 from ..pipeline.action_units import apply_edits
 from .photograph import Photograph
 from .sliders import edits, positions_of
@@ -30,19 +28,18 @@ class Session:
         which: the face, from 0, the largest first.
     """
 
-    @torch.inference_mode()
     def __init__(self, animator: Animator, photograph: Photograph, which: int = 0) -> None:
         self.photograph = photograph
         self.which = which
         self.face: Face = photograph.faces[which]
-        self.own_aus = np.asarray(self.face.own_aus, np.float32)
-        self._animator = animator
         self._region = photograph.preview_region(self.face)
         rgb = photograph.preview if photograph.scale == 1.0 else photograph.picture().rgb
-        _, self._pixels = animator.cut([rgb], [self.face])
-        self._features: FaceFeatures | None = None
-        if isinstance(animator.generator, FlowGenerator):
-            self._features = animator.generator.encode(self._pixels)
+        self._still = StillFace(animator, rgb, self.face)
+
+    @property
+    def own_aus(self) -> np.ndarray:
+        """(17,) float32 in 0-1: the AUs that the face shows."""
+        return self._still.own_aus
 
     @property
     def positions(self) -> list[float]:
@@ -53,19 +50,6 @@ class Session:
         """The AUs (17,) in 0-1 that the positions of the sliders ask for."""
         return apply_edits(self.own_aus, edits(positions, self.own_aus))
 
-    @torch.inference_mode()
-    def masks(self, target: np.ndarray) -> Masks:
-        """What the generator makes of the face for AUs (17,) in 0-1."""
-        asked, own = (
-            torch.from_numpy(np.asarray(aus, np.float32))[None].to(self._pixels.device)
-            for aus in (target, self.own_aus)
-        )
-        generator = self._animator.generator
-        if self._features is not None and isinstance(generator, FlowGenerator):
-            return generator.animate(self._features, asked, own)
-        masks: Masks = generator(self._pixels, asked, own)
-        return masks
-
     def preview(self, target: np.ndarray) -> np.ndarray:
         """The preview (h, w, 3) uint8 RGB with the face at AUs (17,) in 0-1.
 
@@ -73,7 +57,7 @@ class Session:
         """
         if np.array_equal(target, self.own_aus):
             return self.photograph.preview
-        change = self.masks(target).changes()[0]
+        change = self._still.masks(target[None]).changes()[0]
         return self._region.paste(self.photograph.preview, change)
 
 

@@ -107,18 +107,21 @@ class Animator:
             faces: one face of each picture.
             target_aus: (n, 17), 0-1; AUs that the generator does not know are ignored.
         """
-        regions, masks = self._generated(pictures, faces, target_aus)
+        regions, masks = self.generate(pictures, faces, target_aus)
         return Rendered(
             paste(pictures, regions, masks), masks.attention.squeeze(1).float().cpu().numpy()
         )
 
-    def _generated(
+    def generate(
         self,
         pictures: Sequence[np.ndarray] | np.ndarray,
         faces: Sequence[Face],
         target_aus: np.ndarray,
     ) -> tuple[list[Region], Masks]:
-        """What the generator makes of one face of each picture, and where it belongs."""
+        """What the generator makes of one face of each picture, and the regions where it belongs.
+
+        The arguments are those of `render_batch`.
+        """
         regions, inputs = self.cut(pictures, faces)
         targets, own = (
             torch.from_numpy(np.asarray(aus, np.float32)).to(self._device)
@@ -166,7 +169,7 @@ class Animator:
         """Do the same to a picture in its own colours and depth; its faces are those of `rgb`."""
         for face, target in zip(faces, targets, strict=True):
             if not np.array_equal(target, face.own_aus):
-                (region,), masks = self._generated([picture.rgb], [face], target[None])
+                (region,), masks = self.generate([picture.rgb], [face], target[None])
                 picture = edit_picture(picture, region, masks.changes()[0])
         return picture
 

@@ -38,6 +38,8 @@ class Driver:
     """(n, 17) in 0-1, as they were read; NaN where the face was not seen."""
     problem: str | None = None
     """Why a clip was not read to its end; None if it was."""
+    sound: Path | None = None
+    """The clip, whose sound goes with the result; None if the AUs are from a CSV."""
 
     @property
     def unseen(self) -> int:
@@ -96,7 +98,7 @@ def read_driver(path: Path, on_frame: Callable[[], None] = lambda: None) -> Driv
     if path.suffix.lower() == ".csv":
         return _from_csv(path)
     followed: Followed = follow(path, on_frame=on_frame)
-    return Driver(followed.timing, followed.tracks[0].aus, followed.problem)
+    return Driver(followed.timing, followed.tracks[0].aus, followed.problem, path)
 
 
 def _from_csv(path: Path) -> Driver:

@@ -172,10 +172,9 @@ class Ganim:
                     self.animator, picture, faces, request, settings
                 )
             else:
-                driver, clip = read_driver(Path(drive)), Path(drive)
-                sound = None if clip.suffix.lower() == ".csv" else clip
+                driver = read_driver(Path(drive))
                 animation = motion.drive_photograph(
-                    self.animator, picture, faces, driver, driver.neutral(), sound
+                    self.animator, picture, faces, driver, driver.neutral()
                 )
         said = str(drive or "; ".join(keys) or expression or aus or "")
         packet = labelled_xmp(None, __version__, said) if label else None

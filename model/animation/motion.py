@@ -86,13 +86,10 @@ def drive_photograph(
     faces: Sequence[Face],
     driver: Driver,
     neutral: np.ndarray,
-    sound: Path | None = None,
 ) -> Animation:
     """Let faces of a photograph (h, w, 3) uint8 RGB show the expressions of a driver.
 
-    Args:
-        neutral: (17,) in 0-1, the AUs of the driver without expression.
-        sound: the driver's clip, if it has one.
+    neutral: (17,) in 0-1, the AUs of the driver without expression.
     """
     targets = [driver.targets(face.own_aus, neutral) for face in faces]
     notes = []
@@ -104,7 +101,7 @@ def drive_photograph(
             "that lasts, its expression is held for half a second and then fades to neutral."
         )
     pictures = still_pictures(animator, picture, faces, targets)
-    return Animation(pictures, driver.timing, False, sound, notes)
+    return Animation(pictures, driver.timing, False, driver.sound, notes)
 
 
 def animate_clip(

@@ -17,10 +17,16 @@ _BATCH = 4
 """The faces that the generator renders at a time."""
 
 
-class _StillFace:
+class StillFace:
     """A face of a still picture that is rendered with many AUs: what depends on the face alone is
-    computed once."""
+    computed once.
 
+    Attributes:
+        own_aus: (17,) float32 in 0-1, the AUs that the face shows.
+        region: what the generator sees of the picture.
+    """
+
+    @torch.inference_mode()
     def __init__(self, animator: Animator, picture: np.ndarray, face: Face) -> None:
         self.own_aus = np.asarray(face.own_aus, np.float32)
         self._generator = animator.generator
@@ -29,9 +35,10 @@ class _StillFace:
         if isinstance(self._generator, FlowGenerator):
             self._features = self._generator.encode(self._pixels)
 
+    @torch.inference_mode()
     def masks(self, targets: np.ndarray) -> Masks:
         """What the generator makes of the face for AUs (k, 17) in 0-1."""
-        asked = torch.from_numpy(np.ascontiguousarray(targets)).to(self._pixels.device)
+        asked = torch.from_numpy(np.ascontiguousarray(targets, np.float32)).to(self._pixels.device)
         own = torch.from_numpy(self.own_aus).to(asked.device).expand_as(asked)
         if self._features is not None and isinstance(self._generator, FlowGenerator):
             return self._generator.animate(self._features.repeated(len(asked)), asked, own)
@@ -49,7 +56,7 @@ def still_pictures(
 
     targets: for each face its AUs (n, 17) float32 in 0-1. Yields n pictures.
     """
-    still = [_StillFace(animator, picture, face) for face in faces]
+    still = [StillFace(animator, picture, face) for face in faces]
     count = len(targets[0])
     for start in range(0, count, _BATCH):
         moments = range(start, min(start + _BATCH, count))
@@ -95,16 +102,11 @@ def _rendered(
     pairs = [(frame, moment) for frame, asked in waiting for moment in asked]
     changes: Iterator[tuple[Region, Change]] = iter(())
     if pairs:
-        faces = [moment.face for _, moment in pairs]
-        regions, pixels = animator.cut([frame for frame, _ in pairs], faces)
-        own, asked = (
-            torch.from_numpy(np.stack(aus).astype(np.float32)).to(pixels.device)
-            for aus in (
-                [face.own_aus for face in faces],
-                [moment.target_aus for _, moment in pairs],
-            )
+        regions, masks = animator.generate(
+            [frame for frame, _ in pairs],
+            [moment.face for _, moment in pairs],
+            np.stack([moment.target_aus for _, moment in pairs]),
         )
-        masks: Masks = animator.generator(pixels, asked, own)
         changes = zip(regions, masks.changes(), strict=True)
     for frame, moments in waiting:
         for _ in moments:
