@@ -117,7 +117,7 @@ def _mahalanobis(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 def _annotated(folder: Path) -> Iterator[tuple[Face, np.ndarray]]:
     """The annotated faces of a set with their AUs, (17,) with NaN where not known."""
-    known = [f"AU{number:02d}_r" for number in shards.known_aus(folder)]
+    known = [COLUMNS[position] for position in positions(shards.known_aus(folder))]
     for path in shards.shard_paths(folder):
         for index, row in enumerate(shards.read_shard(path).to_pylist()):
             if row["status"] == shards.OK and all(row[name] is not None for name in known):

@@ -172,7 +172,8 @@ def _png_options(metadata: Metadata, quality: int) -> dict[str, Any]:
     return {"pnginfo": info}
 
 
-def _jpeg_options(metadata: Metadata, quality: int) -> dict[str, Any]:
+def _lossy_options(metadata: Metadata, quality: int) -> dict[str, Any]:
+    """Of JPEG and AVIF."""
     options: dict[str, Any] = {"quality": quality}
     if quality >= _FULL_COLOUR_FROM:
         options["subsampling"] = "4:4:4"
@@ -182,13 +183,6 @@ def _jpeg_options(metadata: Metadata, quality: int) -> dict[str, Any]:
 def _webp_options(metadata: Metadata, quality: int) -> dict[str, Any]:
     # Exact: also the colours of transparent pixels are kept.
     options = {"quality": quality, "lossless": quality == 100, "exact": True}
-    return options | ({"xmp": metadata.xmp} if metadata.xmp else {})
-
-
-def _avif_options(metadata: Metadata, quality: int) -> dict[str, Any]:
-    options: dict[str, Any] = {"quality": quality}
-    if quality >= _FULL_COLOUR_FROM:
-        options["subsampling"] = "4:4:4"
     return options | ({"xmp": metadata.xmp} if metadata.xmp else {})
 
 
@@ -205,9 +199,9 @@ def _tiff_options(metadata: Metadata, quality: int) -> dict[str, Any]:
 
 _OPTIONS: dict[str, Callable[[Metadata, int], dict[str, Any]]] = {
     "PNG": _png_options,
-    "JPEG": _jpeg_options,
+    "JPEG": _lossy_options,
     "WebP": _webp_options,
-    "AVIF": _avif_options,
+    "AVIF": _lossy_options,
     "TIFF": _tiff_options,
 }
 """Arguments of Pillow's `save`."""
