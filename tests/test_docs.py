@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("[a-z]*/README.md")], key=str
 )
-FOLDERS = ("bench", "commands", "docker", "docs", "examples", "model", "pipeline", "tests")
+FOLDERS = ("bench", "commands", "docker", "docs", "examples", "model", "pipeline")
+FOLDERS += ("studio", "tests")
 FILES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()]
 FILES += [path for path in ROOT.iterdir() if path.is_file()]
 
@@ -54,6 +55,12 @@ def options_of(command: str) -> set[str]:
 def exists(name: str) -> bool:
     """Whether a path from the root, or the end of one such as `training/losses.py`, is a file."""
     return any(f"/{path.relative_to(ROOT).as_posix()}".endswith(f"/{name}") for path in FILES)
+
+
+def test_files_in_the_drawing_of_the_architecture_exist() -> None:
+    drawing = (ROOT / "docs/architecture.md").read_text()
+    names = re.findall(r"[a-z_]+\.(?:py|html|js|css)\b", drawing)
+    assert len(names) > 40 and not [name for name in names if not exists(name)]
 
 
 def test_the_documents_are_found() -> None:
