@@ -101,6 +101,8 @@ def test_the_containers_of_a_killed_command_are_removed(temporary: Path, tmp_pat
     finally:
         process.kill()
         process.wait()
+    # One that has ended is listed until podman has removed it.
+    wait_until(lambda: len(podman("ps", "--quiet").split()) == 1)
     [container] = podman("ps", "--quiet").split()
     find_openface(runtime="podman", image=IMAGE)
     assert container not in podman("ps", "--all", "--quiet")
