@@ -1,17 +1,16 @@
 """The exponential moving average of a network's weights."""
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 
-def averaged(network: nn.Module, decay: float, warm: bool = True) -> AveragedModel:
+class MovingAverage(AveragedModel):
     """An exponential moving average of a network's parameters and buffers.
 
     Call `update_parameters(network)` after each step; `module` is the averaged network. Buffers
-    that are not floating point are copied.
+    that are not floating point are copied. The state is that of `AveragedModel`, whose own update
+    waits for the GPU in each step.
 
     Args:
         network: the network, whose weights are the first value of the average.
@@ -20,17 +19,23 @@ def averaged(network: nn.Module, decay: float, warm: bool = True) -> AveragedMod
             weights have little influence. Set it to False to start from trained weights.
     """
 
+    def __init__(self, network: nn.Module, decay: float, warm: bool = True) -> None:
+        super().__init__(network, use_buffers=True)
+        self._decay, self._warm = decay, warm
+        self.n_averaged += 1  # the weights of the network now
+
     @torch.no_grad()
-    def update(average: Any, current: Any, count: Tensor | int) -> None:
-        n = int(count)
-        weight = 1 - (min(decay, (1 + n) / (10 + n)) if warm else decay)
-        for mean, value in zip(average, current, strict=True):
+    def update_parameters(self, model: nn.Module) -> None:
+        """Take the weights of a network into the average."""
+        n = int(self.n_averaged)
+        decay = min(self._decay, (1 + n) / (10 + n)) if self._warm else self._decay
+        means, values = [], []
+        mine = [*self.module.parameters(), *self.module.buffers()]
+        for mean, value in zip(mine, [*model.parameters(), *model.buffers()], strict=True):
             if mean.is_floating_point():
-                mean.lerp_(value, weight)
+                means.append(mean)
+                values.append(value.detach())
             else:
                 mean.copy_(value)
-
-    model = AveragedModel(network, multi_avg_fn=update, use_buffers=True)
-    # The first update of AveragedModel copies the weights instead of averaging them.
-    model.update_parameters(network)
-    return model
+        torch._foreach_lerp_(means, values, 1 - decay)
+        self.n_averaged += 1

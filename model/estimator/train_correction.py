@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 import torch
 
-from ..ema import averaged
+from ..ema import MovingAverage
 from .augment import corrupt
 from .batches import batches, one_cycle
 from .data import Examples
@@ -26,7 +26,7 @@ def train_correction(
     held-out examples.
     """
     objective = Objective(examples, settings.weights)
-    average = averaged(estimator, settings.ema)
+    average = MovingAverage(estimator, settings.ema)
     estimator.requires_grad_(False)
     trained = [estimator.network, estimator.correction, estimator.doubt, objective]
     for part in trained:

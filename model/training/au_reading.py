@@ -2,7 +2,8 @@
 
 It teaches faces to move, and not to paint: a loss on AUs that reaches the colour mask is lowered
 most easily by painting what only the reading knows (red foreheads, moustaches), as GANimation does.
-So the painted part is a constant here, and the gradient passes through the flow alone.
+So the painted part is a constant here, and the gradient passes through the flow alone; and of the
+flow through what is coarse alone, as the reading is raised by small curls at brows and mouth, too.
 """
 
 from copy import deepcopy
@@ -13,7 +14,10 @@ from torch import Tensor, nn
 
 from ...pipeline.action_units import COUNT, REGIONS, positions
 from ..estimator.network import load_estimator
+from ..warp import at_resolution, warped
 
+_COARSE = 8
+"""The flow is averaged over squares of so many pixels."""
 _SAME_REGION = 0.25
 """Weight of AUs that were not asked for, in the region of one that was: some move together."""
 
@@ -31,17 +35,20 @@ class AuReading(nn.Module):
             row[positions(numbers)] = 1
         self.register_buffer("regions", regions)
 
-    def forward(self, faces: Tensor, moved: Tensor, results: Tensor, asked: Tensor) -> Tensor:
+    def forward(self, faces: Tensor, flow: Tensor, results: Tensor, asked: Tensor) -> Tensor:
         """The mean over faces of the sum of the squared errors of their AUs.
 
-        faces, moved, results: (n, 3, size, size) in -1..1, before the edit, after the flow, and
-        painted. asked: (n, 17), the change of each AU that should be read.
+        faces, results: (n, 3, size, size) in -1..1, before and after the edit. flow: (n, 2, size,
+        size), by which it moves them, in half sides. asked: (n, 17), the change of each AU that
+        should be read.
         """
         with torch.no_grad():
             target = F.relu(self._read(faces)) + asked
             changed = (asked != 0).float()
             near = (changed @ self.regions.T > 0).float() @ self.regions
             weight = torch.where((near > 0) & (changed == 0), _SAME_REGION, 1.0)
+        coarse = at_resolution(flow, flow.shape[-1] // _COARSE)
+        moved = warped(faces, coarse + (flow - coarse).detach())
         paint = (results - moved).detach()
         found = self._read(moved + paint)
         # The estimator's AUs fall below 0 where an AU is absent. `read` takes these as 0.

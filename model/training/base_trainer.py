@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...pipeline.errors import WrongUse
 from ..config import TrainSettings
 from ..data import Faces
-from ..ema import AveragedModel, averaged
+from ..ema import MovingAverage
 from ..networks.load import AnyGenerator
 from . import losses
 from .distributed import Workers
@@ -37,7 +37,7 @@ class BaseTrainer(ABC, Generic[Network]):
     """Those of them that are critics. The optimiser of a network `x` is `x_adam`."""
     generator: Network
     generator_adam: torch.optim.Adam
-    average: AveragedModel
+    average: MovingAverage
     iterations_per_epoch: int
 
     def __init__(
@@ -101,8 +101,8 @@ class BaseTrainer(ABC, Generic[Network]):
         # Fused: one pass over the weights, a tenth of the time on a CPU.
         return torch.optim.Adam(parameters, self.settings.lr, self.betas, fused=True)
 
-    def _average(self, warm: bool) -> AveragedModel:
-        return averaged(self.generator, self.settings.ema, warm)
+    def _average(self, warm: bool) -> MovingAverage:
+        return MovingAverage(self.generator, self.settings.ema, warm)
 
     def _set_learning_rate(self) -> None:
         lr = self.learning_rate

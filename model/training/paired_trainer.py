@@ -20,6 +20,7 @@ from .distributed import Workers
 from .framing import find_landmarks, framed
 from .losses import Terms, weighted_sum
 from .pair_sampler import PairBatch, PairSampler
+from .prefetch import Prefetcher
 
 
 class PairedTrainer(BaseTrainer[FlowGenerator]):
@@ -66,6 +67,7 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         self.result_critic_adam = self._adam(self.result_critic)
         self._au_reading = AuReading().to(device) if settings.pairs.aus else None
         self.sampler = self._sampler()
+        self._prefetcher = Prefetcher(self.batch, device)
         self.iterations_per_epoch = len(faces) // settings.batch
         known = torch.zeros(COUNT, device=device)
         known[positions(settings.generator.aus)] = 1
@@ -78,7 +80,7 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         Returns the metrics of this process's part of the batch: scalars on the device.
         """
         self._set_learning_rate()
-        batch = self.batch(self.iteration)
+        batch = self._prefetcher.batch(self.iteration)
         count = len(batch.sources)
         with self._autocast():
             outputs = self._outputs(batch)
@@ -90,9 +92,9 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         judged = self._judge(batch, results)
         terms = paired_losses.generator_terms(batch, outputs, results[:count], judged)
         if batch.unpaired is not None and self._au_reading is not None:
-            moved, edited = outputs.masks.face[count:], results[count:]
-            free = batch.unpaired
-            terms["aus"] = self._au_reading(free.faces, moved, edited, free.asked)
+            assert outputs.masks.flow is not None
+            free, flow, edited = batch.unpaired, outputs.masks.flow[count:], results[count:]
+            terms["aus"] = self._au_reading(free.faces, flow, edited, free.asked)
         free_iterations = self.iteration - self.first_free + 1
         effective = paired_losses.ramped(terms, self._critic_iterations, free_iterations)
         loss = weighted_sum(effective, self.settings.pairs)

@@ -15,6 +15,7 @@ from . import losses
 from .base_trainer import BaseTrainer, detached
 from .distributed import Workers
 from .perceptual import Perceptual
+from .prefetch import Prefetcher
 from .sampler import Batch, Sampler
 
 STATE = "state.pt"
@@ -58,6 +59,7 @@ class Trainer(BaseTrainer[Generator]):
         # Its weights are constant, so they are not part of the state.
         self._perceptual = Perceptual().to(device) if settings.weights.perceptual else None
         self.sampler = Sampler(faces, settings)
+        self._prefetcher = Prefetcher(self._batch, device)
         self.iterations_per_epoch = self.sampler.per_epoch
 
     def step(self) -> losses.Terms:
@@ -66,7 +68,7 @@ class Trainer(BaseTrainer[Generator]):
         Returns the metrics of this process's part of the batch: scalars on the device.
         """
         self._set_learning_rate()
-        batch = self.sampler.batch(self.iteration, self.device, self._part)
+        batch = self._prefetcher.batch(self.iteration)
         since_warmup = self.iteration - self.settings.critic_warmup
         self.iteration += 1
         if since_warmup < 0:
@@ -80,6 +82,9 @@ class Trainer(BaseTrainer[Generator]):
         if generator_steps:
             metrics |= self._generator_step(batch, generated, fakes)
         return metrics
+
+    def _batch(self, iteration: int) -> Batch:
+        return self.sampler.batch(iteration, self.device, self._part)
 
     def _warmup_step(self, batch: Batch) -> losses.Terms:
         """The critic learns AUs only."""
