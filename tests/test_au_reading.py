@@ -6,9 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from test_paired import CPU, FACES, SETTINGS
+from torch import Tensor
 
 from ganim.model.config import PairWeights
-from ganim.model.networks.flow_generator import FlowGenerator
+from ganim.model.networks.flow_generator import FlowGenerator, FlowOutputs
 from ganim.model.networks.masks import Masks
 from ganim.model.training.au_reading import AuReading
 from ganim.model.training.pair_sampler import PairSampler
@@ -21,24 +22,44 @@ def reading() -> AuReading:
     return AuReading()
 
 
-def painted(face: torch.Tensor, paint: torch.Tensor) -> torch.Tensor:
-    attention = torch.full_like(face[:, :1], 0.5)
-    return Masks(attention, (face + 2 * paint).clamp(-1, 1), face).blend()
+def edited(faces: Tensor, fields: Tensor, paint: Tensor) -> tuple[FlowOutputs, Tensor]:
+    """Outputs for a change of 1 of AU12 alone, whose field is that of `fields`, and the results."""
+    flow = F.interpolate(fields[:, 8], scale_factor=4, mode="bilinear", align_corners=False)
+    moved = warped(faces, flow)
+    attention = torch.full_like(faces[:, :1], 0.5)
+    masks = Masks(attention, (moved + 2 * paint).clamp(-1, 1), moved, flow)
+    return FlowOutputs(masks, fields, torch.zeros_like(flow)), masks.blend()
 
 
-def test_aus_move_faces_and_do_not_paint_them(reading: AuReading) -> None:
+def test_aus_teach_how_much_faces_change_and_not_where(reading: AuReading) -> None:
     faces = FACES.images[:2].float() / 128 - 1
     faces[:, :, :40] = 0  # where nothing is seen, the gradient is finite, too
-    flow = torch.zeros(2, 2, *faces.shape[2:], requires_grad=True)
+    torch.manual_seed(0)
+    side = faces.shape[-1]
+    fields = (torch.randn(2, 29, 2, side // 4, side // 4) / 50).requires_grad_()
+    paint = (torch.randn_like(faces) / 20).requires_grad_()
+    change = torch.zeros(2, 17)
+    change[:, 8] = 1
+    outputs, results = edited(faces, fields, paint)
+    reading(faces, outputs, change, results, change * 0.8).backward()
+    assert fields.grad is not None and paint.grad is not None
+    assert not fields.grad[:, :8].any() and not fields.grad[:, 9:].any()
+    for value, gradient in ((fields[:, 8], fields.grad[:, 8]), (paint, paint.grad)):
+        for one, other in zip(value.detach().flatten(1), gradient.flatten(1), strict=True):
+            # Where results are clamped they do not change.
+            assert abs(float(F.cosine_similarity(one, other, 0))) > 0.9
+
+
+def test_what_is_not_moved_or_painted_yet_has_a_finite_gradient(reading: AuReading) -> None:
+    faces = FACES.images[:2].float() / 128 - 1
+    side = faces.shape[-1]
+    fields = torch.zeros(2, 29, 2, side // 4, side // 4, requires_grad=True)
     paint = torch.zeros_like(faces).requires_grad_()
-    asked = torch.zeros(2, 17)
-    asked[:, 8] = 0.8
-    reading(faces, flow, painted(warped(faces, flow), paint), asked).backward()
-    assert paint.grad is None or not paint.grad.any()
-    assert flow.grad is not None and flow.grad.isfinite().all() and flow.grad.any()
-    # Curls of a few pixels raise the reading, too: only the coarse flow is taught.
-    coarse = F.interpolate(F.avg_pool2d(flow.grad, 8), scale_factor=8)
-    assert torch.allclose(flow.grad, coarse, atol=1e-6)
+    change = torch.ones(2, 17)
+    outputs, results = edited(faces, fields, paint)
+    reading(faces, outputs, change, results, change).backward()
+    assert fields.grad is not None and fields.grad.isfinite().all()
+    assert paint.grad is not None and paint.grad.isfinite().all()
 
 
 def test_the_error_is_of_aus_above_zero_and_less_within_a_region(
@@ -53,7 +74,8 @@ def test_the_error_is_of_aus_above_zero_and_less_within_a_region(
     asked = torch.zeros(1, 17)
     asked[0, 0] = 0.4
     face = torch.zeros(1, 3, 8, 8)
-    error = reading(face, torch.zeros(1, 2, 8, 8), painted(face, face), asked)
+    outputs, results = edited(face, torch.zeros(1, 29, 2, 2, 2), torch.zeros_like(face))
+    error = reading(face, outputs, asked, results, asked)
     assert float(error) == pytest.approx(0.1**2 + 0.25 * 0.2**2 + 0.1**2)
 
 

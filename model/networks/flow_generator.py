@@ -37,6 +37,11 @@ class FlowOutputs(NamedTuple):
     rest: Tensor
     """(n, 2, h/4, w/4): the part of the flow that is not linear in the change."""
 
+    def part(self, chosen: slice) -> "FlowOutputs":
+        """The outputs for some of the faces."""
+        masks = Masks(*(each[chosen] for each in self.masks))  # a flow generator's have a flow
+        return FlowOutputs(masks, self.fields[chosen], self.rest[chosen])
+
 
 class FaceFeatures(NamedTuple):
     """What depends on n faces alone, whatever AUs they are asked for."""

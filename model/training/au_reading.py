@@ -1,9 +1,10 @@
 """The error of the AUs that the estimator reads in edited faces, for the term `aus`.
 
-It teaches faces to move, and not to paint: a loss on AUs that reaches the colour mask is lowered
-most easily by painting what only the reading knows (red foreheads, moustaches), as GANimation does.
-So the painted part is a constant here, and the gradient passes through the flow alone; and of the
-flow through what is coarse alone, as the reading is raised by small curls at brows and mouth, too.
+It teaches how far faces move and how strongly they are painted, and neither where nor what. A loss
+on AUs that reaches the colour mask is lowered most easily by painting what only the reading knows
+(red foreheads, moustaches), as GANimation does; one that reaches all of the flow is lowered by
+small curls at brows and mouth. So each flow field, and what is painted, is a constant here but for
+its size: the gradient makes it larger or smaller. Its shape is learned from pairs and critics.
 """
 
 from copy import deepcopy
@@ -14,10 +15,11 @@ from torch import Tensor, nn
 
 from ...pipeline.action_units import COUNT, REGIONS, positions
 from ..estimator.network import load_estimator
-from ..warp import at_resolution, warped
+from ..networks.flow_generator import FlowOutputs
+from ..warp import warped
 
-_COARSE = 8
-"""The flow is averaged over squares of so many pixels."""
+_LEAST_SIZE = 1e-6
+"""Squared; so that what is 0 everywhere has a gradient."""
 _SAME_REGION = 0.25
 """Weight of AUs that were not asked for, in the region of one that was: some move together."""
 
@@ -35,22 +37,28 @@ class AuReading(nn.Module):
             row[positions(numbers)] = 1
         self.register_buffer("regions", regions)
 
-    def forward(self, faces: Tensor, flow: Tensor, results: Tensor, asked: Tensor) -> Tensor:
+    def forward(
+        self, faces: Tensor, outputs: FlowOutputs, change: Tensor, results: Tensor, asked: Tensor
+    ) -> Tensor:
         """The mean over faces of the sum of the squared errors of their AUs.
 
-        faces, results: (n, 3, size, size) in -1..1, before and after the edit. flow: (n, 2, size,
-        size), by which it moves them, in half sides. asked: (n, 17), the change of each AU that
-        should be read.
+        faces, results: (n, 3, size, size) in -1..1, before and after the edit by `outputs`.
+        change: (n, AUs), by which the fields of the AUs were multiplied. asked: (n, 17), the change
+        of each AU that should be read.
         """
+        flow, moved = outputs.masks.flow, outputs.masks.face
+        assert flow is not None
         with torch.no_grad():
             target = F.relu(self._read(faces)) + asked
             changed = (asked != 0).float()
             near = (changed @ self.regions.T > 0).float() @ self.regions
             weight = torch.where((near > 0) & (changed == 0), _SAME_REGION, 1.0)
-        coarse = at_resolution(flow, flow.shape[-1] // _COARSE)
-        moved = warped(faces, coarse + (flow - coarse).detach())
-        paint = (results - moved).detach()
-        found = self._read(moved + paint)
+        fields = outputs.fields[:, : change.shape[1]]
+        larger = _resizable(fields, (2, 3, 4)) - fields.detach()  # 0, with a gradient
+        larger = (larger * change[:, :, None, None, None]).sum(1)
+        side = faces.shape[-2:]
+        flow = flow.detach() + F.interpolate(larger, side, mode="bilinear", align_corners=False)
+        found = self._read(warped(faces, flow) + _resizable(results - moved, (1, 2, 3)))
         # The estimator's AUs fall below 0 where an AU is absent. `read` takes these as 0.
         error = torch.where(target > 0, found - target.clamp(max=1), F.relu(found))
         return (weight * error.square()).sum(1).mean()
@@ -58,3 +66,9 @@ class AuReading(nn.Module):
     def _read(self, faces: Tensor) -> Tensor:
         with torch.autocast(faces.device.type, enabled=False):
             return self.estimator(faces.float()).openface
+
+
+def _resizable(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """x, whose gradient is that of a factor for all that lies along `axes`."""
+    size = (x.square().sum(axes, keepdim=True) + _LEAST_SIZE).sqrt()
+    return x.detach() * (size / size.detach())

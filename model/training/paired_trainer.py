@@ -92,9 +92,11 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         judged = self._judge(batch, results)
         terms = paired_losses.generator_terms(batch, outputs, results[:count], judged)
         if batch.unpaired is not None and self._au_reading is not None:
-            assert outputs.masks.flow is not None
-            free, flow, edited = batch.unpaired, outputs.masks.flow[count:], results[count:]
-            terms["aus"] = self._au_reading(free.faces, flow, edited, free.asked)
+            free, edited = batch.unpaired, results[count:]
+            change = free.change[:, self._known.bool()]
+            terms["aus"] = self._au_reading(
+                free.faces, outputs.part(slice(count, None)), change, edited, free.asked
+            )
         free_iterations = self.iteration - self.first_free + 1
         effective = paired_losses.ramped(terms, self._critic_iterations, free_iterations)
         loss = weighted_sum(effective, self.settings.pairs)
