@@ -1,0 +1,169 @@
+"""The models that are compared: what each is, how it is trained, how its weights are loaded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ganim.model.animation.animator import CPU, SHIPPED, Animator
+from ganim.model.checkpoint import fill, load_weights
+from ganim.model.config import (
+    CriticSettings,
+    GeneratorSettings,
+    LossWeights,
+    PairWeights,
+    TrainSettings,
+)
+from ganim.model.networks.flow_generator import FaceFeatures, FlowGenerator, FlowOutputs
+from ganim.model.networks.load import AnyGenerator, load_generator
+from ganim.model.networks.masks import Masks
+from ganim.model.training.base_trainer import BaseTrainer
+from ganim.model.training.paired_trainer import PairedTrainer
+from ganim.model.training.trainer import Trainer
+
+from .stargan import LabelGenerator, StarGANTrainer
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is trained for the comparison."""
+
+    title: str
+    settings: TrainSettings
+    trainer: type[BaseTrainer] = Trainer
+    load: Callable[[Path], tuple[AnyGenerator, int]] = load_generator
+    """Gives the generator and its size, as `load_generator` does."""
+
+
+def _load_stargan(path: Path) -> tuple[LabelGenerator, int]:
+    tensors, settings = load_weights(path, kind="generator")
+    generator = LabelGenerator(GeneratorSettings(**settings["generator"]))
+    fill(generator, tensors, path)
+    return generator.eval(), settings["size"]
+
+
+PUBLISHED = TrainSettings()
+MODELS = {
+    "ganimation": Model("GANimation as published", PUBLISHED),
+    "no-attention": Model(
+        "GANimation without attention",
+        replace(PUBLISHED, generator=GeneratorSettings(attention=False)),
+    ),
+    "no-attention-loss": Model(
+        "GANimation without attention loss",
+        replace(PUBLISHED, weights=LossWeights(attention=0.0, tv=0.0)),
+    ),
+    # Targets are whole expressions, so no noise is added to their AUs. Batch 16, and a learning
+    # rate that falls over the second half, are the paper's.
+    "stargan": Model(
+        "StarGAN, eight expressions",
+        replace(
+            PUBLISHED,
+            batch=16,
+            decay_epochs=15,
+            au_noise=0.0,
+            generator=GeneratorSettings(attention=False),
+        ),
+        StarGANTrainer,
+        _load_stargan,
+    ),
+    "adain": Model(
+        "GANimation by AdaIN",
+        replace(PUBLISHED, generator=GeneratorSettings(conditioning="adain")),
+    ),
+    # The settings of docs/weights.sh.
+    "pairs": Model(
+        "Ours, with pairs",
+        TrainSettings(
+            size=160,
+            batch=8,
+            epochs=6,
+            decay_epochs=1,
+            lr=2e-4,
+            paired=0.6,
+            free_from=0.5,
+            whole_expressions=0.3,
+            generator=GeneratorSettings(width=32, architecture="flow"),
+            critic=CriticSettings(width=40),
+            pairs=PairWeights(result_adversarial=0.2),
+        ),
+        PairedTrainer,
+    ),
+}
+"""By the name that commands and folders use."""
+REFERENCES = {
+    "copy": "Copying",
+    "moved": "Shipped weights, moving alone",
+    "shipped": "Shipped weights",
+}
+"""What is measured beside them and not trained here."""
+
+
+def small(settings: TrainSettings) -> TrainSettings:
+    """The same training with an eighth of the channels, at 64 px, in batches of 8 at most: to try
+    the comparison."""
+    generator, critic = settings.generator, settings.critic
+    return replace(
+        settings,
+        size=64,
+        batch=min(8, settings.batch),
+        generator=replace(generator, width=max(4, generator.width // 8), blocks=2),
+        critic=replace(critic, width=max(4, critic.width // 8)),
+    )
+
+
+class Copy(nn.Module):
+    """A generator that returns the face as it is."""
+
+    settings = GeneratorSettings()
+
+    def forward(self, faces: Tensor, aus: Tensor, own_aus: Tensor | None = None) -> Masks:
+        return Masks(torch.ones_like(faces[:, :1]), faces, faces)
+
+
+class Moving(FlowGenerator):
+    """A flow generator that moves the face and paints nothing."""
+
+    def animate(self, face: FaceFeatures, aus: Tensor, own_aus: Tensor) -> Masks:
+        return _unpainted(super().animate(face, aus, own_aus))
+
+    def outputs(self, faces: Tensor, aus: Tensor, change: Tensor, nuisance: Tensor) -> FlowOutputs:
+        made = super().outputs(faces, aus, change, nuisance)
+        return made._replace(masks=_unpainted(made.masks))
+
+
+def _unpainted(masks: Masks) -> Masks:
+    return masks._replace(attention=torch.ones_like(masks.attention))
+
+
+class ComparedAnimator(Animator):
+    """An Animator of a generator that is there already.
+
+    weights: what tables call it, and where it is from.
+    """
+
+    def __init__(
+        self, weights: Path, generator: nn.Module, size: int, device: torch.device = CPU
+    ) -> None:
+        self.weights, self.size, self._device = weights, size, device
+        self.generator = generator.eval().to(device)  # type: ignore[assignment]
+
+
+def trained(name: str, weights: Path, device: torch.device = CPU) -> Animator:
+    """An Animator of the weights that the model `name` of MODELS has left."""
+    return ComparedAnimator(weights, *MODELS[name].load(weights), device)
+
+
+def reference(name: str, device: torch.device = CPU) -> Animator:
+    """An Animator of one of REFERENCES."""
+    if name == "copy":
+        return ComparedAnimator(Path(name), Copy(), 128, device)
+    generator, size = load_generator(SHIPPED)
+    if name == "moved":
+        assert isinstance(generator, FlowGenerator)
+        moving = Moving(generator.settings)
+        moving.load_state_dict(generator.state_dict())
+        generator = moving
+    return ComparedAnimator(SHIPPED, generator, size, device)
