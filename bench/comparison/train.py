@@ -10,6 +10,7 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ _ENTRIES = 200
 _SAVE_SECONDS = 300.0
 _STEPS_ON_GPU = 10
 """Iterations between two looks at the clock, as each waits for the GPU."""
+_faces = lru_cache(maxsize=1)(load_faces)  # models of one size after each other share them
 
 
 @dataclass
@@ -124,7 +126,7 @@ def train(
         record: dict[str, Any] = json.loads((folder / RUN).read_text())
         _check(folder, record["asked"], asked)
         return record
-    faces = load_faces(shards, "train", settings.loaded_size, most)
+    faces = _faces(shards, "train", settings.loaded_size, most)
     trainer = within(budget, model.trainer)(settings, faces, device)
     folder.mkdir(parents=True, exist_ok=True)
     entries = _resume(trainer, folder, budget, asked)
