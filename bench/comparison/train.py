@@ -7,6 +7,7 @@ state to resume from.
 
 import json
 import platform
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -73,8 +74,8 @@ def within(budget: Budget, kind: type[BaseTrainer]) -> type[BaseTrainer]:
         @property
         def first_free(self) -> int:
             if self._first_free is None and budget.share >= self.settings.free_from:
-                self._first_free = self.iteration
-            return self.iteration + 1 if self._first_free is None else self._first_free
+                self._first_free = self.iteration + 2  # the batch before it may be made already
+            return sys.maxsize if self._first_free is None else self._first_free
 
         def state_dict(self) -> dict[str, Any]:
             return super().state_dict() | {"first_free": self._first_free}
