@@ -12,6 +12,7 @@ from typing import Any
 from ..model.animation.animator import Animator
 from ..pipeline.errors import WrongUse
 from .photograph import MAX_BYTES, Photograph
+from .results import RESULTS
 
 _ROUTES = (
     *(
@@ -27,7 +28,7 @@ _ROUTES = (
     *("/gradio_api/upload", "/gradio_api/queue/", "/gradio_api/run/predict", "/gradio_api/cancel"),
     *("/gradio_api/reset", "/gradio_api/info", "/gradio_api/app_id"),
 )
-"""Starts of the paths that the page asks for. Gradio has more, such as for reading files."""
+"""Starts of the paths that the page asks for. Gradio has more, such as for reading any file."""
 _HEADERS = [
     # Whatever comes into the page, the browser asks no other server for anything.
     (
@@ -69,7 +70,8 @@ def serve(
         initial: the photograph that stands on the page when it is opened.
         browse: whether to open it in the browser.
     """
-    # Gradio writes uploads here until the page has read them: in memory, if there is such a folder.
+    # Uploads lie here until the page has read them, and results until the browser has: in memory,
+    # if there is such a folder.
     memory = Path("/dev/shm")
     folder = tempfile.mkdtemp(
         prefix=f"ganim-studio-{os.getpid()}-", dir=memory if os.access(memory, os.W_OK) else None
@@ -79,7 +81,7 @@ def serve(
         import uvicorn
 
         config = uvicorn.Config(
-            _application(animator, initial),
+            _application(animator, initial, Path(folder)),
             log_level="warning",
             timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
@@ -93,17 +95,17 @@ def serve(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _application(animator: Animator, initial: Photograph | None) -> Any:
+def _application(animator: Animator, initial: Photograph | None, folder: Path) -> Any:
     """The ASGI application."""
     import gradio as gr
     from fastapi import FastAPI
 
-    from .page import CSS, Page
+    from .page import CSS, build_page
 
     system = ["system-ui", "sans-serif"]
     application = gr.mount_gradio_app(
         FastAPI(openapi_url=None),
-        Page(animator, initial).blocks,
+        build_page(animator, initial, folder),
         path="/",
         max_file_size=MAX_BYTES,
         show_error=False,
@@ -113,21 +115,23 @@ def _application(animator: Animator, initial: Photograph | None) -> Any:
         css=CSS,
         theme=gr.themes.Default(font=system, font_mono=["ui-monospace", "monospace"]),
     )
-    return _Guard(application)
+    return _Guard(application, folder)
 
 
 class _Guard:
-    """Passes on what the page needs: its own routes, bodies of a limited size."""
+    """Passes on what the page needs: its own routes, the files of one folder, and bodies of a
+    limited size."""
 
-    def __init__(self, application: Any) -> None:
+    def __init__(self, application: Any, folder: Path) -> None:
         self._application = application
+        self._routes = (*_ROUTES, f"/gradio_api/file={folder}/{RESULTS}/")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
         path: str = scope["path"]
-        if path != "/" and not path.startswith(_ROUTES):
+        if path != "/" and (not path.startswith(self._routes) or ".." in path):
             await _refuse(send, 404)
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")

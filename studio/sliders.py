@@ -2,6 +2,8 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 
@@ -55,14 +57,39 @@ def edits(positions: Sequence[float], own: np.ndarray) -> list[Edit]:
     ]
 
 
-def command(name: str, face: int, asked: Sequence[Edit], weights: str | None) -> str:
-    """The `ganim animate` command that makes the picture.
+@dataclass(frozen=True)
+class Made:
+    """What made a picture, for those who want to make it without the studio."""
 
-    name: of the photograph's file. face: from 1. weights: None for those that ship.
-    """
-    aus = ",".join(f"{edit.number}={edit.value:.2f}" for edit in asked)
-    words = ["ganim", "animate", name if not name.startswith("-") else f"./{name}"]
-    words += ["--face", str(face)] if face > 1 else []
-    words += ["--au", aus] if aus else []
-    words += ["--weights", weights] if weights else []
-    return shlex.join(words)
+    name: str
+    """Of the photograph's file."""
+    face: int
+    """From 1."""
+    edits: Sequence[Edit]
+    weights: str | None = None
+    """The file; None: those that ship."""
+
+    @property
+    def _aus(self) -> str:
+        return ",".join(f"{edit.number}={edit.value:.2f}" for edit in self.edits)
+
+    @property
+    def command(self) -> str:
+        """The `ganim animate` command that makes it."""
+        words = ["ganim", "animate", self.name if self.name[0] != "-" else f"./{self.name}"]
+        words += ["--face", str(self.face)] if self.face > 1 else []
+        words += ["--au", self._aus] if self._aus else []
+        words += ["--weights", self.weights] if self.weights else []
+        return shlex.join(words)
+
+    @property
+    def python(self) -> str:
+        """The lines of Python that make it."""
+        words = [repr(self.name), repr(self._aus)]
+        words += [f"face={self.face}"] if self.face > 1 else []
+        return (
+            "import ganim\n\n"
+            f"animator = ganim.load({repr(self.weights) if self.weights else ''})\n"
+            f"result = animator.animate({', '.join(words)})\n"
+            f"result.save({f'{PurePath(self.name).stem}-animated.png'!r})"
+        )

@@ -15,7 +15,7 @@ from browser import PROGRAM, QUIET
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-WAIT = 180_000
+WAIT = 60_000
 """Milliseconds after which what should happen has failed; the machine may be busy."""
 _AFTER, _BEFORE = ".stage .after", ".stage .before"
 
@@ -29,13 +29,19 @@ class Studio:
 
     @property
     def uploads(self) -> list[Path]:
-        """The files in its folder of uploads; Gradio leaves an empty one for each upload."""
+        """Its files that were uploaded; Gradio leaves an empty one for each upload."""
+        files = [path for path in self.folder.rglob("*") if path.is_file() and path.stat().st_size]
+        return [path for path in files if self.folder / "results" not in path.parents]
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps files."""
         [folder] = [
             folder
             for parent in ("/dev/shm", gettempdir())
             for folder in Path(parent).glob(f"ganim-studio-{self.process.pid}-*")
         ]
-        return [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
+        return folder
 
 
 @contextmanager
@@ -110,6 +116,18 @@ class Visitor:
             arg=[_AFTER, other_than],
         )
         return self.shown
+
+    def text(self, selector: str) -> str:
+        """What stands in a field, also where it is folded away."""
+        return self.page.locator(selector).input_value()
+
+    def download(self, button: str, folder: Path) -> Path:
+        """Click a button that downloads a file, and save it under its name in a folder."""
+        with self.page.expect_download() as expected:
+            self.page.click(button)
+        path = folder / expected.value.suggested_filename
+        expected.value.save_as(path)
+        return path
 
     def give(self, name: str, content: bytes) -> None:
         """Choose a file in the field for photographs."""

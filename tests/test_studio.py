@@ -15,6 +15,7 @@ from PIL import Image
 from studio_browser import WAIT, Studio, Visitor, chromium, pixels, running
 
 from ganim.pipeline.action_units import COUNT, NUMBERS, Edit
+from ganim.pipeline.images import video
 from ganim.studio.shown import shown_expressions
 from ganim.studio.sliders import GROUPS, HELP, edits, positions_of
 
@@ -74,8 +75,7 @@ def test_a_slider_moves_its_part_of_the_face_and_reset_brings_back_the_very_same
     assert mouth.mean() > 5 * above.mean()
     assert elsewhere.max() == 0
 
-    command = visitor.page.locator("#command textarea")
-    assert command.input_value() == "ganim animate astronaut.png --au 12=0.00"
+    assert visitor.text("#command textarea") == "ganim animate astronaut.png --au 12=0.00"
     visitor.page.click("#randomize")
     drawn = visitor.wait_for_picture(other_than=calm)
     known = [positions_of(aus) for aus in shown_expressions()]
@@ -89,6 +89,48 @@ def test_a_slider_moves_its_part_of_the_face_and_reset_brings_back_the_very_same
     assert {url.split("/")[2] for url in visitor.requests if url.startswith("http")} == {
         visitor.page.url.split("/")[2]
     }, "nothing is asked of another server"
+
+
+@needs_browser
+@pytest.mark.slow
+def test_downloads_are_what_the_command_makes_and_animations_that_lead_to_it(
+    visitor: Visitor, astronaut_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor.page.click("#save-gif")
+    visitor.wait_for_status("Nothing moves yet: move a slider first.")
+    first = visitor.shown
+    visitor.slider(45).fill("0.8")
+    visitor.wait_for_picture(other_than=first)
+
+    picture = visitor.download("#save-png", tmp_path)
+    assert picture.name == "astronaut-animated.png"
+    command = visitor.text("#command textarea").split()
+    assert command == ["ganim", "animate", "astronaut.png", "--au", "45=0.80"]
+    lines = visitor.page.inner_text("#python .cm-content")
+    (tmp_path / "astronaut.png").symlink_to(astronaut_path)
+    saved = picture.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    exec(lines)
+    assert picture.read_bytes() == saved, "the lines write the same picture under the same name"
+
+    with Image.open(visitor.download("#save-gif", tmp_path)) as moving:
+        assert moving.n_frames == 24 and moving.size == (512, 512)
+        assert mean_difference(moving, pixels(first)) < 8
+        moving.seek(23)
+        assert mean_difference(moving, pixels(visitor.shown)) < 8
+    clip = visitor.download("#save-mp4", tmp_path)
+    frames = [frame.pixels for frame in video.frames(clip)]
+    assert len(frames) == 24
+    assert mean_difference(frames[0], pixels(first)) < 4
+    assert mean_difference(frames[23], pixels(visitor.shown)) < 4
+    assert mean_difference(frames[23], pixels(first)) > 16
+
+
+def mean_difference(a: object, b: np.ndarray) -> float:
+    """The mean difference of two pictures around the astronaut's eyes, in levels."""
+    rgb = np.asarray(a.convert("RGB") if isinstance(a, Image.Image) else a)
+    eyes = np.s_[95:120, 200:255]
+    return float(np.abs(rgb[eyes].astype(int) - b[eyes]).mean())
 
 
 @needs_browser
@@ -173,6 +215,11 @@ def test_the_server_hands_out_no_files_and_takes_no_large_bodies(
 
     assert status("/") == 200
     assert status(f"/gradio_api/file={astronaut_path.resolve()}") == 404
+    upload = studio.folder / "photograph.png"
+    upload.write_bytes(b"somebody's")
+    assert status(f"/gradio_api/file={upload}") == 404
+    assert status(f"/gradio_api/file={studio.folder}/results/../photograph.png") == 404
+    upload.unlink()
     assert status("/gradio_api/proxy=http://127.0.0.1/") == 404
     assert status("/static/../../../../pyproject.toml") in (403, 404)
     long = {"content-length": str(10**9)}
