@@ -199,13 +199,12 @@ class FaceTab:
         }
 
     def _made(self, session: Session, positions: Sequence[float]) -> Changes:
+        edits = session.edits(positions)
+        if not edits:
+            return {self._command: "", self._python: ""}
         weights = self._animator.weights
-        made = Made(
-            session.photograph.name,
-            session.which + 1,
-            session.edits(positions),
-            None if weights == SHIPPED else str(weights),
-        )
+        named = None if weights == SHIPPED else str(weights)
+        made = Made(session.photograph.name, session.which + 1, edits, named)
         return {self._command: made.command, self._python: made.python}
 
     def _start(self, session: Session) -> Changes:

@@ -66,6 +66,7 @@ class Made:
     face: int
     """From 1."""
     edits: Sequence[Edit]
+    """At least one."""
     weights: str | None = None
     """The file; None: those that ship."""
 
@@ -78,7 +79,7 @@ class Made:
         """The `ganim animate` command that makes it."""
         words = ["ganim", "animate", self.name if self.name[0] != "-" else f"./{self.name}"]
         words += ["--face", str(self.face)] if self.face > 1 else []
-        words += ["--au", self._aus] if self._aus else []
+        words += ["--au", self._aus]
         words += ["--weights", self.weights] if self.weights else []
         return shlex.join(words)
 

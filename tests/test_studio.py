@@ -126,6 +126,26 @@ def test_downloads_are_what_the_command_makes_and_animations_that_lead_to_it(
     assert mean_difference(frames[23], pixels(first)) > 16
 
 
+@needs_browser
+@pytest.mark.slow
+def test_on_a_phone_the_picture_stays_in_view_while_sliders_are_moved(
+    studio: Studio, browser
+) -> None:
+    size = {"width": 390, "height": 844}
+    phone = Visitor(browser, studio.address, viewport=size, is_mobile=True, has_touch=True)
+    first = phone.wait_for_picture()
+    phone.slider(26).scroll_into_view_if_needed()
+    phone.slider(26).fill("0.9")
+    phone.wait_for_picture(other_than=first)
+    picture, slider = (
+        found.bounding_box() for found in (phone.page.locator(".stage .after"), phone.slider(26))
+    )
+    assert picture is not None and slider is not None
+    assert picture["y"] >= 0 and picture["y"] + picture["height"] < slider["y"] < 844
+    assert phone.page.evaluate("document.documentElement.scrollWidth") == 390
+    phone.close()
+
+
 def mean_difference(a: object, b: np.ndarray) -> float:
     """The mean difference of two pictures around the astronaut's eyes, in levels."""
     rgb = np.asarray(a.convert("RGB") if isinstance(a, Image.Image) else a)
