@@ -21,6 +21,7 @@ from ganim.model.animation.drive import read_driver
 from ganim.model.animation.follow import Followed, follow
 from ganim.model.animation.motion import Animation, Motion, animate_clip, drive_photograph
 from ganim.model.animation.save import save
+from ganim.model.estimator.network import load_estimator
 from ganim.pipeline.action_units import parse_edits
 from ganim.pipeline.errors import GanimError
 from ganim.pipeline.expressions import Request
@@ -42,7 +43,7 @@ def main(clips: Path, portrait: Path, aus: tuple[str, ...]) -> None:
     print(f"{'':<20} {'':<8} {'frames':>11} {'a second':>13} {'jump':>13} {'r':>6}")
     for clip in sorted(path for path in clips.iterdir() if path.suffix.lower() in CLIP_SUFFIXES):
         try:
-            driver = read_driver(clip)
+            driver = read_driver(animator.reader, clip)
             driven = drive_photograph(animator, photograph, faces, driver, driver.neutral())
             _row(clip, "drives", driven, driver.aus)
             _row(clip, "edited", animate_clip(animator, clip, 1, request, Motion()))
@@ -54,7 +55,7 @@ def _row(clip: Path, how: str, animation: Animation, aus: np.ndarray | None = No
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "result.mp4"
         save(path, animation)
-        before, after = follow(clip), follow(path)
+        before, after = (follow(load_estimator(), one) for one in (clip, path))
         jumps = _jump(clip, before), _jump(path, after)
     counts = len(before.timing.times), len(after.timing.times)
     rates = [float(one.timing.rate or "nan") for one in (before, after)]

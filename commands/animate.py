@@ -11,11 +11,13 @@ from ..pipeline.errors import NothingUsable, WrongUse
 from ..pipeline.expressions import Request, parse_expression
 from .animate_motion import animate_motion, plan_motion
 from .animate_stills import animate_stills, plan_stills
+from .console import say
 from .motion_options import is_motion, motion_options
 from .options import EXISTING_FILE, FILE, FOLDER, face_option, given
 
 if TYPE_CHECKING:
     from ..model.animation.animator import Animator
+    from ..model.animation.networks import Runtime
 
 
 @click.command()
@@ -57,6 +59,12 @@ if TYPE_CHECKING:
 @click.option(
     "--weights", type=FILE, show_default="the one that ships", help="Weights of a generator."
 )
+@click.option(
+    "--runtime",
+    type=click.Choice(["torch", "onnx"]),
+    default="torch",
+    help="What computes the networks. ONNX Runtime starts faster, and imports no torch.",
+)
 @click.pass_context
 def animate(
     context: click.Context,
@@ -73,6 +81,7 @@ def animate(
     quality: int | None,
     no_label: bool,
     weights: Path | None,
+    runtime: "Runtime",
     **motion: Any,
 ) -> None:
     """Animate the faces of PHOTOGRAPH: a file, several, folders with --out-dir, a clip, or - for
@@ -92,10 +101,10 @@ def animate(
             raise WrongUse("An animation is made of one photograph or clip, with -o: name one.")
         options = {**motion, "face": face, "no_label": no_label}
         planned = plan_motion(photographs[0], output, given(context), options, overwrite)
-        animate_motion(planned, *_loaded(weights, request, like))
+        animate_motion(planned, *_loaded(weights, runtime, request, like))
     else:
         jobs = plan_stills(photographs, output, out_dir, overwrite, list_faces)
-        animator, asked = _loaded(weights, request, like)
+        animator, asked = _loaded(weights, runtime, request, like)
 
         from ..model.animation.stills import StillSettings
 
@@ -118,13 +127,17 @@ def _request(
 
 
 def _loaded(
-    weights: Path | None, request: Request | None, like: Path | None
+    weights: Path | None, runtime: "Runtime", request: Request | None, like: Path | None
 ) -> tuple["Animator", Request]:
     """The animator, and what is asked of it, with the expression of the largest face of `like`."""
     from ..model.animation.animator import SHIPPED, Animator
+    from ..model.animation.onnx_files import are_exported
     from ..model.animation.stills import read
 
-    animator = Animator(weights or SHIPPED)
+    weights = weights or SHIPPED
+    if runtime == "onnx" and not are_exported(weights):
+        say("The networks are written as ONNX files once, for this and later commands.", err=True)
+    animator = Animator(weights, runtime=runtime)
     request = request or Request()
     animator.check(request)
     if like is not None:

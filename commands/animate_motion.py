@@ -131,6 +131,6 @@ def _animation(job: MotionJob, animator: "Animator", request: Request) -> "Anima
     if job.drive is None:
         return motion.animate_photograph(animator, picture, faces, request, job.motion)
     with Tracker("read the driver", "frames") as tracker:
-        driver = read_driver(job.drive, tracker.advance)
+        driver = read_driver(animator.reader, job.drive, tracker.advance)
     neutral = driver.neutral(job.drive_neutral)
     return motion.drive_photograph(animator, picture, faces, driver, neutral)

@@ -24,6 +24,7 @@ def annotate_photograph(photograph: Path, out: Path | None, annotator: "Annotato
     """
     from ..model.animation.faces import choose, find_faces
     from ..model.animation.stills import read
+    from ..model.estimator.annotator import load_reader
     from ..pipeline.annotate.faces_table import to_csv, to_text
     from ..pipeline.annotator import Crop
     from ..pipeline.faces.crop import CROP_SIZE, encode_jpeg
@@ -33,7 +34,7 @@ def annotate_photograph(photograph: Path, out: Path | None, annotator: "Annotato
         raise WrongUse(f"{out} is the photograph itself: name another file with --out.")
     picture = read(photograph).rgb
     crops = []
-    for number, face in enumerate(choose(find_faces(picture), None)):
+    for number, face in enumerate(choose(find_faces(load_reader(), picture), None)):
         assert face.view is not None
         image = encode_jpeg(face.view.cut(picture, CROP_SIZE))
         left, top, right, bottom = face.crop.as_list()

@@ -85,7 +85,7 @@ class FaceTab:
 
     def _build_sliders(self) -> list[gr.Slider]:
         """The sliders in the order of the AUs, laid out by groups."""
-        known = self._animator.generator.settings.aus
+        known = self._animator.renderer.aus
         sliders: dict[int, gr.Slider] = {}
         for group, numbers in GROUPS.items():
             with gr.Accordion(group, open=True):

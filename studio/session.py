@@ -69,7 +69,7 @@ class Session:
         if np.array_equal(target, self.own_aus):
             return self.photograph.preview
         with RENDERING:
-            change = self._still.masks(target[None]).changes()[0]
+            (change,) = self._still.changes(target[None])
         return self.region.paste(self.photograph.preview, change)
 
 

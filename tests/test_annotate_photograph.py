@@ -10,6 +10,7 @@ from PIL import Image
 
 from ganim.cli import main
 from ganim.model.animation.faces import find_faces
+from ganim.model.estimator.network import load_estimator
 from ganim.pipeline.action_units import COLUMNS, NAMES, to_intensity
 from ganim.pipeline.openface.output import read_csv
 
@@ -34,7 +35,7 @@ def test_the_aus_of_each_face_are_printed_and_written(two: Path, tmp_path: Path)
     out = tmp_path / "aus.csv"
     done = annotate(two, *ESTIMATOR, "--out", out)
     assert done.exit_code == 0, done.output
-    faces = find_faces(np.asarray(Image.open(two)))
+    faces = find_faces(load_estimator(), np.asarray(Image.open(two)))
     expected = np.stack([to_intensity(face.own_aus) for face in faces])
     lines = {line[:26].strip(): line[26:].split() for line in done.output.splitlines()}
     assert lines["AU (0 to 5)"] == ["face", "1", "face", "2"]

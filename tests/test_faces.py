@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dlib
 import numpy as np
 import pytest
 from PIL import Image
 
+from ganim.pipeline.faces import hog
 from ganim.pipeline.faces.crop import CROP_SIZE, MARGIN, Box, crop_box, cut_crop
 from ganim.pipeline.faces.detect import detect_faces
 from ganim.pipeline.faces.paste import Change, paste_change
@@ -41,6 +43,17 @@ def muted(astronaut: np.ndarray) -> np.ndarray:
 
 
 # ---- detection
+
+
+def test_the_detector_of_the_package_is_that_of_dlib(astronaut: np.ndarray) -> None:
+    """It is a file, as dlib takes long to unpack its own."""
+    boxes, scores, _ = dlib.get_frontal_face_detector().run(astronaut, 0, -0.5)
+    expected = [
+        (box.left(), box.top(), box.right() + 1, box.bottom() + 1, score)
+        for box, score in zip(boxes, scores, strict=True)
+    ]
+    found = [(*face.box.as_list(), face.score) for face in hog.detect(astronaut, -0.5)]
+    assert found == expected and len(found) >= 1
 
 
 @pytest.mark.parametrize("side", [224, 512, 1000, 3000])

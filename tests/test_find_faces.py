@@ -6,6 +6,7 @@ import pytest
 
 from ganim.model.animation.animator import Animator
 from ganim.model.animation.faces import Face, choose, find_faces
+from ganim.model.estimator.network import load_estimator
 from ganim.pipeline.errors import NothingUsable, WrongUse
 from ganim.pipeline.faces.crop import Box
 
@@ -30,13 +31,13 @@ def turned(picture: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray,
 
 @pytest.fixture(scope="module")
 def upright(astronaut: np.ndarray) -> Face:
-    return find_faces(astronaut)[0]
+    return find_faces(load_estimator(), astronaut)[0]
 
 
 @pytest.mark.parametrize("degrees", [-40, 30, 60, 90, 180])
 def test_a_tilted_face_is_read_as_the_upright_one(astronaut, upright: Face, degrees: int) -> None:
     picture, matrix, shift = turned(astronaut, degrees)
-    (face,) = find_faces(picture)
+    (face,) = find_faces(load_estimator(), picture)
     assert (face.roll - upright.roll - degrees + 180) % 360 - 180 == pytest.approx(0, abs=4)
     expected = upright.landmarks @ matrix.T + shift
     eyes = np.linalg.norm(upright.landmarks[36:42].mean(0) - upright.landmarks[42:48].mean(0))
@@ -76,7 +77,7 @@ def test_all_faces_largest_first_and_single_ones_by_number(astronaut: np.ndarray
 
 
 def test_no_face_is_a_reason() -> None:
-    assert find_faces(np.full((200, 300, 3), 90, np.uint8)) == []
+    assert find_faces(load_estimator(), np.full((200, 300, 3), 90, np.uint8)) == []
     with pytest.raises(NothingUsable, match="No face was found"):
         choose([], 1)
 

@@ -15,6 +15,7 @@ from ganim.model.animation.drive import Driver, read_driver
 from ganim.model.animation.follow import follow
 from ganim.model.animation.motion import Motion, animate_clip, animate_photograph, drive_photograph
 from ganim.model.animation.timing import Timing
+from ganim.model.estimator.network import load_estimator
 from ganim.pipeline.action_units import NUMBERS, Edit
 from ganim.pipeline.errors import NothingUsable
 from ganim.pipeline.expressions import Request
@@ -61,7 +62,9 @@ def written(path: Path, frames: list[np.ndarray]) -> Path:
 
 def test_a_person_who_moves_is_followed_without_a_jump(tmp_path: Path, woman: np.ndarray) -> None:
     xs = 170 + 120 * np.sin(np.arange(24) / 5)
-    track = follow(written(tmp_path / "a.mp4", [scene((woman, 224, x, 144)) for x in xs])).tracks[0]
+    track = follow(
+        load_estimator(), written(tmp_path / "a.mp4", [scene((woman, 224, x, 144)) for x in xs])
+    ).tracks[0]
     assert track.seen.all() and len(set(track.runs)) == 1
     offsets = track.landmarks[:, 30, 0] - xs
     assert np.ptp(offsets) < 6, "the tip of the nose keeps its place in the face"
@@ -74,7 +77,7 @@ def test_a_person_is_not_confused_with_another(
     frames = [scene((woman, 224, 130, 144))] * 8
     frames += [scene((other, 230, 130, 144))] * 12
     frames += [scene((other, 230, 130, 144), (woman, 200, 420, 144))] * 12
-    track = follow(written(tmp_path / "a.mp4", frames)).tracks[0]
+    track = follow(load_estimator(), written(tmp_path / "a.mp4", frames)).tracks[0]
     assert track.seen[:8].all()
     assert not track.seen[8:20].any()
     assert track.seen[-6:].all()
@@ -85,18 +88,18 @@ def test_all_faces_are_followed(tmp_path: Path, woman: np.ndarray, other: np.nda
     frames = [
         scene((woman, 200, 120 + 4 * i, 150), (other, 260, 420 - 4 * i, 144)) for i in range(10)
     ]
-    followed = follow(written(tmp_path / "a.mp4", frames), None)
+    followed = follow(load_estimator(), written(tmp_path / "a.mp4", frames), None)
     assert len(followed.tracks) == 2 and followed.others == 0
     noses = np.stack([track.landmarks[:, 30, 0] for track in followed.tracks])
     steps = np.diff(noses, axis=1)
     assert sorted(np.sign(steps.mean(1))) == [-1, 1]
-    assert follow(tmp_path / "a.mp4").others == 1
+    assert follow(load_estimator(), tmp_path / "a.mp4").others == 1
 
 
 def test_a_clip_without_a_face_says_so(tmp_path: Path) -> None:
     clip = written(tmp_path / "a.mp4", [scene()] * 6)
     with pytest.raises(NothingUsable, match="No face was found in the 6 frames"):
-        follow(clip)
+        follow(load_estimator(), clip)
 
 
 def test_a_clip_that_is_cut_off_is_followed_as_far_as_it_goes(
@@ -111,13 +114,13 @@ def test_a_clip_that_is_cut_off_is_followed_as_far_as_it_goes(
     ]
     whole = written(tmp_path / "a.mp4", frames).read_bytes()
     (tmp_path / "a.mp4").write_bytes(whole[: len(whole) // 2])
-    followed = follow(tmp_path / "a.mp4")
+    followed = follow(load_estimator(), tmp_path / "a.mp4")
     assert followed.problem is not None
     assert 5 < len(followed.timing.times) < 35
     assert followed.tracks[0].seen.all()
     (tmp_path / "b.mp4").write_bytes(whole[:300])
     with pytest.raises(NothingUsable, match="cannot be read"):
-        follow(tmp_path / "b.mp4")
+        follow(load_estimator(), tmp_path / "b.mp4")
 
 
 # ---- clips animated
@@ -133,7 +136,7 @@ def test_a_clip_is_animated_where_the_face_is_and_keeps_the_rest(
     animation = animate_clip(animator, clip, 1, SMILE, Motion())
     pictures = list(animation.pictures)
     assert len(pictures) == 5 and animation.timing.rate == 25
-    landmarks = follow(clip).tracks[0].landmarks
+    landmarks = follow(load_estimator(), clip).tracks[0].landmarks
     for index, (before, after) in enumerate(zip(decoded, pictures, strict=True)):
         changed = np.abs(after.astype(int) - before).max(2)
         assert not changed[:, 330 + 3 * index :].any() and not changed[:, : 20 + 3 * index].any()
@@ -222,6 +225,6 @@ def test_the_driver_of_a_clip_that_stands_still_is_at_rest(
     tmp_path: Path, woman: np.ndarray
 ) -> None:
     frames = [scene((woman, 224, 150, 144))] * 6 + [scene()] * 3
-    driver = read_driver(written(tmp_path / "a.mp4", frames))
+    driver = read_driver(load_estimator(), written(tmp_path / "a.mp4", frames))
     assert driver.unseen == 3 and driver.timing.rate == 25
     assert np.abs(driver.differences(driver.neutral())).max() < 0.1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ganim.model.landmarks.frame import place_frame
+from ganim.model.landmarks.placing import place_frame
 from ganim.pipeline.faces.frame import Frame
 from ganim.pipeline.faces.paste import Change
 

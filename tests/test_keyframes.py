@@ -10,6 +10,7 @@ from ganim.model.animation.drive import Driver, read_driver
 from ganim.model.animation.keyframes import EASES, between, key_timing, keyed, parse_keys
 from ganim.model.animation.smoothing import faded, smoothed, without_short
 from ganim.model.animation.timing import Timing
+from ganim.model.estimator.network import load_estimator
 from ganim.pipeline.action_units import COLUMNS, NUMBERS, Edit
 from ganim.pipeline.errors import NothingUsable, WrongUse
 from ganim.pipeline.expressions import Request
@@ -198,7 +199,7 @@ def csv_rows(count: int, rate: float) -> list[list[float]]:
 )
 def test_a_csv_gives_aus_and_its_exact_rate(tmp_path: Path, rate: float, exact: str) -> None:
     write_csv(tmp_path / "clip.csv", csv_rows(200, float(Fraction(exact))), separator=",")
-    read = read_driver(tmp_path / "clip.csv")
+    read = read_driver(load_estimator(), tmp_path / "clip.csv")
     assert len(read.timing.times) == 200
     assert read.timing.rate == Fraction(exact)
     assert np.allclose(read.aus[:6, AU12], [0, 0.2, 0.4, 0.6, 0.8, 1.0])
@@ -208,7 +209,7 @@ def test_frames_of_a_csv_without_success_are_unseen(tmp_path: Path) -> None:
     rows = csv_rows(10, 25)
     rows[3][4] = 0
     write_csv(tmp_path / "clip.csv", rows)
-    read = read_driver(tmp_path / "clip.csv")
+    read = read_driver(load_estimator(), tmp_path / "clip.csv")
     assert read.unseen == 1 and np.isnan(read.aus[3]).all()
 
 
@@ -217,7 +218,7 @@ def test_a_csv_of_a_varying_rate_keeps_its_times(tmp_path: Path) -> None:
     for row in rows[5:]:
         row[2] += 0.1
     write_csv(tmp_path / "clip.csv", rows)
-    timing = read_driver(tmp_path / "clip.csv").timing
+    timing = read_driver(load_estimator(), tmp_path / "clip.csv").timing
     assert timing.rate is None and timing.times[5] == Fraction(3, 10)
 
 
@@ -232,17 +233,17 @@ def test_a_csv_of_a_varying_rate_keeps_its_times(tmp_path: Path) -> None:
 def test_a_csv_without_a_column_says_which(tmp_path: Path, missing: str, words: str) -> None:
     write_csv(tmp_path / "clip.csv", csv_rows(10, 25), leave_out=missing)
     with pytest.raises(NothingUsable, match=words):
-        read_driver(tmp_path / "clip.csv")
+        read_driver(load_estimator(), tmp_path / "clip.csv")
 
 
 @pytest.mark.parametrize("content", ["", "hello", "frame,timestamp\n1,0\n"])
 def test_what_is_no_csv_of_openface_says_so(tmp_path: Path, content: str) -> None:
     (tmp_path / "clip.csv").write_text(content)
     with pytest.raises(NothingUsable, match="cannot be used"):
-        read_driver(tmp_path / "clip.csv")
+        read_driver(load_estimator(), tmp_path / "clip.csv")
 
 
 def test_a_csv_without_any_face_says_so(tmp_path: Path) -> None:
     write_csv(tmp_path / "clip.csv", [[*row[:4], 0, *row[5:]] for row in csv_rows(10, 25)])
     with pytest.raises(NothingUsable, match="no face was seen"):
-        read_driver(tmp_path / "clip.csv")
+        read_driver(load_estimator(), tmp_path / "clip.csv")

@@ -16,7 +16,8 @@ from tiny import smooth_faces
 from ganim.model.checkpoint import load_state, load_weights
 from ganim.model.config import CriticSettings, GeneratorSettings, PairWeights, TrainSettings
 from ganim.model.data import Faces, load_faces
-from ganim.model.landmarks.frame import frame_maps, into_frame, mean_reference, place_frame
+from ganim.model.landmarks.frame import frame_maps, into_frame, mean_reference
+from ganim.model.landmarks.placing import place_frame
 from ganim.model.networks.load import load_generator
 from ganim.model.training import dry_run, framing, run
 from ganim.model.training.calibration import calibrated_gains

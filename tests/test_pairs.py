@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from ganim.model.animation.animator import Animator
+from ganim.model.animation.networks import Networks
 from ganim.model.config import GeneratorSettings
+from ganim.model.estimator.network import load_estimator
 from ganim.model.evaluation.features import encode_png
 from ganim.model.evaluation.fresh_critic_metrics import (
     FreshCritic,
@@ -28,6 +30,7 @@ from ganim.model.landmarks.nuisance import MESH_POINTS, MIRRORED_SIGN, differenc
 from ganim.model.landmarks.points import MIRRORED
 from ganim.model.networks.flow_generator import FlowGenerator
 from ganim.model.networks.generator import Generator
+from ganim.model.networks.torch_renderer import TorchRenderer
 from ganim.pipeline.action_units import COLUMNS, NUMBERS
 from ganim.pipeline.faces import detect
 from ganim.pipeline.faces.crop import crop_box, cut_crop
@@ -72,10 +75,7 @@ def lighter(crop: np.ndarray) -> Pairs:
 
 
 def animator_of(generator: Generator | FlowGenerator) -> Animator:
-    animator = Animator.__new__(Animator)
-    animator.generator, animator.size = generator.eval(), 64
-    animator._device = torch.device("cpu")
-    return animator
+    return Animator.of(Networks(TorchRenderer.of(generator, 64), load_estimator()))
 
 
 def flow_generator() -> FlowGenerator:

@@ -5,31 +5,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ...pipeline.action_units import in_words
 from ...pipeline.errors import WrongUse
 from ...pipeline.expressions import Request
 from ...pipeline.faces.crop import CROP_SIZE, Box
 from ...pipeline.faces.edit import edit_picture
-from ...pipeline.faces.frame import CropRegion, Region
+from ...pipeline.faces.frame import CropRegion, Frame, Region
+from ...pipeline.faces.paste import Change
 from ...pipeline.images.picture import Picture
-from ..checkpoint import WEIGHTS
-from ..estimator.network import load_estimator
-from ..landmarks.frame import find_landmarks, place_frame
-from ..networks.flow_generator import FlowGenerator
-from ..networks.load import load_generator
-from ..networks.masks import Masks
-from ..pixels import to_model
-from .faces import Face, choose, find_faces
+from ..landmarks.placing import place_frame
+from ..networks.renderer import SHIPPED, Edits
+from .faces import Face, choose, find_faces, upright_view
+from .networks import Networks, Runtime, load_networks
 
-SHIPPED = WEIGHTS / "generator.safetensors"
-"""The generator that the package contains."""
-CPU = torch.device("cpu")
+if TYPE_CHECKING:
+    import torch
 
 
 class Rendered(NamedTuple):
@@ -42,23 +36,37 @@ class Rendered(NamedTuple):
 
 
 class Animator:
-    """A generator, loaded once and applied to any number of faces.
+    """A generator, loaded once and applied to any number of faces, and the estimator it needs.
 
     Args:
         weights: a file of generator weights. Raises WrongUse for any other file.
-        device: where the generator computes.
+        device: where the generator computes in torch.
+        runtime: `torch`, or `onnx`, which needs no torch (see `networks.load_networks`).
 
     Attributes:
         weights: the file.
-        generator: the network.
-        size: the side of the crops in pixels on which it was trained.
+        renderer: the generator.
+        reader: the estimator.
     """
 
-    def __init__(self, weights: Path = SHIPPED, device: torch.device = CPU) -> None:
+    def __init__(
+        self,
+        weights: Path = SHIPPED,
+        device: "str | torch.device" = "cpu",
+        runtime: Runtime = "torch",
+    ) -> None:
+        self._hold(weights, load_networks(weights, runtime, device))
+
+    @classmethod
+    def of(cls, networks: Networks, weights: Path = SHIPPED) -> "Animator":
+        """An animator with networks that are in memory."""
+        animator = cls.__new__(cls)
+        animator._hold(weights, networks)
+        return animator
+
+    def _hold(self, weights: Path, networks: Networks) -> None:
         self.weights = weights
-        self.generator, self.size = load_generator(weights)
-        self.generator.to(device)
-        self._device = device
+        self.renderer, self.reader = networks
 
     @cached_property
     def fingerprint(self) -> str:
@@ -69,8 +77,8 @@ class Animator:
         """Find the `most` largest faces (None: all) of a photograph (h, w, 3) uint8 RGB, largest
         first, at any angle in its plane, and read their AUs."""
         return [
-            replace(face, region=self._region(photograph, face))
-            for face in find_faces(photograph, most)
+            replace(face, region=self.region(photograph, face))
+            for face in find_faces(self.reader, photograph, most)
         ]
 
     def find(self, photograph: np.ndarray) -> Face:
@@ -80,16 +88,22 @@ class Animator:
         """
         return choose(self.faces(photograph, most=1), 1)[0]
 
-    def _region(self, picture: np.ndarray, face: Face) -> Region:
+    def region(self, picture: np.ndarray, face: Face) -> Region:
         """The part of a picture that the generator sees of a face."""
-        if not isinstance(self.generator, FlowGenerator):
+        if self.renderer.reference is None:
             return face.view or CropRegion(face.crop)
-        landmarks = face.landmarks
-        if landmarks is None:
-            landmarks = find_landmarks(load_estimator().aligner, picture, face.crop)
-        return place_frame(landmarks, self.generator.reference.cpu().numpy())
+        if face.landmarks is not None:
+            return self.frame(face.landmarks)
+        crop = CropRegion(face.crop)
+        (found,) = self.reader.find_landmarks(crop.cut(picture, CROP_SIZE)[None])
+        return self.frame(crop.to_picture(found.astype(np.float64)))
 
-    @torch.inference_mode()
+    def frame(self, landmarks: np.ndarray) -> Frame:
+        """What the generator sees of a face, by its landmarks (68, 2) in pixels alone."""
+        if self.renderer.reference is None:
+            return upright_view(landmarks, self.reader.mean_face)
+        return place_frame(landmarks, self.renderer.reference)
+
     def render_batch(
         self,
         pictures: Sequence[np.ndarray] | np.ndarray,
@@ -107,44 +121,37 @@ class Animator:
             faces: one face of each picture.
             target_aus: (n, 17), 0-1; AUs that the generator does not know are ignored.
         """
-        regions, masks = self.generate(pictures, faces, target_aus)
-        return Rendered(
-            paste(pictures, regions, masks), masks.attention.squeeze(1).float().cpu().numpy()
-        )
+        regions, edits = self.generate(pictures, faces, target_aus)
+        return Rendered(paste(pictures, regions, edits.changes), edits.attention)
 
     def generate(
         self,
         pictures: Sequence[np.ndarray] | np.ndarray,
         faces: Sequence[Face],
         target_aus: np.ndarray,
-    ) -> tuple[list[Region], Masks]:
+    ) -> tuple[list[Region], Edits]:
         """What the generator makes of one face of each picture, and the regions where it belongs.
 
         The arguments are those of `render_batch`.
         """
-        regions, inputs = self.cut(pictures, faces)
-        targets, own = (
-            torch.from_numpy(np.asarray(aus, np.float32)).to(self._device)
-            for aus in (target_aus, np.stack([face.own_aus for face in faces]))
-        )
-        return regions, self.generator(inputs, targets, own)
+        regions, squares = self.cut(pictures, faces)
+        own = np.stack([face.own_aus for face in faces])
+        return regions, self.renderer.render(squares, target_aus, own)
 
     def cut(
         self, pictures: Sequence[np.ndarray] | np.ndarray, faces: Sequence[Face]
-    ) -> tuple[list[Region], Tensor]:
+    ) -> tuple[list[Region], np.ndarray]:
         """What the generator sees of one face of each picture: n regions, and their pixels
-        (n, 3, size, size) in -1..1 on the device of the generator."""
+        (n, size, size, 3) uint8 RGB."""
         regions = [
-            face.region or self._region(picture, face)
+            face.region or self.region(picture, face)
             for picture, face in zip(pictures, faces, strict=True)
         ]
-        squares = np.stack(
-            [
-                region.cut(picture, self.size)
-                for picture, region in zip(pictures, regions, strict=True)
-            ]
-        )
-        return regions, to_model(torch.from_numpy(squares).permute(0, 3, 1, 2)).to(self._device)
+        squares = [
+            region.cut(picture, self.renderer.size)
+            for picture, region in zip(pictures, regions, strict=True)
+        ]
+        return regions, np.stack(squares)
 
     def render(self, photograph: np.ndarray, face: Face, target_aus: np.ndarray) -> np.ndarray:
         """Render one face of one photograph (h, w, 3) uint8 RGB with other AUs (17,), 0-1.
@@ -162,20 +169,19 @@ class Animator:
         """
         return self.edit(Picture(photograph, "RGB"), faces, targets).pixels
 
-    @torch.inference_mode()
     def edit(
         self, picture: Picture, faces: Sequence[Face], targets: Sequence[np.ndarray]
     ) -> Picture:
         """Do the same to a picture in its own colours and depth; its faces are those of `rgb`."""
         for face, target in zip(faces, targets, strict=True):
             if not np.array_equal(target, face.own_aus):
-                (region,), masks = self.generate([picture.rgb], [face], target[None])
-                picture = edit_picture(picture, region, masks.changes()[0])
+                (region,), edits = self.generate([picture.rgb], [face], target[None])
+                picture = edit_picture(picture, region, edits.changes[0])
         return picture
 
     def check(self, request: Request) -> None:
         """Raise WrongUse if the generator does not know an AU that is asked for."""
-        known = self.generator.settings.aus
+        known = self.renderer.aus
         unknown = sorted(set(request.numbers) - set(known))
         if unknown:
             raise WrongUse(
@@ -184,12 +190,14 @@ class Animator:
 
 
 def paste(
-    pictures: Sequence[np.ndarray] | np.ndarray, regions: Sequence[Region], masks: Masks
+    pictures: Sequence[np.ndarray] | np.ndarray,
+    regions: Sequence[Region],
+    changes: Sequence[Change],
 ) -> list[np.ndarray]:
     """Apply what a generator made of n regions to their pictures, at the pictures' resolution."""
     return [
         region.paste(picture, change)
-        for picture, region, change in zip(pictures, regions, masks.changes(), strict=True)
+        for picture, region, change in zip(pictures, regions, changes, strict=True)
     ]
 
 

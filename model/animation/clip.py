@@ -8,10 +8,8 @@ import numpy as np
 from ...pipeline.faces.frame import Frame
 from ...pipeline.images import video
 from ...pipeline.images.decode import UnreadableImage
-from ..landmarks.frame import place_frame
-from ..networks.flow_generator import FlowGenerator
 from .animator import Animator
-from .faces import Face, upright_view
+from .faces import Face
 from .follow import Track
 from .render import Moment
 from .smoothing import faded, smoothed, without_short
@@ -56,14 +54,9 @@ def moments(
 
 def _regions(animator: Animator, track: Track, times: np.ndarray) -> list[Frame]:
     """Where the generator sees the face in each frame; of no meaning where it is not seen."""
-    generator = animator.generator
     places = np.full((len(times), 4), np.nan)
     for index in np.flatnonzero(track.seen):
-        landmarks = track.landmarks[index]
-        if isinstance(generator, FlowGenerator):
-            frame = place_frame(landmarks, generator.reference.cpu().numpy())
-        else:
-            frame = upright_view(landmarks)
+        frame = animator.frame(track.landmarks[index])
         places[index] = *frame.matrix[:, 0], *frame.centre
     return [
         Frame(np.array([[a, -b], [b, a]]), np.array([x, y]))

@@ -10,6 +10,7 @@ import numpy as np
 from ...pipeline.action_units import COUNT, to_unit
 from ...pipeline.errors import NothingUsable, WrongUse
 from ...pipeline.openface.output import BadCsv, FaceRecord, read_csv
+from ..estimator.reader import Reader
 from .follow import Followed, follow
 from .smoothing import smoothed
 from .timing import Timing
@@ -90,14 +91,14 @@ def _bridged(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.array(at), np.stack(known)
 
 
-def read_driver(path: Path, on_frame: Callable[[], None] = lambda: None) -> Driver:
+def read_driver(reader: Reader, path: Path, on_frame: Callable[[], None] = lambda: None) -> Driver:
     """Read the AUs of the person in a clip, or those in an OpenFace CSV of a clip.
 
     Raises NothingUsable if the file cannot be used, or shows no face.
     """
     if path.suffix.lower() == ".csv":
         return _from_csv(path)
-    followed: Followed = follow(path, on_frame=on_frame)
+    followed: Followed = follow(reader, path, on_frame=on_frame)
     return Driver(followed.timing, followed.tracks[0].aus, followed.problem, path)
 
 

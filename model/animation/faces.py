@@ -6,14 +6,13 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-import torch
 
 from ...pipeline.errors import NothingUsable, WrongUse
 from ...pipeline.faces import detect
 from ...pipeline.faces.crop import CROP_SIZE, Box, crop_box
 from ...pipeline.faces.frame import CropRegion, Frame, Region
-from ..estimator.network import load_estimator
-from ..landmarks.frame import place_frame
+from ..estimator.reader import Reader
+from ..landmarks.placing import place_frame
 from ..landmarks.points import RIGID
 
 _TURNS = (90, -90, 180, 45, -45, 135, -135)
@@ -86,7 +85,7 @@ class Face:
         return self.landmarks[36:42].mean(0), self.landmarks[42:48].mean(0)
 
 
-def find_faces(picture: np.ndarray, most: int | None = None) -> list[Face]:
+def find_faces(reader: Reader, picture: np.ndarray, most: int | None = None) -> list[Face]:
     """Return the `most` largest faces (None: all) of a picture (h, w, 3) uint8 RGB, largest first.
 
     If no face in it is certain, the picture is searched turned by 90, 180, 45 and 135 degrees too.
@@ -100,7 +99,7 @@ def find_faces(picture: np.ndarray, most: int | None = None) -> list[Face]:
             (_through(back, view), score) for view, score in _views(turned, most)
         ]
         best = max(best, found, key=_score)
-    faces = [replace(read_face(picture, view), score=score) for view, score in best]
+    faces = [replace(read_face(reader, picture, view), score=score) for view, score in best]
     return [face for face in faces if not _is_doubtful(face)]
 
 
@@ -126,31 +125,33 @@ def choose(faces: Sequence[Face], which: int | None) -> list[Face]:
     return [faces[which - 1]]
 
 
-def read_face(picture: np.ndarray, view: CropRegion | Frame) -> Face:
+def read_face(reader: Reader, picture: np.ndarray, view: CropRegion | Frame) -> Face:
     """Read the AUs and landmarks of the face that fills a view of a picture (h, w, 3) uint8 RGB."""
-    face = _read(picture, view)
+    face = _read(reader, picture, view)
     tilt = face.roll - (view.roll if isinstance(view, Frame) else 0.0)
     if abs((tilt + 180) % 360 - 180) > _UPRIGHT:
         assert face.landmarks is not None
-        face = _read(picture, upright_view(face.landmarks))
+        face = _read(reader, picture, upright_view(face.landmarks, reader.mean_face))
     return face
 
 
-def _read(picture: np.ndarray, view: CropRegion | Frame) -> Face:
-    pixels = torch.from_numpy(view.cut(picture, CROP_SIZE)).permute(2, 0, 1)[None]
-    readings = load_estimator().read(pixels)
+def _read(reader: Reader, picture: np.ndarray, view: CropRegion | Frame) -> Face:
+    readings = reader.read_faces(view.cut(picture, CROP_SIZE)[None])
     return Face(
         view.bounds,
-        readings.aus[0].numpy(),
+        readings.aus[0],
         view=view,
-        landmarks=view.to_picture(readings.landmarks[0].double().numpy()),
+        landmarks=view.to_picture(readings.landmarks[0].astype(np.float64)),
         confidence=float(readings.confidence[0]),
     )
 
 
-def upright_view(landmarks: np.ndarray) -> Frame:
-    """The crop of a face with landmarks (68, 2) in pixels, turned so that it is upright there."""
-    frame = place_frame(landmarks, load_estimator().view.mean_face.numpy(), RIGID)
+def upright_view(landmarks: np.ndarray, mean_face: np.ndarray) -> Frame:
+    """The crop of a face with landmarks (68, 2) in pixels, turned so that it is upright there.
+
+    mean_face: that of the reader.
+    """
+    frame = place_frame(landmarks, mean_face, RIGID)
     return Frame(frame.matrix * _VIEW_SCALE, frame.to_picture(np.array(_VIEW_CENTRE)))
 
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
 from ...pipeline.action_units import COUNT
 from ...pipeline.errors import NothingUsable
@@ -18,7 +17,7 @@ from ...pipeline.faces.frame import CropRegion, Frame
 from ...pipeline.faces.identity import SAME_PERSON, describe_landmarks
 from ...pipeline.images import video
 from ...pipeline.images.decode import UnreadableImage
-from ..estimator.network import load_estimator
+from ..estimator.reader import Reader
 from ..landmarks.points import POINTS
 from .faces import choose, find_faces, upright_view
 from .timing import Timing
@@ -75,7 +74,7 @@ class Followed:
 
 
 def follow(
-    clip: Path, which: int | None = 1, on_frame: Callable[[], None] = lambda: None
+    reader: Reader, clip: Path, which: int | None = 1, on_frame: Callable[[], None] = lambda: None
 ) -> Followed:
     """Follow the face `which`, from 1 for the largest (None: all), of the first frame with a face.
 
@@ -91,11 +90,11 @@ def follow(
     try:
         for frame in video.frames(clip):
             if not followers and len(times) % _SEARCH_EVERY == 0:
-                faces = find_faces(frame.pixels)
+                faces = find_faces(reader, frame.pixels)
                 chosen = choose(faces, which) if faces else []
                 others = len(faces) - len(chosen)
                 followers = [
-                    _Follower(frame.pixels, face.landmarks, len(times))
+                    _Follower(reader, frame.pixels, face.landmarks, len(times))
                     for face in chosen
                     if face.landmarks is not None
                 ]
@@ -128,11 +127,15 @@ class _Follower:
     """Follows one person from frame to frame.
 
     Args:
+        reader: the estimator.
         picture, landmarks: a frame, and where the person's face is in it.
         missed: the number of frames before it.
     """
 
-    def __init__(self, picture: np.ndarray, landmarks: np.ndarray, missed: int) -> None:
+    def __init__(
+        self, reader: Reader, picture: np.ndarray, landmarks: np.ndarray, missed: int
+    ) -> None:
+        self._reader = reader
         self._person = describe_landmarks(picture, landmarks)
         self._last: np.ndarray | None = landmarks
         self._landmarks = [_NOWHERE] * missed
@@ -160,7 +163,7 @@ class _Follower:
 
     def _continued(self, picture: np.ndarray, last: np.ndarray) -> _Reading | None:
         """The face near where it was in the frame before, if it is still there."""
-        reading = _read(picture, upright_view(last))
+        reading = _read(self._reader, picture, upright_view(last, self._reader.mean_face))
         if not reading.seen:
             return None
         self._since_check += 1
@@ -175,7 +178,7 @@ class _Follower:
         if self._lost % _SEARCH_EVERY:
             return None
         for face in detect.detect_faces(picture):
-            reading = _read(picture, CropRegion(crop_box(face.box)).frame)
+            reading = _read(self._reader, picture, CropRegion(crop_box(face.box)).frame)
             if reading.seen and self._is_person(picture, reading.landmarks):
                 return reading
         return None
@@ -189,24 +192,23 @@ class _Follower:
         return True
 
 
-def _read(picture: np.ndarray, view: Frame) -> _Reading:
+def _read(reader: Reader, picture: np.ndarray, view: Frame) -> _Reading:
     """Read the face in a view, and once more where it is, if it lies far from the view's middle."""
-    estimator = load_estimator()
     for _ in range(_ROUNDS):
-        pixels = torch.from_numpy(view.cut(picture, CROP_SIZE)).permute(2, 0, 1)[None]
-        readings = estimator.read(pixels)
-        landmarks = view.to_picture(readings.landmarks[0].double().numpy())
-        there = upright_view(landmarks)
+        pixels = view.cut(picture, CROP_SIZE)
+        readings = reader.read_faces(pixels[None])
+        landmarks = view.to_picture(readings.landmarks[0].astype(np.float64))
+        there = upright_view(landmarks, reader.mean_face)
         moved = float(np.hypot(*(there.centre - view.centre))) / (2 * view.scale)
         if moved <= _FAR:
             break
         view = there
-    grey = cv2.cvtColor(pixels[0].permute(1, 2, 0).numpy(), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, _LOOK, interpolation=cv2.INTER_AREA).astype(np.float32)
     look = (small - small.mean()) / (small.std() + 1)
     sure = float(readings.confidence[0])
     seen = sure >= _SURE or (sure >= _MAYBE and _is_face(picture, there))
-    return _Reading(landmarks, readings.aus[0].numpy(), seen, look)
+    return _Reading(landmarks, readings.aus[0], seen, look)
 
 
 def _is_face(picture: np.ndarray, view: Frame) -> bool:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
-import torch
 from PIL import Image
 
 from ... import __version__
@@ -21,6 +21,7 @@ from ...pipeline.images.write import FORMATS, encode
 from .animator import SHIPPED, Animator
 from .faces import Face, choose
 from .keyframes import EASES, parse_keys
+from .networks import Runtime
 from .stills import labelled, read, usable
 
 Photo = str | Path | bytes | np.ndarray | Image.Image | Picture
@@ -68,11 +69,19 @@ class Ganim:
 
     Args:
         weights: a file of generator weights; None: those that ship.
-        device: where the generator computes, such as `cpu` or `cuda`.
+        device: where the generator computes in torch, such as `cpu` or `cuda`.
+        runtime: `torch`, or `onnx`, which starts faster and imports no torch.
     """
 
-    def __init__(self, weights: str | Path | None = None, device: str = "cpu") -> None:
-        self.animator = Animator(Path(weights or SHIPPED), torch.device(device))
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        device: str = "cpu",
+        runtime: Runtime = "torch",
+    ) -> None:
+        if runtime not in get_args(Runtime):
+            raise WrongUse(f"There is no runtime {runtime!r}: it is torch or onnx.")
+        self.animator = Animator(Path(weights or SHIPPED), device, runtime)
 
     def faces(self, photo: Photo) -> list[Face]:
         """The faces of a photograph, largest first, with their AUs, landmarks and pose.
@@ -172,7 +181,7 @@ class Ganim:
                     self.animator, picture, faces, request, settings
                 )
             else:
-                driver = read_driver(Path(drive))
+                driver = read_driver(self.animator.reader, Path(drive))
                 animation = motion.drive_photograph(
                     self.animator, picture, faces, driver, driver.neutral()
                 )

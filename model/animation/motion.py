@@ -119,7 +119,7 @@ def animate_clip(
 
     on_frame: called after each frame of the first reading.
     """
-    followed = follow(clip, which, on_frame)
+    followed = follow(animator.reader, clip, which, on_frame)
     ease = EASES[motion.ease]
 
     def targets(own: np.ndarray, seconds: np.ndarray) -> np.ndarray:

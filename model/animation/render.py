@@ -4,12 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from ...pipeline.faces.frame import Region
 from ...pipeline.faces.paste import Change
-from ..networks.flow_generator import FaceFeatures, FlowGenerator
-from ..networks.masks import Masks
 from .animator import Animator
 from .faces import Face
 
@@ -26,27 +23,16 @@ class StillFace:
         region: what the generator sees of the picture.
     """
 
-    @torch.inference_mode()
     def __init__(self, animator: Animator, picture: np.ndarray, face: Face) -> None:
         self.own_aus = np.asarray(face.own_aus, np.float32)
-        self._generator = animator.generator
-        (self.region,), self._pixels = animator.cut([picture], [face])
-        self._features: FaceFeatures | None = None
-        if isinstance(self._generator, FlowGenerator):
-            self._features = self._generator.encode(self._pixels)
+        (self.region,), (pixels,) = animator.cut([picture], [face])
+        self._render = animator.renderer.still(pixels, self.own_aus)
 
-    @torch.inference_mode()
-    def masks(self, targets: np.ndarray) -> Masks:
+    def changes(self, targets: np.ndarray) -> list[Change]:
         """What the generator makes of the face for AUs (k, 17) in 0-1."""
-        asked = torch.from_numpy(np.ascontiguousarray(targets, np.float32)).to(self._pixels.device)
-        own = torch.from_numpy(self.own_aus).to(asked.device).expand_as(asked)
-        if self._features is not None and isinstance(self._generator, FlowGenerator):
-            return self._generator.animate(self._features.repeated(len(asked)), asked, own)
-        masks: Masks = self._generator(self._pixels.expand(len(asked), -1, -1, -1), asked, own)
-        return masks
+        return self._render(targets).changes
 
 
-@torch.inference_mode()
 def still_pictures(
     animator: Animator, picture: np.ndarray, faces: Sequence[Face], targets: Sequence[np.ndarray]
 ) -> Iterator[np.ndarray]:
@@ -65,7 +51,7 @@ def still_pictures(
             moved = [at for at in moments if not np.array_equal(asked[at], face.own_aus)]
             if not moved:
                 continue
-            for at, change in zip(moved, face.masks(asked[moved]).changes(), strict=True):
+            for at, change in zip(moved, face.changes(asked[moved]), strict=True):
                 results[at] = face.region.paste(results[at], change)
         yield from results.values()
 
@@ -79,7 +65,6 @@ class Moment(NamedTuple):
     """(17,) float32 in 0-1."""
 
 
-@torch.inference_mode()
 def clip_pictures(
     animator: Animator, frames: Iterable[np.ndarray], moments: Iterable[Sequence[Moment]]
 ) -> Iterator[np.ndarray]:
@@ -102,12 +87,12 @@ def _rendered(
     pairs = [(frame, moment) for frame, asked in waiting for moment in asked]
     changes: Iterator[tuple[Region, Change]] = iter(())
     if pairs:
-        regions, masks = animator.generate(
+        regions, edits = animator.generate(
             [frame for frame, _ in pairs],
             [moment.face for _, moment in pairs],
             np.stack([moment.target_aus for _, moment in pairs]),
         )
-        changes = zip(regions, masks.changes(), strict=True)
+        changes = zip(regions, edits.changes, strict=True)
     for frame, moments in waiting:
         for _ in moments:
             region, change = next(changes)

@@ -22,7 +22,7 @@ from ..landmarks.alignment import VIEW, Aligner, UprightView, fitted, unit
 from ..landmarks.points import POINTS
 from ..pixels import to_model
 from .hog import CELL, CHANNELS, Hog
-from .reader import CODINGS, SHIPPED, Coding
+from .reader import CODINGS, SHIPPED, Coding, FaceReadings
 
 FEATURES = CHANNELS * (VIEW // CELL - 2) ** 2 + POINTS * 2
 """Number of features of the linear prediction: histograms and landmarks."""
@@ -145,6 +145,24 @@ class Estimator(nn.Module):
         """AUs (n, 17) in 0-1 and confidences (n,) in 0-1 of crops (n, size, size, 3), uint8 RGB."""
         readings = self.read(torch.from_numpy(crops).permute(0, 3, 1, 2), coding)
         return readings.aus.numpy(), readings.confidence.numpy()
+
+    def read_faces(self, crops: np.ndarray) -> FaceReadings:
+        """All that is read from crops (n, size, size, 3), uint8 RGB."""
+        readings = self.read(torch.from_numpy(crops).permute(0, 3, 1, 2))
+        return FaceReadings(
+            readings.aus.numpy(), readings.confidence.numpy(), readings.landmarks.numpy()
+        )
+
+    @torch.inference_mode()
+    def find_landmarks(self, crops: np.ndarray) -> np.ndarray:
+        """The landmarks (n, 68, 2) alone, in -1..1, of crops (n, size, size, 3), uint8 RGB."""
+        pixels = torch.from_numpy(crops).permute(0, 3, 1, 2)
+        return self.aligner(fitted(to_model(pixels))).numpy()
+
+    @property
+    def mean_face(self) -> np.ndarray:
+        """(68, 2): the landmarks of a mean face in the aligned view, -1..1."""
+        return self.view.mean_face.double().numpy()
 
     @property
     def version(self) -> str:

@@ -4,7 +4,7 @@ Nothing here imports torch, so that the estimator in ONNX Runtime needs none.
 """
 
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
@@ -15,6 +15,17 @@ CODINGS: tuple[Coding, ...] = get_args(Coding)
 5."""
 
 
+class FaceReadings(NamedTuple):
+    """What is read from n crops."""
+
+    aus: np.ndarray
+    """(n, 17) float32 in 0-1, as OpenFace reads them."""
+    confidence: np.ndarray
+    """(n,) in 0-1: about 0.95 for a clear photograph, 0.05 for a crop that cannot be read."""
+    landmarks: np.ndarray
+    """(n, 68, 2), x and y in -1..1 across the crop."""
+
+
 class Reader(Protocol):
     """An estimator, whatever runtime it uses."""
 
@@ -22,5 +33,15 @@ class Reader(Protocol):
     def version(self) -> str:
         """The version of the weights."""
 
+    @property
+    def mean_face(self) -> np.ndarray:
+        """(68, 2): the landmarks of a mean face in the estimator's view, -1..1."""
+
     def read_pixels(self, crops: np.ndarray, coding: Coding) -> tuple[np.ndarray, np.ndarray]:
         """AUs (n, 17) in 0-1 and confidences (n,) in 0-1 of crops (n, 128, 128, 3), uint8 RGB."""
+
+    def read_faces(self, crops: np.ndarray) -> FaceReadings:
+        """All that is read from crops (n, 128, 128, 3), uint8 RGB."""
+
+    def find_landmarks(self, crops: np.ndarray) -> np.ndarray:
+        """The landmarks (n, 68, 2) alone, in -1..1, of crops (n, 128, 128, 3), uint8 RGB."""

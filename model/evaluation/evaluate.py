@@ -104,7 +104,7 @@ def evaluate(
 
 
 def _common_aus(animators: Sequence[Animator]) -> tuple[int, ...]:
-    first, *others = (animator.generator.settings.aus for animator in animators)
+    first, *others = (animator.renderer.aus for animator in animators)
     common = tuple(number for number in first if all(number in other for other in others))
     if not common:
         raise WrongUse(

@@ -19,13 +19,14 @@ from torch import Tensor
 from ...pipeline import shards
 from ...pipeline.action_units import COLUMNS, positions, to_unit
 from ...pipeline.faces.crop import CROP_SIZE, Box, decode_crop
-from ...pipeline.faces.frame import Frame
+from ...pipeline.faces.frame import CropRegion, Frame
 from ..animation.animator import Animator, faces_of_crops, paste
 from ..estimator.network import load_estimator
-from ..landmarks.frame import FIXED_BY_SCHEME, find_landmarks, place_frame
 from ..landmarks.nuisance import difference, nuisance
+from ..landmarks.placing import FIXED_BY_SCHEME, place_frame
 from ..networks.flow_generator import FlowGenerator
 from ..networks.masks import Masks
+from ..networks.torch_renderer import TorchRenderer
 from ..pixels import to_model
 from . import metrics
 from .features import batches, concatenate
@@ -214,8 +215,11 @@ def evaluate_pairs(
 @torch.inference_mode()
 def _results(animator: Animator, pairs: Pairs, which: np.ndarray) -> dict[str, list[np.ndarray]]:
     """The edited crops of some pairs by the endings of `evaluate_pairs`."""
-    crops, generator = pairs.sources[which], animator.generator
-    regions, inputs = animator.cut(crops, faces_of_crops(pairs.own_aus[which]))
+    crops, renderer = pairs.sources[which], animator.renderer
+    assert isinstance(renderer, TorchRenderer)
+    generator = renderer.network
+    regions, squares = animator.cut(crops, faces_of_crops(pairs.own_aus[which]))
+    inputs = renderer.inputs(squares)
     own, target, told = (
         torch.from_numpy(rows[which]).float().to(inputs.device)
         for rows in (pairs.own_aus, pairs.target_aus, pairs.nuisance)
@@ -233,7 +237,7 @@ def _results(animator: Animator, pairs: Pairs, which: np.ndarray) -> dict[str, l
         masks = {"": generator(inputs, target, own)}
         if masks[""].flow is not None:
             masks["_moved"] = _without_paint(masks[""])
-    return {ending: paste(crops, regions, one) for ending, one in masks.items()}
+    return {ending: paste(crops, regions, one.changes()) for ending, one in masks.items()}
 
 
 def _without_paint(masks: Masks) -> Masks:
@@ -251,13 +255,13 @@ def _pyramid_l1(a: Tensor, b: Tensor) -> Tensor:
 
 def _find(crop: np.ndarray) -> np.ndarray:
     """Landmarks (68, 2) of a crop in its pixels, by the estimator."""
-    return find_landmarks(load_estimator().aligner, crop, Box(0, 0, CROP_SIZE, CROP_SIZE))
+    (found,) = load_estimator().find_landmarks(np.ascontiguousarray(crop)[None])
+    return CropRegion(Box(0, 0, CROP_SIZE, CROP_SIZE)).to_picture(found.astype(np.float64))
 
 
 def _reference() -> np.ndarray:
     """(68, 2): the mean face in the frame, -1..1. The same for all generators."""
-    mean_face = load_estimator().view.mean_face.double().numpy()
-    return mean_face * _FRAME_SCALE + np.array([0, _FRAME_DOWN])
+    return load_estimator().mean_face * _FRAME_SCALE + np.array([0, _FRAME_DOWN])
 
 
 def _to_tensor(pictures: np.ndarray) -> Tensor:

@@ -67,7 +67,7 @@ class Evaluation:
                 {
                     "weights": result.animator.weights.name,
                     "sha256": result.animator.fingerprint,
-                    "size": result.animator.size,
+                    "size": result.animator.renderer.size,
                     "metrics": _json_values(result.metrics),
                     "action_units": {
                         str(name): _json_values(dict(row)) for name, row in result.per_au.iterrows()

@@ -217,7 +217,9 @@ def print_evaluation(evaluation: Evaluation) -> None:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("")
     for number, result in enumerate(evaluation.results, start=1):
-        console.print(f"{number}: {result.animator.weights.name}, {result.animator.size} px")
+        console.print(
+            f"{number}: {result.animator.weights.name}, {result.animator.renderer.size} px"
+        )
         table.add_column(f"{number}", justify="right")
         table.add_column("")
     table.add_column("photos", justify="right")

@@ -1,55 +1,19 @@
-"""The frame of a face: upright and of one size, by its landmarks."""
+"""The frames of many faces in torch: upright and of one size, by their landmarks."""
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor
 
-from ...pipeline.faces.crop import Box, cut_crop
-from ...pipeline.faces.frame import Frame
 from ..pixels import to_model
 from .alignment import Aligner, fitted
-from .points import MESH_POINTS, MIRRORED, POINTS, SIZE
+from .placing import FIXED, FIXED_BY_SCHEME
+from .points import MIRRORED
 
-FIXED = (0, 16, 27, 28, 29, 30, 33, 36, 39, 42, 45)
-"""Landmarks of 68 that place the frame, as expressions hardly move them: the ends of the jaw, the
-nose, and the corners of the eyes."""
-FIXED_BY_SCHEME = {
-    POINTS: FIXED,
-    MESH_POINTS: (33, 133, 362, 263, 6, 168, 197, 195, 5, 4, 1, 127, 356, 234, 454),
-}
-"""The same by the number of points of a scheme: corners of the eyes, nose and sides of the head."""
 _EYES = (range(36, 42), range(42, 48))
 _EYE_X, _EYE_Y = 0.4063, -0.241
 """Where the centres of the eyes lie in the frame, at plus and minus _EYE_X; the chin is then near
 the lower edge and the brows are well inside."""
 _ROUNDS = 4
 _BATCH = 256
-
-
-@torch.inference_mode()
-def find_landmarks(aligner: Aligner, picture: np.ndarray, crop: Box) -> np.ndarray:
-    """The 68 landmarks (68, 2) of the face in a crop of a picture (h, w, 3) uint8, in pixels of the
-    picture; the centre of its first pixel is at 0, 0."""
-    pixels = torch.from_numpy(cut_crop(picture, crop, SIZE)).permute(2, 0, 1)[None]
-    found = aligner(to_model(pixels))[0].double().numpy()
-    return (found + 1) * (crop.width / 2) + [crop.left - 0.5, crop.top - 0.5]
-
-
-def place_frame(
-    landmarks: np.ndarray, reference: np.ndarray, fixed: Sequence[int] = FIXED
-) -> Frame:
-    """The frame in which landmarks (points, 2) in pixels lie nearest to a reference in -1..1.
-
-    By least squares over the landmarks that expressions hardly move.
-
-    reference: (points, 2). fixed: the indices of these landmarks; by default of 68.
-    """
-    found = torch.from_numpy(landmarks[list(fixed)]).double()
-    target = torch.from_numpy(reference[list(fixed)]).double()
-    matrices, shifts = _similarities(target, found[None])
-    return Frame(matrices[0].numpy(), shifts[0].numpy())
 
 
 @torch.no_grad()
@@ -64,7 +28,7 @@ def frame_maps(landmarks: Tensor, reference: Tensor) -> Tensor:
     """The affine maps (n, 2, 3) from frame coordinates to those of crops, both -1..1.
 
     landmarks: (n, 68, 2) in the crops. reference: (68, 2) in the frame. The fit is that of
-    `place_frame`.
+    `placing.place_frame`.
     """
     fixed = list(FIXED)
     matrices, shifts = _similarities(reference[fixed].double(), landmarks[:, fixed].double())

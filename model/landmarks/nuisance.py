@@ -35,7 +35,7 @@ def nuisance(faces: Tensor, landmarks: Tensor) -> Tensor:
     from the right is the mean grey of the right cheek less that of the left.
 
     Args:
-        faces: (n, 3, h, w) in -1..1, upright in the frame that `frame.place_frame` gives.
+        faces: (n, 3, h, w) in -1..1, upright in the frame that `placing.place_frame` gives.
         landmarks: (n, points, 2) in the same frame, 68 or 478 points; NaN where unknown. Numbers
             are comparable only if their landmarks are of one scheme.
 

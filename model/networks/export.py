@@ -17,9 +17,8 @@ from ...pipeline.files import write_whole
 from ..pixels import to_model
 from .flow_generator import FlowGenerator
 from .load import AnyGenerator
+from .onnx_renderer import AUS_KEY, INPUTS, OUTPUTS, REFERENCE_KEY, SIZE_KEY
 
-INPUTS = ("faces", "aus", "own_aus")
-OUTPUTS = ("attention", "difference", "flow")
 _CHECKED_BATCHES = (1, 3)
 _LEVELS = 255.0
 _MOST = 0.5
@@ -84,9 +83,10 @@ def export(generator: AnyGenerator, size: int, path: Path) -> Difference:
             verbose=False,
         )
     assert program is not None
-    program.model.metadata_props["ganim_generator_size"] = str(size)
+    program.model.metadata_props[SIZE_KEY] = str(size)
+    program.model.metadata_props[AUS_KEY] = " ".join(map(str, generator.settings.aus))
     reference = " ".join(f"{x:.6f}" for x in generator.reference.flatten().tolist())
-    program.model.metadata_props["ganim_reference"] = reference
+    program.model.metadata_props[REFERENCE_KEY] = reference
     differences = []
 
     def write_checked(beside: Path) -> None:
