@@ -206,7 +206,7 @@ def test_every_model_trains_and_animates(series: Path, tmp_path: Path) -> None:
     for name in MODELS:
         assert f"{name}-0: 1 iterations" in said
         animator = trained(name, tmp_path / f"{name}-0" / "generator.safetensors")
-        assert animator.size == 64
+        assert animator.renderer.size == 64
         target = np.full((1, 17), 0.7, np.float32)
         made = animator.render_batch([crop], faces_of_crops(np.zeros((1, 17))), target)
         assert made.pictures[0].shape == crop.shape

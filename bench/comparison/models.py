@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ganim.model.animation.animator import CPU, SHIPPED, Animator
+from ganim.model.animation.animator import SHIPPED, Animator
+from ganim.model.animation.networks import Networks
 from ganim.model.checkpoint import fill, load_weights
 from ganim.model.config import (
     CriticSettings,
@@ -16,9 +17,11 @@ from ganim.model.config import (
     PairWeights,
     TrainSettings,
 )
+from ganim.model.estimator.network import load_estimator
 from ganim.model.networks.flow_generator import FaceFeatures, FlowGenerator, FlowOutputs
 from ganim.model.networks.load import AnyGenerator, load_generator
 from ganim.model.networks.masks import Masks
+from ganim.model.networks.torch_renderer import TorchRenderer
 from ganim.model.training.base_trainer import BaseTrainer
 from ganim.model.training.paired_trainer import PairedTrainer
 from ganim.model.training.trainer import Trainer
@@ -138,32 +141,30 @@ def _unpainted(masks: Masks) -> Masks:
     return masks._replace(attention=torch.ones_like(masks.attention))
 
 
-class ComparedAnimator(Animator):
+def _animator(
+    weights: Path, generator: nn.Module, size: int, device: str | torch.device
+) -> Animator:
     """An Animator of a generator that is there already.
 
     weights: what tables call it, and where it is from.
     """
-
-    def __init__(
-        self, weights: Path, generator: nn.Module, size: int, device: torch.device = CPU
-    ) -> None:
-        self.weights, self.size, self._device = weights, size, device
-        self.generator = generator.eval().to(device)  # type: ignore[assignment]
+    renderer = TorchRenderer.of(generator, size, device)  # type: ignore[arg-type]
+    return Animator.of(Networks(renderer, load_estimator()), weights)
 
 
-def trained(name: str, weights: Path, device: torch.device = CPU) -> Animator:
+def trained(name: str, weights: Path, device: str | torch.device = "cpu") -> Animator:
     """An Animator of the weights that the model `name` of MODELS has left."""
-    return ComparedAnimator(weights, *MODELS[name].load(weights), device)
+    return _animator(weights, *MODELS[name].load(weights), device)
 
 
-def reference(name: str, device: torch.device = CPU) -> Animator:
+def reference(name: str, device: str | torch.device = "cpu") -> Animator:
     """An Animator of one of REFERENCES."""
     if name == "copy":
-        return ComparedAnimator(Path(name), Copy(), 128, device)
+        return _animator(Path(name), Copy(), 128, device)
     generator, size = load_generator(SHIPPED)
     if name == "moved":
         assert isinstance(generator, FlowGenerator)
         moving = Moving(generator.settings)
         moving.load_state_dict(generator.state_dict())
         generator = moving
-    return ComparedAnimator(SHIPPED, generator, size, device)
+    return _animator(SHIPPED, generator, size, device)

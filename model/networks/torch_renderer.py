@@ -30,10 +30,12 @@ class TorchRenderer:
         self._hold(generator, size, device)
 
     @classmethod
-    def of(cls, generator: AnyGenerator, size: int) -> "TorchRenderer":
-        """A generator that is in memory, on its device."""
+    def of(
+        cls, generator: AnyGenerator, size: int, device: str | torch.device = "cpu"
+    ) -> "TorchRenderer":
+        """A generator that is in memory, and the size of its faces."""
         renderer = cls.__new__(cls)
-        renderer._hold(generator.eval(), size, next(generator.parameters()).device)
+        renderer._hold(generator.eval(), size, device)
         return renderer
 
     def _hold(self, generator: AnyGenerator, size: int, device: str | torch.device) -> None:
