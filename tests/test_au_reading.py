@@ -31,7 +31,7 @@ def edited(faces: Tensor, fields: Tensor, paint: Tensor) -> tuple[FlowOutputs, T
     return FlowOutputs(masks, fields, torch.zeros_like(flow)), masks.blend()
 
 
-def test_aus_teach_how_much_faces_change_and_not_where(reading: AuReading) -> None:
+def test_aus_teach_how_far_faces_move_and_not_where(reading: AuReading) -> None:
     faces = FACES.images[:2].float() / 128 - 1
     faces[:, :, :40] = 0  # where nothing is seen, the gradient is finite, too
     torch.manual_seed(0)
@@ -42,15 +42,14 @@ def test_aus_teach_how_much_faces_change_and_not_where(reading: AuReading) -> No
     change[:, 8] = 1
     outputs, results = edited(faces, fields, paint)
     reading(faces, outputs, change, results, change * 0.8).backward()
-    assert fields.grad is not None and paint.grad is not None
+    assert paint.grad is None or not paint.grad.any()
+    assert fields.grad is not None
     assert not fields.grad[:, :8].any() and not fields.grad[:, 9:].any()
-    for value, gradient in ((fields[:, 8], fields.grad[:, 8]), (paint, paint.grad)):
-        for one, other in zip(value.detach().flatten(1), gradient.flatten(1), strict=True):
-            # Where results are clamped they do not change.
-            assert abs(float(F.cosine_similarity(one, other, 0))) > 0.9
+    for field, gradient in zip(fields.detach()[:, 8], fields.grad[:, 8], strict=True):
+        assert abs(float(F.cosine_similarity(field.flatten(), gradient.flatten(), 0))) > 0.999
 
 
-def test_what_is_not_moved_or_painted_yet_has_a_finite_gradient(reading: AuReading) -> None:
+def test_what_is_not_moved_yet_has_a_finite_gradient(reading: AuReading) -> None:
     faces = FACES.images[:2].float() / 128 - 1
     side = faces.shape[-1]
     fields = torch.zeros(2, 29, 2, side // 4, side // 4, requires_grad=True)
@@ -59,7 +58,6 @@ def test_what_is_not_moved_or_painted_yet_has_a_finite_gradient(reading: AuReadi
     outputs, results = edited(faces, fields, paint)
     reading(faces, outputs, change, results, change).backward()
     assert fields.grad is not None and fields.grad.isfinite().all()
-    assert paint.grad is not None and paint.grad.isfinite().all()
 
 
 def test_the_error_is_of_aus_above_zero_and_less_within_a_region(

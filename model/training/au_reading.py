@@ -1,10 +1,11 @@
 """The error of the AUs that the estimator reads in edited faces, for the term `aus`.
 
-It teaches how far faces move and how strongly they are painted, and neither where nor what. A loss
-on AUs that reaches the colour mask is lowered most easily by painting what only the reading knows
-(red foreheads, moustaches), as GANimation does; one that reaches all of the flow is lowered by
-small curls at brows and mouth. So each flow field, and what is painted, is a constant here but for
-its size: the gradient makes it larger or smaller. Its shape is learned from pairs and critics.
+It teaches how far faces move, and neither where nor what is painted. A loss on AUs that reaches the
+colour mask is lowered most easily by painting what only the reading knows (red foreheads,
+moustaches), as GANimation does; one that reaches all of the flow is lowered by small curls at brows
+and mouth. So what is painted is a constant here, and each flow field a constant but for its size:
+the gradient makes it larger or smaller, and its shape is learned from pairs and critics. What is
+painted cannot be taught in this way: it grows where it is strongest already, and becomes a blot.
 """
 
 from copy import deepcopy
@@ -54,11 +55,11 @@ class AuReading(nn.Module):
             near = (changed @ self.regions.T > 0).float() @ self.regions
             weight = torch.where((near > 0) & (changed == 0), _SAME_REGION, 1.0)
         fields = outputs.fields[:, : change.shape[1]]
-        larger = _resizable(fields, (2, 3, 4)) - fields.detach()  # 0, with a gradient
+        larger = _resizable(fields) - fields.detach()  # 0, with a gradient
         larger = (larger * change[:, :, None, None, None]).sum(1)
         side = faces.shape[-2:]
         flow = flow.detach() + F.interpolate(larger, side, mode="bilinear", align_corners=False)
-        found = self._read(warped(faces, flow) + _resizable(results - moved, (1, 2, 3)))
+        found = self._read(warped(faces, flow) + (results - moved).detach())
         # The estimator's AUs fall below 0 where an AU is absent. `read` takes these as 0.
         error = torch.where(target > 0, found - target.clamp(max=1), F.relu(found))
         return (weight * error.square()).sum(1).mean()
@@ -68,7 +69,7 @@ class AuReading(nn.Module):
             return self.estimator(faces.float()).openface
 
 
-def _resizable(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """x, whose gradient is that of a factor for all that lies along `axes`."""
-    size = (x.square().sum(axes, keepdim=True) + _LEAST_SIZE).sqrt()
-    return x.detach() * (size / size.detach())
+def _resizable(fields: Tensor) -> Tensor:
+    """Fields (n, AUs, 2, h, w), whose gradient is that of a factor for each field."""
+    size = (fields.square().sum((2, 3, 4), keepdim=True) + _LEAST_SIZE).sqrt()
+    return fields.detach() * (size / size.detach())
