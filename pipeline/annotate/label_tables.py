@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from .. import parquet
 from ..action_units import COLUMNS, COUNT
 from ..openface.output import FaceRecord
 from .label_columns import PHOTOGRAPH, POINTS, BadLabels, Columns, find_columns
@@ -52,16 +52,15 @@ def read_table(path: Path, scale: Scale | None = None) -> LabelTable:
 
 
 def _read_parquet(path: Path) -> tuple[Columns, pd.DataFrame]:
-    with path.open("rb") as file:  # see shards.read_shard
-        opened = pq.ParquetFile(file)
+    with parquet.opened(path) as file:
         # A column that may name the photograph, but holds the picture itself, is left out.
         header = [
             field.name
-            for field in opened.schema_arrow
+            for field in file.schema_arrow
             if field.name.strip().lower() not in PHOTOGRAPH or _is_text(field.type)
         ]
         columns = _find(header)
-        return columns, opened.read(columns.used, use_threads=False).to_pandas()
+        return columns, parquet.read_columns(file, columns.used).to_pandas(use_threads=False)
 
 
 def _is_text(kind: pa.DataType) -> bool:

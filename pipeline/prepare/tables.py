@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from .. import parquet
 from ..errors import WrongUse
 
 
@@ -28,10 +28,9 @@ def read_csv(path: Path, columns: list[str]) -> Iterator[list[str]]:
 def read_parquet(path: Path, columns: list[str]) -> pa.Table:
     """Some columns of a Parquet file. Raises WrongUse."""
     try:
-        with path.open("rb") as file:  # see shards.read_shard
-            opened = pq.ParquetFile(file)
-            _check_columns(path, columns, opened.schema_arrow.names)
-            return opened.read(columns, use_threads=False).select(columns)
+        with parquet.opened(path) as file:
+            _check_columns(path, columns, file.schema_arrow.names)
+            return parquet.read_columns(file, columns).select(columns)
     except (pa.ArrowException, OSError) as error:
         raise WrongUse(f"{path} cannot be read as a table: {_reason(error)}") from error
 

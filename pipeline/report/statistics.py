@@ -156,7 +156,11 @@ def read_statistics(folder: Path) -> Statistics:
         for path in shards.split_paths(folder, split):
             table = shards.read_shard(path, [*_PHOTOGRAPH, *_FACE, "landmarks"])
             points = pc.divide(pc.fill_null(pc.list_value_length(table["landmarks"]), 0), 2)
-            rows = table.drop_columns("landmarks").append_column("points", points).to_pandas()
+            rows = (
+                table.drop_columns("landmarks")
+                .append_column("points", points)
+                .to_pandas(use_threads=False)
+            )
             statuses.update((status, split) for status in rows["status"])
             _count_reasons(reasons, rows[rows["error"].notna()])
             # A photograph with several faces is counted at its first one.

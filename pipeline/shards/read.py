@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from .. import parquet
 from ..action_units import COLUMNS, NUMBERS
 from ..errors import WrongUse
 from .paths import shard_paths, split_paths
@@ -23,11 +23,7 @@ def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
     Raises WrongUse if the file is damaged or is not a shard.
     """
     try:
-        # The file is opened here because Arrow takes no path that is not UTF-8. ParquetFile is
-        # used, not read_table: the threads of read_table, when given a Python file, abort many
-        # processes that exit soon afterwards (pyarrow 26).
-        with path.open("rb") as file:
-            shard = pq.ParquetFile(file)
+        with parquet.opened(path) as shard:
             requested = columns or SCHEMA.names
             missing = set(requested) - set(shard.schema_arrow.names)
             if missing - ADDED_COLUMNS:
@@ -35,7 +31,7 @@ def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
                     f"{path} is not a shard of ganim: it lacks the columns "
                     f"{', '.join(sorted(missing - ADDED_COLUMNS))}."
                 )
-            table = shard.read(columns=columns, use_threads=False)
+            table = parquet.read_columns(shard, columns)
             for name in missing:
                 field = SCHEMA.field(name)
                 table = table.append_column(field, pa.nulls(len(table), field.type))
@@ -73,7 +69,7 @@ def annotated_faces(folder: Path, split: str) -> "pd.DataFrame":
         table = read_shard(path, columns)
         bytes_ = table.column("image").combine_chunks().field("bytes")
         table = table.set_column(table.schema.get_field_index("image"), "image", bytes_)
-        frames.append(table.to_pandas())
+        frames.append(table.to_pandas(use_threads=False))
     faces = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
     known = [f"AU{number:02d}_r" for number in known_aus(folder)]
     has_aus = faces[known].notna().all(axis=1) & bool(known)
