@@ -19,6 +19,10 @@ COMMANDS = ("prepare", "inspect", "annotate", "train", "evaluate", "animate", "e
 """In the order of the work. commands/NAME.py holds the click command NAME."""
 RESUMABLE = ("prepare", "annotate", "train")
 """Those that continue their work when they are stopped and started again."""
+_WINDOWS = (
+    "ganim runs on Linux and macOS. On Windows, run it in WSL (wsl --install), where it works as "
+    "on Linux."
+)
 
 
 class _Commands(click.Group):
@@ -28,6 +32,8 @@ class _Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if sys.platform == "win32":  # here, as commands import modules that Windows lacks
+            raise Failure(WrongUse(_WINDOWS))
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f".commands.{cmd_name}", __package__)
@@ -56,11 +62,6 @@ def main() -> None:
 
     Exit status: 0 done, 1 no input was usable, 2 wrong use.
     """
-    if sys.platform == "win32":
-        raise WrongUse(
-            "ganim runs on Linux and macOS. On Windows, run it in WSL (wsl --install), where it "
-            "works as on Linux."
-        )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import fcntl
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -112,8 +113,17 @@ def _kill_process(folder: Path) -> None:
     with contextlib.suppress(OSError, ValueError):
         pid = int((folder / _PID_FILE).read_text())
         # The pid may have been reused; our process has the folder in its command line.
-        if os.fsencode(folder) in Path(f"/proc/{pid}/cmdline").read_bytes():
+        if os.fsencode(folder) in _command_line(pid):
             os.killpg(pid, signal.SIGKILL)
+
+
+def _command_line(pid: int) -> bytes:
+    """The command line of a process; empty if there is no such process. Raises OSError."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:  # no such process, or no /proc, as on macOS
+        command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+        return subprocess.run(command, capture_output=True, check=False).stdout
 
 
 def _lock(folder: Path) -> int | None:
