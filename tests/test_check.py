@@ -1,5 +1,6 @@
 """The second reading: labels that were swapped between photographs are among the first."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from ganim.pipeline.annotate.check import check, disagreement
 from ganim.pipeline.annotator import Annotator, Reading
 from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.report.check import write_check
+from ganim.pipeline.report.html import render
+from ganim.pipeline.report.statistics import read_statistics
 
 
 def labelled(folder: Path, crop_jpeg: bytes, labels: np.ndarray, by: str = "a table") -> Path:
@@ -96,6 +99,7 @@ def test_the_command(tmp_path: Path, crop_jpeg: bytes) -> None:
     assert result.exit_code == 0, result.output
     assert "3 faces were read again" in result.output and "  1.jpg: AU" in result.output
     assert (tmp_path / "set" / "check.html").exists()
+    assert "<h2>Second reading</h2>" in (tmp_path / "set" / "report.html").read_text()
     result = ganim(str(tmp_path / "set"), "--overwrite")
     assert result.exit_code == 2 and "leave out --overwrite" in result.output
 
@@ -106,3 +110,51 @@ def test_what_cannot_be_checked(tmp_path: Path, crop_jpeg: bytes) -> None:
         check(labelled(tmp_path / "own", crop_jpeg, true, by="known"), Known(read))
     with pytest.raises(WrongUse, match=r"No face in .* has AUs"):
         check(labelled(tmp_path / "none", crop_jpeg, true * np.nan), Known(read))
+
+
+def labels_with_two_wrong(folder: Path, crop_jpeg: bytes) -> Path:
+    """Four faces, of which 1.jpg and then 2.jpg disagree most with readings of 0."""
+    labels = np.zeros((4, 17))
+    labels[1], labels[2, 8] = 4, 3
+    return labelled(folder, crop_jpeg, labels)
+
+
+def second_reading(page: str) -> list[str]:
+    """The captions of the faces in the section of a report."""
+    section = page.partition("<h2>Second reading</h2>")[2].partition("</section>")[0]
+    return re.findall(r"<bdi>(.*?)</bdi><br>(.*?)</figcaption>", section)
+
+
+def test_the_report_shows_what_a_check_found(tmp_path: Path, crop_jpeg: bytes) -> None:
+    folder = labels_with_two_wrong(tmp_path / "set", crop_jpeg)
+    write_check(folder, check(folder, Known(np.zeros((4, 17)))), "known")
+    statistics = read_statistics(folder)
+    page = render(statistics)
+    assert second_reading(page)[:2] == [
+        ("1.jpg", "AU01: label 4.0, read 0.0"),
+        ("2.jpg", "AU12: label 3.0, read 0.0"),
+    ]
+    assert 'href="check.html"' in page and page == render(statistics)
+    done = CliRunner().invoke(main, ["inspect", str(folder)])
+    assert re.search(r"AU01 +4.0 +0.0 +1.jpg", done.output), done.output
+
+
+def test_the_report_leaves_out_what_holds_no_more(tmp_path: Path, crop_jpeg: bytes) -> None:
+    """Labels that were mended, shards that were made anew, a table that somebody edited."""
+    folder = labels_with_two_wrong(tmp_path / "set", crop_jpeg)
+    write_check(folder, check(folder, Known(np.zeros((4, 17)))), "known")
+    shard = folder / "train-00000.parquet"
+    rows = shards.read_shard(shard).to_pylist()
+    rows[1]["AU01_r"] = 0.5
+    shards.write_shard(shard, shards.rows_to_table(rows))
+    assert next(name for name, _ in second_reading(render(read_statistics(folder)))) == "2.jpg"
+    other = [row | {"annotator": "another"} for row in rows]
+    shards.write_shard(shard, shards.rows_to_table(other))
+    assert "Second reading" not in render(read_statistics(folder))
+    shards.write_shard(shard, shards.rows_to_table(rows[:1]))
+    assert [name for name, _ in second_reading(render(read_statistics(folder)))] == ["0.jpg"]
+    for text in ("", "source,au\n", (folder / "check.csv").read_text().replace("AU", "A")):
+        (folder / "check.csv").write_text(text)
+        assert "Second reading" not in render(read_statistics(folder))
+    (folder / "check.csv").write_bytes(b"\xff\0")
+    assert read_statistics(folder).checked == []

@@ -29,6 +29,8 @@ class Disagreement:
     shard: Path
     row: int
     source: str
+    annotator: str
+    """Who has given it its AUs."""
     score: float
     """How much less its AUs fit this picture than they fit any; the higher, the more suspicious."""
     number: int
@@ -59,13 +61,14 @@ def check(
         )
     statuses = list(shards.read_column(folder, "status"))
     on_start(statuses.count(shards.OK))
-    faces, labels, readings = [], [], []
+    faces, annotators, labels, readings = [], [], [], []
     for batch in batched(_annotated(folder), annotator.batch):
-        read = read_faces(annotator, [face for face, _ in batch])
-        for (face, aus), reading in zip(batch, read, strict=True):
+        read = read_faces(annotator, [face for face, _, _ in batch])
+        for (face, by, aus), reading in zip(batch, read, strict=True):
             on_face()
             if reading.aus is not None:
                 faces.append(face)
+                annotators.append(by)
                 labels.append(aus)
                 readings.append(reading.aus)
     if not faces:
@@ -79,6 +82,7 @@ def check(
             faces[index].shard,
             faces[index].row,
             faces[index].crop.source,
+            annotators[index],
             float(scores[index]),
             NUMBERS[columns[worst[index]]],
             float(ours[index, worst[index]]),
@@ -115,12 +119,13 @@ def _mahalanobis(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return np.einsum("ij,jk,ik->i", values, np.linalg.inv(covariance), values)
 
 
-def _annotated(folder: Path) -> Iterator[tuple[Face, np.ndarray]]:
-    """The annotated faces of a set with their AUs, (17,) with NaN where not known."""
+def _annotated(folder: Path) -> Iterator[tuple[Face, str, np.ndarray]]:
+    """The annotated faces of a set, who annotated each, and its AUs, (17,), NaN if not known."""
     known = [COLUMNS[position] for position in positions(shards.known_aus(folder))]
     for path in shards.shard_paths(folder):
         for index, row in enumerate(shards.read_shard(path).to_pylist()):
             if row["status"] == shards.OK and all(row[name] is not None for name in known):
                 image, box = row["image"]["bytes"], tuple(row["box"])
                 aus = np.array([row[name] for name in COLUMNS], np.float64)
-                yield Face(path, index, Crop(row["key"], row["source"], image, box)), aus
+                face = Face(path, index, Crop(row["key"], row["source"], image, box))
+                yield face, row["annotator"] or "", aus

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from .. import shards
 from ..files import write_whole
 from . import pages
+from .checked import HEADER, PAGE, TABLE
 from .formatting import printable
 from .html import thumbnail_uri
 
 if TYPE_CHECKING:
     from ..annotate.check import Disagreement
 
-TABLE, PAGE = "check.csv", "check.html"
 _TEMPLATE = Path(__file__).with_name("check.html.j2")
 _SHOWN = 100
 
@@ -27,10 +27,15 @@ def write_check(folder: Path, found: Sequence["Disagreement"], annotator: str) -
     """
     text = io.StringIO()
     table = csv.writer(text)
-    table.writerow(["source", "disagreement", "au", "label", "reading"])
+    table.writerow(HEADER)
     for one in found:
-        values = (f"{value:.2f}" for value in (one.label, one.reading))
-        table.writerow([one.source, f"{one.score:.2f}", f"AU{one.number:02d}", *values])
+        numbers = (
+            f"{one.score:.2f}",
+            f"AU{one.number:02d}",
+            f"{one.label:.2f}",
+            f"{one.reading:.2f}",
+        )
+        table.writerow([one.source, *numbers, one.annotator, one.shard.name, one.row])
     content = text.getvalue().encode(errors="backslashreplace")
     write_whole(folder / TABLE, lambda beside: beside.write_bytes(content))
     shown = found[:_SHOWN]

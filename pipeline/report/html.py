@@ -12,6 +12,7 @@ from PIL import Image
 
 from .. import shards
 from . import pages
+from .checked import PAGE as CHECK_PAGE
 from .findings import list_findings
 from .formatting import number, percent, printable
 from .histogram import Histogram, au_histogram, histogram
@@ -24,6 +25,8 @@ _THUMBNAIL = 112
 _RANDOM_FACES, _LOWEST_FACES, _HIGHEST_FACES = 60, 24, 6
 """Faces in the gallery of random faces, of those with the lowest values, and of those with the
 highest intensity of an AU."""
+_CHECKED_FACES = 24
+"""Faces that a second reading doubts most."""
 _SHOWN_REASONS = 12
 _SHOWN_SERIES, _SERIES_FACES = 6, 10
 """Series that are shown, and faces of each."""
@@ -84,6 +87,10 @@ def render(statistics: Statistics) -> str:
     }
     columns = statistics.columns if aus else []
     chosen |= {c: (annotated.nlargest(_HIGHEST_FACES, c), c) for c in columns}
+    shard_of = {path.name: number for number, path in enumerate(statistics.paths)}
+    checked = statistics.checked[:_CHECKED_FACES]
+    positions = [(shard_of[one.shard], one.row) for one in checked]
+    chosen["checked"] = (pd.DataFrame(positions, columns=["shard", "row"], dtype=np.int32), "")
     chosen |= {f"series {name}": (_faces_of_series(faces, name), "") for name in series.index}
     galleries = _galleries(statistics, chosen)
     return pages.render(
@@ -93,6 +100,8 @@ def render(statistics: Statistics) -> str:
         findings=list_findings(statistics),
         ok=shards.OK,
         no_aus=shards.NO_AUS,
+        checked=list(zip(galleries["checked"], checked, strict=True)),
+        check_page=CHECK_PAGE,
         reasons=statistics.reasons[:_SHOWN_REASONS],
         other_reasons=sum(reason.count for reason in statistics.reasons[_SHOWN_REASONS:]),
         histograms=_histograms(statistics),

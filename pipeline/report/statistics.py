@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from .. import shards
 from ..action_units import COLUMNS, NAMES, NUMBERS
+from .checked import Checked, read_checked
 from .formatting import printable
 
 _PHOTOGRAPH = ["key", "source", "source_width", "source_height", "face_index", "status", "error"]
@@ -77,6 +78,8 @@ class Statistics:
     `annotator`, `series`, and `points` (the number of landmarks)."""
     paths: list[Path]
     """The shards; `shard` is an index into this list."""
+    checked: list[Checked]
+    """The faces that a second reading doubts most, those first, if there was one."""
 
     @cached_property
     def annotated(self) -> pd.DataFrame:
@@ -152,6 +155,8 @@ def read_statistics(folder: Path) -> Statistics:
     faces: list[pd.DataFrame] = []
     paths: list[Path] = []
     photographs = 0
+    read_again = read_checked(folder)
+    checked: list[Checked] = []
     for split in shards.SPLITS:
         for path in shards.split_paths(folder, split):
             table = shards.read_shard(path, [*_PHOTOGRAPH, *_FACE, "landmarks"])
@@ -168,6 +173,7 @@ def read_statistics(folder: Path) -> Statistics:
             photographs += len(firsts)
             sizes.append(firsts[["source_width", "source_height"]].dropna().to_numpy(np.float32))
             faces.append(_faces(rows, split, len(paths)))
+            checked += [one for one in read_again if one.shard == path.name and one.holds(rows)]
             paths.append(path)
     totals: Counter[str] = Counter()
     for (status, _), count in statuses.items():
@@ -186,6 +192,7 @@ def read_statistics(folder: Path) -> Statistics:
         if faces
         else _faces(shards.rows_to_table([]).to_pandas().assign(points=0), "train", 0),
         paths=paths,
+        checked=[one for one in read_again if one in checked],
     )
 
 

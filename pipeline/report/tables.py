@@ -16,6 +16,7 @@ from .formatting import number, percent, printable
 from .statistics import Statistics, quartiles
 
 _SHOWN_REASONS = 12
+_SHOWN_CHECKED = 8
 
 
 def print_statistics(statistics: Statistics) -> None:
@@ -34,6 +35,7 @@ def print_statistics(statistics: Statistics) -> None:
     tables += [_series(statistics)] if len(statistics.series) else []
     if len(statistics.annotated):
         tables += [_action_units(statistics), _correlations(statistics)]
+    tables += [_checked(statistics)] if statistics.checked else []
     for table in tables:
         console.print()
         console.print(table)
@@ -117,6 +119,15 @@ def _correlations(statistics: Statistics) -> Table:
         (f"{one} and {other}", f"{r:+.2f}") for one, other, r in statistics.strongest_correlations()
     )
     return _table(["Strongest correlations", "> r"], rows)
+
+
+def _checked(statistics: Statistics) -> Table:
+    """The faces that a second reading doubts most."""
+    rows = (
+        (one.au, f"{one.label:.1f}", f"{one.reading:.1f}", printable(one.source))
+        for one in statistics.checked[:_SHOWN_CHECKED]
+    )
+    return _table(["Second reading", "> label", "> read", "Photograph"], rows)
 
 
 def _table(headings: list[str], rows: Iterable[tuple[Any, ...]]) -> Table:
