@@ -160,6 +160,10 @@ def _check_path(context: click.Context, shards: Path, out: Path | None) -> None:
         raise WrongUse(f"--face is for clips; every face of {shards} is read. Leave it out.")
     if shards.is_file() and unused:
         raise WrongUse(f"{', '.join(unused)}: for shards only, and {shards} is a file. Leave out.")
+    if not shards.is_file():
+        from ..pipeline.shards import shard_paths
+
+        shard_paths(shards)  # here, as an annotator takes seconds to load
 
 
 def _check_alone(context: click.Context, shards: Path) -> None:
