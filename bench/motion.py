@@ -1,18 +1,22 @@
-"""Measure animations by clips: lengths, frame rates, jumps, and whether AUs are carried over.
+"""Measure animations by clips: lengths, rates, jumps, sound, and whether AUs are carried over.
 
-python bench/motion.py --clips FOLDER [--portrait examples/grace_hopper.jpg] [--au 12=1]
+python bench/motion.py --clips FOLDER [--portrait FILE ...] [--au 12=1] [--most 150]
 
-Each clip drives the portrait, and is animated itself. Both results are written as MP4 and read
+Each clip drives the portraits, and is animated itself. The results are written as MP4 and read
 back. Printed are, for each: the frames and the frames a second of the clip and of the result; the
 largest difference between neighbouring pictures of the result within the face (mean over its
-pixels, 0-255), beside that of the clip; and of driven portraits the correlation over time of the
-AUs of clip and result, the mean of those that vary in the clip by a standard deviation of 0.05 or
-more.
+pixels, 0-255), beside that of the clip, and BOUND of it; how far the sound of the result lies
+behind that of the clip, in ms; and of driven portraits the correlation over time of the AUs of clip
+and result, the mean of those that vary in the clip by a standard deviation of 0.05 or more.
+
+--most cuts clips after so many frames, without loss, to save time.
 """
 
 import tempfile
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import click
 import numpy as np
 
@@ -21,48 +25,97 @@ from ganim.model.animation.drive import read_driver
 from ganim.model.animation.follow import Followed, follow
 from ganim.model.animation.motion import Animation, Motion, animate_clip, drive_photograph
 from ganim.model.animation.save import save
-from ganim.model.estimator.network import load_estimator
 from ganim.pipeline.action_units import parse_edits
 from ganim.pipeline.errors import GanimError
 from ganim.pipeline.expressions import Request
 from ganim.pipeline.images import CLIP_SUFFIXES, video
 from ganim.pipeline.images.decode import read_image
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 VARIES = 0.05
+RATE = 8000
+"""Samples a second at which sounds are compared."""
 
 
 @click.command(help=__doc__)
 @click.option("--clips", type=click.Path(exists=True, path_type=Path), required=True)
-@click.option("--portrait", type=Path, default=Path("examples/grace_hopper.jpg"))
+@click.option(
+    "--portrait",
+    "portraits",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    default=(EXAMPLES / "astronaut.png", EXAMPLES / "grace_hopper.jpg"),
+)
 @click.option("--au", "aus", multiple=True, default=("12=1",))
-def main(clips: Path, portrait: Path, aus: tuple[str, ...]) -> None:
+@click.option("--most", type=int, help="Frames of each clip.")
+def main(clips: Path, portraits: tuple[Path, ...], aus: tuple[str, ...], most: int | None) -> None:
     """Animate by each clip and print a row for each result."""
-    animator, photograph = Animator(), read_image(portrait)
-    faces = animator.faces(photograph, 1)
+    animator = Animator()
+    pictures = {path.stem: read_image(path) for path in portraits}
+    faces = {name: animator.faces(picture, 1) for name, picture in pictures.items()}
     request = Request(parse_edits(aus))
-    print(f"{'':<20} {'':<8} {'frames':>11} {'a second':>13} {'jump':>13} {'r':>6}")
-    for clip in sorted(path for path in clips.iterdir() if path.suffix.lower() in CLIP_SUFFIXES):
-        try:
-            driver = read_driver(animator.reader, clip)
-            driven = drive_photograph(animator, photograph, faces, driver, driver.neutral())
-            _row(clip, "drives", driven, driver.aus)
-            _row(clip, "edited", animate_clip(animator, clip, 1, request, Motion()))
-        except GanimError as reason:
-            print(f"{clip.name:<20} {reason}", flush=True)
+    print(f"{'':<16} {'drives':<13} {'frames':>9} {'a second':>13} {'jump':>11} {'ms':>5} {'r':>6}")
+    with tempfile.TemporaryDirectory() as folder:
+        for clip in sorted(
+            path for path in clips.iterdir() if path.suffix.lower() in CLIP_SUFFIXES
+        ):
+            if most is not None:
+                clip = _cut(clip, Path(folder) / clip.name, most)
+            try:
+                driver = read_driver(animator.reader, clip)
+                measured = _Clip(clip, follow(animator.reader, clip))
+                for name, picture in pictures.items():
+                    driven = drive_photograph(
+                        animator, picture, faces[name], driver, driver.neutral()
+                    )
+                    _row(animator, measured, name, driven, driver.aus)
+                edited = animate_clip(animator, clip, 1, request, Motion())
+                _row(animator, measured, "(itself)", edited)
+            except GanimError as reason:
+                print(f"{clip.name:<16} {reason}", flush=True)
 
 
-def _row(clip: Path, how: str, animation: Animation, aus: np.ndarray | None = None) -> None:
+def _cut(clip: Path, to: Path, most: int) -> Path:
+    """The first frames of a clip, with their sound, copied without encoding them again."""
+    with av.open(str(clip)) as source, av.open(str(to), "w") as target:
+        streams = {
+            stream.index: target.add_stream_from_template(stream)
+            for stream in (*source.streams.video[:1], *source.streams.audio[:1])
+        }
+        end = Fraction(most) / (source.streams.video[0].average_rate or 25)
+        for packet in source.demux(*(source.streams[index] for index in streams)):
+            if packet.dts is None or (packet.pts or 0) * packet.time_base >= end:
+                continue
+            packet.stream = streams[packet.stream.index]
+            target.mux(packet)
+    return to
+
+
+class _Clip:
+    """A clip, and what is measured of it once."""
+
+    def __init__(self, path: Path, followed: Followed) -> None:
+        self.path, self.followed = path, followed
+        self.jump = _jump(path, followed)
+        self.sound = _sound(path)
+
+
+def _row(
+    animator: Animator, clip: _Clip, how: str, animation: Animation, aus: np.ndarray | None = None
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "result.mp4"
         save(path, animation)
-        before, after = (follow(load_estimator(), one) for one in (clip, path))
-        jumps = _jump(clip, before), _jump(path, after)
+        after = follow(animator.reader, path)
+        jump = _jump(path, after)
+        delay = _delay(clip.sound, _sound(path))
+    before = clip.followed
     counts = len(before.timing.times), len(after.timing.times)
     rates = [float(one.timing.rate or "nan") for one in (before, after)]
     correlation = "" if aus is None else f"{_correlation(aus, after.tracks[0].aus):6.2f}"
     print(
-        f"{clip.name:<20} {how:<8} {counts[0]:>5} {counts[1]:>5} {rates[0]:>6.2f} {rates[1]:>6.2f} "
-        f"{jumps[0]:>6.1f} {jumps[1]:>6.1f} {correlation}",
+        f"{clip.path.stem:<16} {how:<13} {counts[0]:>4} {counts[1]:>4} {rates[0]:>6.2f} "
+        f"{rates[1]:>6.2f} {clip.jump:>5.1f} {jump:>5.1f} {delay:>5} {correlation}",
         flush=True,
     )
 
@@ -82,11 +135,36 @@ def _jump(clip: Path, followed: Followed) -> float:
     return largest
 
 
+def _sound(clip: Path) -> np.ndarray | None:
+    """The samples of a clip's sound, one channel, from the time of its first frame."""
+    with av.open(str(clip)) as container:
+        if not container.streams.audio:
+            return None
+        resampler = av.AudioResampler("flt", "mono", RATE)
+        start, samples = None, []
+        for frame in container.decode(audio=0):
+            start = frame.time if start is None else start
+            samples += [part.to_ndarray()[0] for part in resampler.resample(frame)]
+    before = np.zeros(max(0, round((start or 0.0) * RATE)), np.float32)
+    return np.concatenate([before, *samples])
+
+
+def _delay(before: np.ndarray | None, after: np.ndarray | None) -> str:
+    """By how many ms the second sound lies behind the first: where they correlate most."""
+    if before is None or after is None:
+        return "none" if before is after else "LOST"
+    size = 1 << (len(before) + len(after)).bit_length()
+    product = np.fft.irfft(np.fft.rfft(after, size) * np.conj(np.fft.rfft(before, size)))
+    lag = int(product.argmax())
+    return f"{1000 * (lag - size if lag > size // 2 else lag) / RATE:.0f}"
+
+
 def _correlation(before: np.ndarray, after: np.ndarray) -> float:
     both = ~np.isnan(before[:, 0]) & ~np.isnan(after[:, 0])
     before, after = before[both], after[both]
-    columns = [index for index in range(before.shape[1]) if before[:, index].std() >= VARIES]
-    return float(np.mean([np.corrcoef(before[:, i], after[:, i])[0, 1] for i in columns]))
+    varying = (before.std(0) >= VARIES) & (after.std(0) > 0)  # r of a constant is counted as 0
+    pairs = zip(before.T[varying], after.T[varying], strict=True)
+    return sum(np.corrcoef(*pair)[0, 1] for pair in pairs) / (before.std(0) >= VARIES).sum()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Animate photographs upright and turned, and compare: what does turning cost?
 
-python bench/turned.py FOLDER [--expression happy] [--out pictures/]
+python bench/turned.py FOLDER|FILE [--expression happy] [--out pictures/]
 
 A row for each photograph and angle: the faces that were animated; the mean difference in levels of
 the turned-back result from the upright one, over the pixels that the upright edit changes (`off`),
@@ -69,14 +69,15 @@ def animate(
 
 
 @click.command(help=__doc__)
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
 @click.option("--expression", default="happy")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the pictures.")
 def main(folder: Path, expression: str, out: Path | None) -> None:
     animator, request = Animator(), Request(expression=parse_expression(expression))
     worse, rows = 0, 0
     print(f"{'photograph':24} {'angle':>5} {'faces':>5}  {'off':>5} {'cost':>5} {'edit':>5}  said")
-    for path in sorted(folder.iterdir()):
+    paths = [folder] if folder.is_file() else sorted(folder.iterdir())
+    for path in paths:
         if path.suffix.lower() not in SUFFIXES:
             continue
         photograph = read(path).rgb

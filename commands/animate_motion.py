@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..pipeline.errors import WrongUse
 from ..pipeline.expressions import Request
+from ..pipeline.images import is_clip
 from .console import Tracker, say
-from .motion_options import STANDARD, check_motion, is_clip
+from .motion_options import STANDARD, check_motion
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..model.animation.animator import Animator
     from ..model.animation.motion import Animation, Motion
 
@@ -97,9 +100,6 @@ def animate_motion(job: MotionJob, animator: "Animator", request: Request) -> No
     from ..model.animation.save import save
     from ..pipeline.images.metadata import labelled_xmp
 
-    if job.motion.keys:
-        asked = Request([edit for key in job.motion.keys for edit in key.edits])
-        animator.check(asked)
     animation = _animation(job, animator, request)
     for note in animation.notes:
         say(note, err=True)
@@ -113,24 +113,23 @@ def animate_motion(job: MotionJob, animator: "Animator", request: Request) -> No
 
 
 def _animation(job: MotionJob, animator: "Animator", request: Request) -> "Animation":
-    from ..model.animation import motion
-    from ..model.animation.drive import read_driver
-    from ..model.animation.faces import choose
-    from ..model.animation.stills import read, usable
+    from ..model.animation.motion import animate
+    from ..model.animation.stills import read
 
+    source: Path | np.ndarray
     if is_clip(job.source):
-        with Tracker("follow", "frames") as tracker:
-            clip = Path(job.source)
-            return motion.animate_clip(
-                animator, clip, job.face, request, job.motion, tracker.advance
-            )
-    picture = read(sys.stdin.buffer.read() if job.source == STANDARD else Path(job.source)).rgb
-    faces, notes = usable(choose(animator.faces(picture), job.face))
-    for note in notes:
-        say(note, err=True)
-    if job.drive is None:
-        return motion.animate_photograph(animator, picture, faces, request, job.motion)
-    with Tracker("read the driver", "frames") as tracker:
-        driver = read_driver(animator.reader, job.drive, tracker.advance)
-    neutral = driver.neutral(job.drive_neutral)
-    return motion.drive_photograph(animator, picture, faces, driver, neutral)
+        source = Path(job.source)
+    else:
+        file = sys.stdin.buffer.read() if job.source == STANDARD else Path(job.source)
+        source = read(file).rgb
+    with Tracker("follow the face", "frames") as tracker:
+        return animate(
+            animator,
+            source,
+            job.face,
+            request,
+            job.motion,
+            job.drive,
+            job.drive_neutral,
+            tracker.advance,
+        )

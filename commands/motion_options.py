@@ -8,7 +8,7 @@ import click
 
 from ..model.animation.keyframes import EASES
 from ..pipeline.errors import WrongUse
-from ..pipeline.images import CLIP_SUFFIXES
+from ..pipeline.images import is_clip
 from .options import EXISTING_FILE, combined
 
 _NAMES = {
@@ -74,11 +74,6 @@ motion_options = combined(
 STANDARD = "-"
 MOVING = (".gif", ".mp4", ".webm", ".apng")
 """Endings that only animations have."""
-
-
-def is_clip(source: str) -> bool:
-    """Whether a source is read as a clip, by its name."""
-    return Path(source).suffix.lower() in CLIP_SUFFIXES
 
 
 def is_motion(source: str, output: str | None, given: Mapping[str, Any]) -> bool:

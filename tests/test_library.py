@@ -71,10 +71,34 @@ def test_a_video_of_a_photograph_a_driver_and_a_clip(animator, tmp_path) -> None
     before, after = (np.stack([frame.pixels for frame in frames(p)]) for p in (moving, edited))
     assert before.shape == after.shape
     assert np.abs(before.astype(int) - after).max() > 20
+    with pytest.raises(WrongUse, match="each say what the face shows"):
+        animator.video(photograph, moving, {12: 1.0}, drive=edited)
+    with pytest.raises(WrongUse, match="a clip keeps its own motion"):
+        animator.video(moving, edited, drive=moving)
+    with pytest.raises(WrongUse, match="needs a driver"):
+        animator.video(photograph, moving, {12: 1.0}, drive_neutral=0.0)
     with pytest.raises(WrongUse, match="ease one of"):
         animator.video(photograph, moving, {12: 1.0}, ease="slow")
     with pytest.raises(WrongUse, match="no name of an animation"):
         animator.video(photograph, tmp_path / "a.doc", {12: 1.0})
+
+
+def test_there_and_back_and_a_drivers_own_time_without_expression(animator, tmp_path) -> None:
+    photograph = read_picture(PORTRAIT).rgb[60:360, 110:410]
+    there, default, first = (tmp_path / name for name in ("a.gif", "b.apng", "c.apng"))
+    animator.video(photograph, there, {12: 1.0}, frames=4, ping_pong=True, plays=3)
+    with Image.open(there) as gif:
+        assert gif.n_frames == 7 and gif.info["loop"] == 2, "shown once, and twice more"
+    driver = tmp_path / "driver.mp4"
+    animator.video(photograph, driver, {25: 1.0, 26: 1.0}, frames=5, fps=5)
+    animator.video(photograph, default, drive=driver)
+    animator.video(photograph, first, drive=driver, drive_neutral=0.0)
+    opened = []
+    for path in (default, first):
+        with Image.open(path) as picture:
+            opened.append(np.asarray(picture.convert("RGB")).astype(int))
+    moved = [np.abs(one - photograph).mean() for one in opened]
+    assert moved[1] < moved[0] / 2, "at its time without expression, the photograph is as it was"
 
 
 def test_mistakes_are_named(animator, tmp_path) -> None:

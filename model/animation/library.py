@@ -14,7 +14,7 @@ from ...pipeline.action_units import Edit, au_number, parse_edits
 from ...pipeline.errors import WrongUse
 from ...pipeline.expressions import Request, parse_expression
 from ...pipeline.files import write_whole
-from ...pipeline.images import CLIP_SUFFIXES
+from ...pipeline.images import is_clip
 from ...pipeline.images.metadata import labelled_xmp
 from ...pipeline.images.picture import Picture, picture_of_array, picture_of_image
 from ...pipeline.images.write import FORMATS, encode
@@ -22,7 +22,7 @@ from .animator import SHIPPED, Animator
 from .faces import Face, choose
 from .keyframes import EASES, parse_keys
 from .networks import Runtime
-from .stills import labelled, read, usable
+from .stills import labelled, read
 
 Photo = str | Path | bytes | np.ndarray | Image.Image | Picture
 """A photograph: the path of a file or its bytes; an array (h, w) grey, (h, w, 3) RGB or (h, w, 4)
@@ -135,10 +135,13 @@ class Ganim:
         like: Photo | None = None,
         keys: Sequence[str] = (),
         drive: str | Path | None = None,
+        drive_neutral: float | None = None,
         face: int | None = 1,
         frames: int = 24,
         fps: float = 25,
         ease: str = "in-out",
+        ping_pong: bool = False,
+        plays: int = 0,
         label: bool = True,
     ) -> list[str]:
         """Write an animation as a GIF, APNG, WebP, MP4 or WebM file, a folder of PNGs, or a strip.
@@ -149,45 +152,39 @@ class Ganim:
             aus, expression, like, face: as for `animate`.
             keys: keyframes in place of these, such as `"1.0:12=1,6=0.5"`, as for `--key`.
             drive: a clip or a CSV of OpenFace, whose expressions a photograph shows instead.
+            drive_neutral: when its person shows no expression, in seconds; None: the median.
             frames, fps: the pictures of a photograph's animation, and how many a second.
             ease: `linear`, `in`, `out` or `in-out`: which ends are slow.
+            ping_pong: whether a photograph's animation goes back again.
+            plays: how often a GIF, WebP or APNG is shown; 0 is without end.
             label: whether the file says that it is synthetic.
 
         Returns sentences about what is missing. Raises WrongUse, NothingUsable or CannotWrite.
         """
         from . import motion, save
-        from .drive import read_driver
 
         path = Path(path)
         save.check_target(path, overwrite=True)
         request = self._request(aus, expression, like)
-        if frames < 2 or fps <= 0 or ease not in EASES:
-            raise WrongUse(f"frames is from 2, fps above 0, and ease one of {', '.join(EASES)}.")
+        if frames < 2 or fps <= 0 or plays < 0 or ease not in EASES:
+            raise WrongUse(
+                f"frames is from 2, fps above 0, plays from 0, and ease one of {', '.join(EASES)}."
+            )
         keyframes = parse_keys(keys) if keys else ()
-        settings = motion.Motion(frames, Fraction(str(fps)), ease, keys=keyframes)
-        asked = [edit for key in keyframes for edit in key.edits]
-        self.animator.check(Request([*request.edits, *asked], request.expression))
-        notes: list[str] = []
-        if isinstance(source, str | Path) and Path(source).suffix.lower() in CLIP_SUFFIXES:
-            if drive is not None:
-                raise WrongUse("drive is for a photograph: a clip keeps its own motion.")
-            clip = Path(source)
-            animation = motion.animate_clip(self.animator, clip, face, request, settings)
-        else:
-            picture = to_picture(source).rgb
-            faces, notes = usable(choose(self.animator.faces(picture), face))
-            if drive is None:
-                animation = motion.animate_photograph(
-                    self.animator, picture, faces, request, settings
-                )
-            else:
-                driver = read_driver(self.animator.reader, Path(drive))
-                animation = motion.drive_photograph(
-                    self.animator, picture, faces, driver, driver.neutral()
-                )
+        settings = motion.Motion(frames, Fraction(str(fps)), ease, ping_pong, keyframes)
+        clip = isinstance(source, str | Path) and is_clip(str(source))
+        animation = motion.animate(
+            self.animator,
+            Path(str(source)) if clip else to_picture(source).rgb,
+            face,
+            request,
+            settings,
+            None if drive is None else Path(drive),
+            drive_neutral,
+        )
         said = str(drive or "; ".join(keys) or expression or aus or "")
         packet = labelled_xmp(None, __version__, said) if label else None
-        return [*notes, *animation.notes, *save.save(path, animation, label=packet)]
+        return [*animation.notes, *save.save(path, animation, plays, packet)]
 
     def _request(self, aus: AUs | None, expression: str | None, like: Photo | None) -> Request:
         if expression is not None and like is not None:

@@ -1,20 +1,22 @@
 """Animations of a photograph, and of a clip: pictures, when they are shown, and their sound."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from ...pipeline.errors import WrongUse
 from ...pipeline.expressions import Request
 from .animator import Animator
 from .clip import moments, readable_frames
-from .drive import Driver
-from .faces import Face
+from .drive import Driver, read_driver
+from .faces import Face, choose
 from .follow import follow
 from .keyframes import EASES, Key, between, key_timing, keyed
 from .render import clip_pictures, still_pictures
+from .stills import usable
 from .timing import Timing
 
 HOLD = Fraction(4, 5)
@@ -50,6 +52,51 @@ class Animation:
     """A clip whose sound belongs to the pictures."""
     notes: list[str] = field(default_factory=list)
     """Sentences about what is missing, for the user."""
+
+
+def animate(
+    animator: Animator,
+    source: Path | np.ndarray,
+    which: int | None,
+    request: Request,
+    motion: Motion,
+    drive: Path | None = None,
+    drive_neutral: float | None = None,
+    on_frame: Callable[[], None] = lambda: None,
+) -> Animation:
+    """Animate a clip, or a photograph: by keyframes, by a driver, or up to what is requested.
+
+    Args:
+        source: the file of a clip; or a photograph (h, w, 3) uint8 RGB.
+        which: the face, by size from 1; None: all.
+        drive: a clip or an OpenFace CSV, whose expressions a photograph shows.
+        drive_neutral: when its person shows no expression, in seconds; None: the median.
+        on_frame: called for each frame of a clip that is read.
+
+    Raises NothingUsable if there is no face, or a file cannot be used; WrongUse for AUs that the
+    weights do not know, and for what does not go together.
+    """
+    animator.check(request)
+    animator.check(Request([edit for key in motion.keys for edit in key.edits]))
+    if drive_neutral is not None and drive is None:
+        raise WrongUse("A time of the driver without expression needs a driver.")
+    if drive is not None and isinstance(source, Path):
+        raise WrongUse("A driver is for a photograph: a clip keeps its own motion.")
+    requested = bool(request.edits) or request.expression is not None
+    if (drive is not None) + bool(motion.keys) + requested > 1:
+        raise WrongUse(
+            "AUs or an expression, keyframes, and a driver each say what the face shows: give one."
+        )
+    if isinstance(source, Path):
+        return animate_clip(animator, source, which, request, motion, on_frame)
+    faces, notes = usable(choose(animator.faces(source), which))
+    if drive is None:
+        animation = animate_photograph(animator, source, faces, request, motion)
+    else:
+        driver = read_driver(animator.reader, drive, on_frame)
+        neutral = driver.neutral(drive_neutral)
+        animation = drive_photograph(animator, source, faces, driver, neutral)
+    return replace(animation, notes=[*notes, *animation.notes])
 
 
 def animate_photograph(

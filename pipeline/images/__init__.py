@@ -1,5 +1,7 @@
 """Read picture files and clips as RGB arrays, and write them."""
 
+from pathlib import PurePosixPath
+
 CLIP_SUFFIXES = frozenset(
     (
         *(".mp4", ".mov", ".m4v", ".3gp", ".avi", ".mkv", ".webm"),
@@ -8,3 +10,8 @@ CLIP_SUFFIXES = frozenset(
 )
 """The endings, in lower case, of files that are read as clips. They are here because the decoder
 takes long to import."""
+
+
+def is_clip(name: str) -> bool:
+    """Whether a file is read as a clip, by the ending of its name."""
+    return PurePosixPath(name).suffix.lower() in CLIP_SUFFIXES

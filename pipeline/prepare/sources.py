@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 
 from ..errors import WrongUse
 from ..files import is_local
-from ..images import CLIP_SUFFIXES, decode
+from ..images import decode, is_clip
 
 MAX_BYTES = 500_000_000
 """The file size above which a photograph is not read. Uncompressed, MAX_PIXELS take 400 MB."""
@@ -31,11 +31,6 @@ class Found:
     """Folders that could not be listed."""
     links: list[str] = field(default_factory=list)
     """Links to folders outside, which are not followed, as `name → target`."""
-
-
-def is_clip(path: str) -> bool:
-    """Whether a file is a clip by its suffix."""
-    return PurePosixPath(path).suffix.lower() in CLIP_SUFFIXES
 
 
 def find(root: Path, out: Path, follow_links: bool = False) -> Found:
