@@ -221,7 +221,8 @@ def test_pictures_are_shown_in_the_frame(trainer: PairedTrainer) -> None:
 
 
 def plain_terms(trainer: PairedTrainer, batch: Any) -> tuple[dict[str, Any], torch.Tensor]:
-    """The generator's terms and the critics' loss, written plainly, as the trial has them."""
+    """The generator's terms and the critics' loss, written plainly, as the trial has them; but
+    its result critic was not told the AUs."""
 
     def pyramid(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         total = torch.zeros(())
@@ -245,9 +246,11 @@ def plain_terms(trainer: PairedTrainer, batch: Any) -> tuple[dict[str, Any], tor
     real, of_real = trainer.pair_critic(x, y, batch.aus)
     fake, of_fake = trainer.pair_critic(x, result[:n], batch.aus)
     critics = hinge(real, trainer.pair_critic(x, result[:n].detach(), batch.aus)[0])
-    critics = critics + hinge(
-        trainer.result_critic(torch.cat([y, free.faces])), trainer.result_critic(result.detach())
-    )
+    wanted = torch.cat([batch.aus, (free.own + free.asked).clamp(0, 1)])
+    shown, critic = torch.cat([batch.aus, free.own]), trainer.result_critic
+    critics = critics + F.relu(1 - critic(torch.cat([y, free.faces]), shown)).mean()
+    critics = critics + F.relu(1 + critic(result.detach(), wanted)).mean() / 2
+    critics = critics + F.relu(1 + critic(torch.cat([x, free.faces]), wanted)).mean() / 2
     source, target = batch.source_landmarks, batch.target_landmarks
     flow = F.grid_sample(out.masks.flow[:n], target[:, :, None], align_corners=False)
     error = (flow[..., 0].transpose(1, 2) - (source - target)).abs()
@@ -260,7 +263,7 @@ def plain_terms(trainer: PairedTrainer, batch: Any) -> tuple[dict[str, Any], tor
             (a - b.detach()).abs().mean() for a, b in zip(of_fake, of_real, strict=True)
         ),
         "adversarial": -fake.mean(),
-        "result_adversarial": -trainer.result_critic(result).mean(),
+        "result_adversarial": -critic(result, wanted).mean(),
         "attention": (1 - out.masks.attention[:n]).mean(),
         "fields": out.fields.abs().mean(),
         "rest": out.rest.abs().mean(),
@@ -276,6 +279,7 @@ def test_terms_and_gradients_are_those_of_the_trial() -> None:
     torch.manual_seed(0)
     for parameter in trainer.generator.parameters():  # the last layers start at 0
         torch.nn.init.normal_(parameter, std=0.05)
+    torch.nn.init.normal_(trainer.result_critic.from_aus.weight)
     for critic in trainer.critics:
         critic.eval()  # spectral normalisation goes on iterating otherwise
     trainer.iteration = trainer._critic_iterations = 4

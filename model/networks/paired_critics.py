@@ -1,9 +1,12 @@
 """The two critics of paired training: one of pairs, one of results alone.
 
 `PairCritic` sees a source and a result side by side and the AUs that were asked for, so it can tell
-whether *this* face would look so. `ResultCritic` sees a result alone: it judges edits for which no
-photograph exists. Both use the hinge loss (Lim & Ye 2017; Miyato et al. 2018).
+whether *this* face would look so. `ResultCritic` sees a result and the AUs alone: it judges edits for
+which no photograph exists. Both use the hinge loss (Lim & Ye 2017; Miyato et al. 2018), and the AUs
+enter both by projection (Miyato & Koyama 2018).
 """
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +21,7 @@ _LEAK = 0.2
 class PairCritic(nn.Module):
     """Sources and results (n, 3, h, w) in -1..1 and AUs (n, 17) in 0-1 to scores and features.
 
-    Spectral normalisation (Miyato et al. 2018); the AUs enter by projection (Miyato & Koyama 2018).
-    h and w: multiples of 16.
+    Spectral normalisation (Miyato et al. 2018). h and w: multiples of 16.
     """
 
     def __init__(self, width: int = 40) -> None:
@@ -39,12 +41,12 @@ class PairCritic(nn.Module):
         for layer in self.layers:
             x = F.leaky_relu(layer(x), _LEAK)
             features.append(x)
-        projected = (x * self.from_aus(aus)[:, :, None, None]).mean(1, keepdim=True) / 4
-        return self.to_score(x) + projected, features
+        return self.to_score(x) + _projected(x, self.from_aus(aus)), features
 
 
 class ResultCritic(nn.Module):
-    """Results (n, 3, h, w) in -1..1 to scores (n, 1, h', w') of overlapping patches.
+    """Results (n, 3, h, w) in -1..1 and AUs (n, 17) in 0-1 to scores (n, 1, h', w') of overlapping
+    patches.
 
     Instance normalisation and no spectral normalisation: with spectral normalisation throughout it
     learned nothing in 1,100 iterations (hinge loss 2.0; with instance normalisation 1.87).
@@ -58,10 +60,22 @@ class ResultCritic(nn.Module):
             for inputs, outputs, stride in zip(channels, channels[1:], (2, 2, 2, 1), strict=False)
         )
         self.to_score = nn.Conv2d(channels[-1], 1, 3, 1, 1)
+        self.from_aus = nn.Linear(COUNT, channels[-1], bias=False)
 
-    def forward(self, results: Tensor) -> Tensor:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Critics of earlier versions were not told the AUs."""
+        name = "from_aus.weight"
+        state_dict.setdefault(prefix + name, torch.zeros_like(self.get_parameter(name)))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def forward(self, results: Tensor, aus: Tensor) -> Tensor:
         x = F.pixel_unshuffle(results, 2)
         for number, layer in enumerate(self.layers):
             x = layer(x)
             x = F.leaky_relu(F.instance_norm(x) if number else x, _LEAK)
-        return self.to_score(x)
+        return self.to_score(x) + _projected(x, self.from_aus(aus))
+
+
+def _projected(features: Tensor, aus: Tensor) -> Tensor:
+    """(n, 1, h, w): the product of features (n, channels, h, w) and AUs (n, channels)."""
+    return (features * aus[:, :, None, None]).mean(1, keepdim=True) / 4

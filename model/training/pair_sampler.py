@@ -44,12 +44,19 @@ class Unpaired(NamedTuple):
 
     faces: Tensor
     """(m, 3, size, size) in -1..1."""
+    own: Tensor
+    """(m, 17) in 0-1: their AUs, with noise."""
     aus: Tensor
-    """(m, 17) in 0-1: the AUs that they are asked for."""
+    """(m, 17) in 0-1: the AUs that they are asked for, times the gains."""
     change: Tensor
     """(m, 17): the change of the AUs, times the gains."""
     asked: Tensor
-    """(m, 17): the change without the gains, which should be read."""
+    """(m, 17): the change without the gains, which should be seen."""
+
+    @property
+    def wanted(self) -> Tensor:
+        """(m, 17) in 0-1: the AUs that they should have afterwards."""
+        return (self.own + self.asked).clamp(0, 1)
 
 
 class PairBatch(NamedTuple):
@@ -173,8 +180,8 @@ class PairSampler:
         augmentation, chosen = augmentation.part(part), chosen[part]
         faces = self._views(chosen, augmentation.maps, augmentation, device)
         aus = (own + change).clamp(0, 1)
-        aus, change, asked = (each[part].to(device) for each in (aus, change, asked))
-        return Unpaired(faces, aus, change, asked)
+        numbers = (each[part].to(device) for each in (own, aus, change, asked))
+        return Unpaired(faces, *numbers)
 
     def _noisy_aus(self, chosen: Tensor, draw: torch.Generator) -> Tensor:
         noise = torch.randn(len(chosen), COUNT, generator=draw) * _AU_NOISE

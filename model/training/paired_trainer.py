@@ -166,11 +166,16 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         terms = {"critic_pairs": paired_losses.hinge(real, fake)}
         self._update(self.pair_critic, self.pair_critic_adam, terms["critic_pairs"])
         if batch.unpaired is not None:
+            free = batch.unpaired
+            asked = torch.cat([batch.aus, free.wanted]) * self._known
+            shown = torch.cat([batch.aus, free.own]) * self._known
             with self._autocast():
                 # Of the same faces, so that the critic sees what differs beside the faces.
-                real = self.result_critic(torch.cat([batch.targets, batch.unpaired.faces]))
-                fake = self.result_critic(results)
-            terms["critic_results"] = paired_losses.hinge(real, fake)
+                real = self.result_critic(torch.cat([batch.targets, free.faces]), shown)
+                fake = self.result_critic(results, asked)
+                # Photographs, but not of what was asked for: to change nothing is no answer.
+                unlike = self.result_critic(torch.cat([batch.sources, free.faces]), asked)
+            terms["critic_results"] = paired_losses.hinge(real, fake, unlike)
             self._update(self.result_critic, self.result_critic_adam, terms["critic_results"])
         return detached(terms)
 
@@ -180,7 +185,10 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
             scores, features = self.pair_critic(batch.sources, results[: len(aus)], aus)
             with torch.no_grad():
                 _, target_features = self.pair_critic(batch.sources, batch.targets, aus)
-            alone = None if batch.unpaired is None else self.result_critic(results)
+            alone = None
+            if batch.unpaired is not None:
+                asked = torch.cat([batch.aus, batch.unpaired.wanted]) * self._known
+                alone = self.result_critic(results, asked)
         return paired_losses.Judged(scores, features, target_features, alone)
 
     def _sampler(self) -> PairSampler:
