@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import torch
 
-from ganim.bench.comparison.models import MODELS
+from ganim.bench.comparison.models import ABLATIONS, ALL, MODELS
 from ganim.bench.comparison.train import Budget
 from ganim.bench.comparison.train import train as train_model
 from ganim.commands.console import Failure, Tracker, say
@@ -35,7 +35,8 @@ def main() -> None: ...
 @click.option("--iterations", type=click.IntRange(min=1), help="For each model, instead of time.")
 @click.option("--device", help="cpu or cuda. The default is cuda if there is a GPU.")
 @click.option("--seed", "seeds", type=int, multiple=True, default=(0,), help="Repeatable.")
-@click.option("--only", multiple=True, type=click.Choice(list(MODELS)), help="These models alone.")
+@click.option("--only", multiple=True, type=click.Choice(list(ALL)), help="These models alone.")
+@click.option("--ablations", is_flag=True, help="Ours without one of its parts each, instead.")
 @click.option("--most", type=click.IntRange(min=1), help="Train on the first so many faces alone.")
 @click.option("--small", is_flag=True, help="Narrow networks at 64 px: to try the command.")
 @click.option("--threads", type=click.IntRange(min=1), help="Processors to use.")
@@ -47,6 +48,7 @@ def train(
     device: str | None,
     seeds: tuple[int, ...],
     only: tuple[str, ...],
+    ablations: bool,
     most: int | None,
     small: bool,
     threads: int | None,
@@ -59,7 +61,7 @@ def train(
     try:
         where = torch_device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         for seed in seeds:
-            for name in only or MODELS:
+            for name in only or (ABLATIONS if ablations else MODELS):
                 budget = Budget(None if minutes is None else 60 * minutes, iterations)
                 run = out / f"{name}-{seed}"
                 with Tracker(run.name, "% of the budget") as tracker:

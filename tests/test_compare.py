@@ -13,13 +13,14 @@ from tiny import TINY, smooth_faces
 
 from ganim.bench.compare import main
 from ganim.bench.comparison import stargan, train
-from ganim.bench.comparison.models import MODELS, reference, small, trained
+from ganim.bench.comparison.models import ABLATIONS, MODELS, reference, small, trained
 from ganim.bench.comparison.stargan import CLASSES, PROTOTYPES, StarGANTrainer, classes_of
 from ganim.bench.comparison.train import Budget, within
 from ganim.model.animation.animator import faces_of_crops
 from ganim.model.checkpoint import load_weights
 from ganim.model.networks.generator import Generator
 from ganim.model.training.log import read_metrics
+from ganim.model.training.paired_trainer import PairedTrainer
 from ganim.model.training.trainer import Trainer
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, NUMBERS
@@ -236,3 +237,28 @@ def test_the_models_differ_from_the_published_one_as_they_say() -> None:
         model.settings.validate()
         small(model.settings).validate()
     assert isinstance(Generator(MODELS["adain"].settings.generator), Generator)
+
+
+def test_ablations_leave_out_their_part() -> None:
+    clips = [name and f"clip_{name}" for name in ["a"] * 4]
+    faces = smooth_faces(16, 96)
+    faces = replace(faces, series=["b"] * 4 + ["c"] * 4 + clips + [None] * 4)
+
+    def trainer(name: str) -> PairedTrainer:
+        model = ABLATIONS[name]
+        settings = replace(small(model.settings), batch=4, free_from=0.0)
+        made = model.trainer(settings, faces, CPU)
+        assert isinstance(made, PairedTrainer)
+        return made
+
+    assert not trainer("no-nuisance").batch(0).nuisance.any()
+    assert trainer("no-matching").batch(0).nuisance.any()
+    without_fields = trainer("no-fields")
+    for _ in range(3):
+        metrics = without_fields.step()
+    assert metrics["fields"] == 0 and metrics["rest"] > 0
+    assert set(trainer("no-unpaired").faces.series) == {"b", "c", "clip_a"}
+    assert set(trainer("no-clips").faces.series) == {"b", "c", None}
+    assert ABLATIONS["no-free"].settings.free_from == 1
+    assert ABLATIONS["no-landmarks"].settings.pairs.landmarks == 0
+    assert ABLATIONS["no-matching"].settings.pairs.matching == 0

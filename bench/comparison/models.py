@@ -26,6 +26,7 @@ from ganim.model.training.base_trainer import BaseTrainer
 from ganim.model.training.paired_trainer import PairedTrainer
 from ganim.model.training.trainer import Trainer
 
+from .ablations import WithoutClips, WithoutLinearFlow, WithoutNuisance, WithoutUnpaired
 from .stargan import LabelGenerator, StarGANTrainer
 
 
@@ -96,6 +97,27 @@ MODELS = {
     ),
 }
 """By the name that commands and folders use."""
+_PAIRS = MODELS["pairs"]
+
+
+def _weights(**weights: float) -> TrainSettings:
+    return replace(_PAIRS.settings, pairs=replace(_PAIRS.settings.pairs, **weights))
+
+
+ABLATIONS = {
+    "no-nuisance": Model("Ours, nuisance not told", _PAIRS.settings, WithoutNuisance),
+    "no-fields": Model("Ours, flow not linear", _weights(rest=0.5), WithoutLinearFlow),
+    "no-landmarks": Model("Ours, flow not supervised", _weights(landmarks=0.0), PairedTrainer),
+    "no-matching": Model("Ours, no feature matching", _weights(matching=0.0), PairedTrainer),
+    "no-free": Model(
+        "Ours, no free targets", replace(_PAIRS.settings, free_from=1.0), PairedTrainer
+    ),
+    "no-unpaired": Model("Ours, no unpaired faces", _PAIRS.settings, WithoutUnpaired),
+    "no-clips": Model("Ours, no clips", _PAIRS.settings, WithoutClips),
+}
+"""Ours without one of its parts each. `no-fields`: the flow that is not linear has a penalty of 0.5
+instead of 10, as it is all that there is."""
+ALL = MODELS | ABLATIONS
 REFERENCES = {
     "copy": "Copying",
     "moved": "Shipped weights, moving alone",
@@ -153,8 +175,8 @@ def _animator(
 
 
 def trained(name: str, weights: Path, device: str | torch.device = "cpu") -> Animator:
-    """An Animator of the weights that the model `name` of MODELS has left."""
-    return _animator(weights, *MODELS[name].load(weights), device)
+    """An Animator of the weights that the model `name` of ALL has left."""
+    return _animator(weights, *ALL[name].load(weights), device)
 
 
 def reference(name: str, device: str | torch.device = "cpu") -> Animator:

@@ -28,7 +28,7 @@ from ganim.model.training.trainer import STATE, WEIGHTS
 from ganim.pipeline.errors import NothingUsable, WrongUse
 from ganim.pipeline.files import write_whole
 
-from .models import MODELS, small
+from .models import ALL, small
 
 RUN = "run.json"
 _PREVIOUS_STATE = "state-previous.pt"
@@ -98,7 +98,7 @@ def train(
     is_small: bool = False,
     on_progress: Callable[[float, float], None] = lambda share, rate: None,
 ) -> dict[str, Any]:
-    """Train a model of MODELS until the budget is spent, if it was not before.
+    """Train a model of ALL until the budget is spent, if it was not before.
 
     Args:
         name: of the model.
@@ -114,7 +114,7 @@ def train(
     Returns what run.json holds. Raises WrongUse if the folder holds a run of other settings, and
     NothingUsable for losses that are not finite.
     """
-    model = MODELS[name]
+    model = ALL[name]
     settings = replace(small(model.settings) if is_small else model.settings, seed=seed)
     asked = {
         "model": name,

@@ -1,9 +1,9 @@
 """The two critics of paired training: one of pairs, one of results alone.
 
 `PairCritic` sees a source and a result side by side and the AUs that were asked for, so it can tell
-whether *this* face would look so. `ResultCritic` sees a result and the AUs alone: it judges edits for
-which no photograph exists. Both use the hinge loss (Lim & Ye 2017; Miyato et al. 2018), and the AUs
-enter both by projection (Miyato & Koyama 2018).
+whether *this* face would look so. `ResultCritic` sees a result and the AUs alone: it judges edits
+for which no photograph exists. Both use the hinge loss (Lim & Ye 2017; Miyato et al. 2018), and the
+AUs enter both by projection (Miyato & Koyama 2018).
 """
 
 from typing import Any

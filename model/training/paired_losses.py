@@ -120,6 +120,6 @@ def feature_matching(fake: list[Tensor], real: list[Tensor]) -> Tensor:
 
 
 def hinge(real: Tensor, *fakes: Tensor) -> Tensor:
-    """Hinge loss of a critic: scores of photographs above 1, those of all kinds of fakes below -1."""
+    """Hinge loss of a critic: scores of photographs above 1, of each kind of fakes below -1."""
     below = torch.stack([F.relu(1 + fake.float()).mean() for fake in fakes]).mean()
     return F.relu(1 - real.float()).mean() + below
