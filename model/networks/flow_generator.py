@@ -39,7 +39,9 @@ class FlowOutputs(NamedTuple):
 
     def part(self, chosen: slice) -> "FlowOutputs":
         """The outputs for some of the faces."""
-        masks = Masks(*(each[chosen] for each in self.masks))  # a flow generator's have a flow
+        attention, colour, face, flow = self.masks
+        assert flow is not None
+        masks = Masks(attention[chosen], colour[chosen], face[chosen], flow[chosen])
         return FlowOutputs(masks, self.fields[chosen], self.rest[chosen])
 
 
