@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from tiny import TINY, smooth_faces
 
 from ganim.bench.compare import main
-from ganim.bench.comparison import stargan, train
+from ganim.bench.comparison import measure, stargan, tables, train
+from ganim.bench.comparison.budget import Budget, within
 from ganim.bench.comparison.models import ABLATIONS, MODELS, reference, small, trained
 from ganim.bench.comparison.stargan import CLASSES, PROTOTYPES, StarGANTrainer, classes_of
-from ganim.bench.comparison.train import Budget, within
 from ganim.model.animation.animator import faces_of_crops
 from ganim.model.checkpoint import load_weights
 from ganim.model.networks.generator import Generator
@@ -262,3 +262,57 @@ def test_ablations_leave_out_their_part() -> None:
     assert ABLATIONS["no-free"].settings.free_from == 1
     assert ABLATIONS["no-landmarks"].settings.pairs.landmarks == 0
     assert ABLATIONS["no-matching"].settings.pairs.matching == 0
+
+
+# Measures
+
+
+@pytest.fixture(scope="module")
+def one_run(series: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one run of a tiny published model."""
+    out = tmp_path_factory.mktemp("runs")
+    budget = Budget(iterations=1)
+    train.train("ganimation", series, out / "ganimation-0", budget, CPU, is_small=True)
+    return out
+
+
+def test_models_are_measured_once_and_copying_changes_nothing(
+    series: Path, one_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "REFERENCES", {"copy": "Copying"})
+    command = ["evaluate", "--shards", series, "--out", one_run, "--faces", 3]
+    said = compare(*command, "--critic-steps", 0, "--device", "cpu")
+    trained_row, copying = json.loads((one_run / "results.json").read_text())
+    assert trained_row["title"] == "GANimation as published"
+    assert trained_row["run"]["iterations"] == 1 and copying["run"] is None
+    assert copying["metrics"]["expression_distance_ratio"] == pytest.approx(1, abs=0.02)
+    assert copying["metrics"]["pairs_l1_ratio"] == 1
+    assert copying["metrics"]["identity_distance"] == 0
+    assert abs(copying["metrics"]["increase"]) < 0.02
+    assert trained_row["metrics"]["identity_distance"] > 0
+    text = (one_run / "results.md").read_text()
+    assert text in said and "| Copying | - | - |" in text and "fresh critic" not in text
+
+    def measured_again(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(measure, "evaluate_generator", measured_again)
+    before = (one_run / "results.json").read_text()
+    compare(*command, "--critic-steps", 0, "--device", "cpu")
+    assert (one_run / "results.json").read_text() == before
+    with pytest.raises(AssertionError):
+        compare("evaluate", "--shards", series, "--out", one_run, "--faces", 4,
+                "--critic-steps", 0, "--device", "cpu")  # fmt: skip
+
+
+def test_two_seeds_are_two_rows(one_run: Path) -> None:
+    row = {"title": "A", "run": None, "parameters": 2_500_000, "metrics": {"fid": None}}
+    again = row | {"title": "A, seed 1", "metrics": {"fid": 12.34}}
+    first, second = tables.as_markdown([row, again]).split("\n\n")
+    assert "| A | 2.5 |" in first and "| A, seed 1 | 12.3 |" in second and "| A | - |" in second
+
+
+def test_a_folder_without_runs_is_refused(series: Path, tmp_path: Path) -> None:
+    words = ["evaluate", "--shards", str(series), "--out", str(tmp_path), "--device", "cpu"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2 and "holds no finished run" in done.output

@@ -163,7 +163,7 @@ def _unpainted(masks: Masks) -> Masks:
     return masks._replace(attention=torch.ones_like(masks.attention))
 
 
-def _animator(
+def animator_of(
     weights: Path, generator: nn.Module, size: int, device: str | torch.device
 ) -> Animator:
     """An Animator of a generator that is there already.
@@ -176,17 +176,17 @@ def _animator(
 
 def trained(name: str, weights: Path, device: str | torch.device = "cpu") -> Animator:
     """An Animator of the weights that the model `name` of ALL has left."""
-    return _animator(weights, *ALL[name].load(weights), device)
+    return animator_of(weights, *ALL[name].load(weights), device)
 
 
 def reference(name: str, device: str | torch.device = "cpu") -> Animator:
     """An Animator of one of REFERENCES."""
     if name == "copy":
-        return _animator(Path(name), Copy(), 128, device)
+        return animator_of(Path(name), Copy(), 128, device)
     generator, size = load_generator(SHIPPED)
     if name == "moved":
         assert isinstance(generator, FlowGenerator)
         moving = Moving(generator.settings)
         moving.load_state_dict(generator.state_dict())
         generator = moving
-    return _animator(SHIPPED, generator, size, device)
+    return animator_of(SHIPPED, generator, size, device)

@@ -7,10 +7,9 @@ state to resume from.
 
 import json
 import platform
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from ganim.model.training.trainer import STATE, WEIGHTS
 from ganim.pipeline.errors import NothingUsable, WrongUse
 from ganim.pipeline.files import write_whole
 
+from .budget import Budget, seconds, within
 from .models import ALL, small
 
 RUN = "run.json"
@@ -37,54 +37,6 @@ _SAVE_SECONDS = 300.0
 _STEPS_ON_GPU = 10
 """Iterations between two looks at the clock, as each waits for the GPU."""
 _faces = lru_cache(maxsize=1)(load_faces)  # models of one size after each other share them
-
-
-@dataclass
-class Budget:
-    """The seconds, or else the iterations, that a training may take, and what it has taken."""
-
-    seconds: float | None = None
-    iterations: int | None = None
-    used_seconds: float = 0.0
-    """In iterations; loading, saving and logging do not count."""
-    used_iterations: int = 0
-
-    @property
-    def share(self) -> float:
-        """What is used, 0-1."""
-        if self.iterations is not None:
-            return min(1.0, self.used_iterations / self.iterations)
-        assert self.seconds is not None
-        return min(1.0, self.used_seconds / self.seconds)
-
-
-def within(budget: Budget, kind: type[BaseTrainer]) -> type[BaseTrainer]:
-    """A kind of trainer, with a schedule by the share of a budget instead of by epochs."""
-
-    class Within(kind):  # type: ignore[misc, valid-type]
-        @property
-        def learning_rate(self) -> float:
-            decay = self.settings.decay_epochs / self.settings.epochs
-            left = 1 - budget.share
-            return self.settings.lr * min(1.0, left / decay if decay else 1.0)
-
-    class WithinPaired(Within):
-        _first_free: int | None = None
-
-        @property
-        def first_free(self) -> int:
-            if self._first_free is None and budget.share >= self.settings.free_from:
-                self._first_free = self.iteration + 2  # the batch before it may be made already
-            return sys.maxsize if self._first_free is None else self._first_free
-
-        def state_dict(self) -> dict[str, Any]:
-            return super().state_dict() | {"first_free": self._first_free}
-
-        def load_state_dict(self, state: dict[str, Any]) -> None:
-            super().load_state_dict(state)
-            self._first_free = state["first_free"]
-
-    return WithinPaired if issubclass(kind, PairedTrainer) else Within
 
 
 def train(
@@ -135,14 +87,12 @@ def train(
     sums: dict[str, list[Tensor]] = {}
     logged = replace(budget)
     while budget.share < 1:
-        began = time.perf_counter()
+        began = seconds(device)
         for _ in range(min(steps, _left(budget))):
             for key, value in trainer.step().items():
                 sums.setdefault(key, []).append(value)
             budget.used_iterations += 1
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        budget.used_seconds += time.perf_counter() - began
+        budget.used_seconds += seconds(device) - began
         if int(budget.share * _ENTRIES) > int(logged.share * _ENTRIES):
             entries.append(_entry(trainer, budget, logged, sums))
             on_progress(budget.share, entries[-1]["photographs_per_second"])
