@@ -151,6 +151,19 @@ def test_without_a_place_nothing_jumps_between_persons(tmp_path: Path) -> None:
     assert all("its clip has several faces" in str(one) for one in looked_up(path, known))
 
 
+@pytest.mark.parametrize(("several", "labelled"), [(0, 60), (2, 58), (4, 0)])
+def test_frames_in_which_more_faces_were_seen_than_kept(
+    several: int, labelled: int, tmp_path: Path
+) -> None:
+    """A few may be the detector's mistakes; with more of them, the clip shows two persons."""
+    times = [n / 25 for n in range(60)]
+    path = csv_of(tmp_path / "clip.csv", times)
+    one = frames_of("clip.mp4", times)
+    seen = {source: 2 if n < several else 1 for n, source in enumerate(one.sources)}
+    found = looked_up(path, Photographs(one.sources, None, one.boxes, one.frames, seen))
+    assert [n for n in found if isinstance(n, int)] == list(range(61 - labelled, 61))
+
+
 @needs_samples
 @pytest.mark.parametrize("name", ["expressive.mp4", "face_leaves.mov", "talking_a.mp4"])
 def test_what_openface_wrote_of_real_clips(name: str) -> None:

@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from label_files import LANDMARKS, Box, aus_like, first_aus, landmarks_at, write_rows
 from openface_helpers import SHARED, needs_samples
+from PIL import Image
 
+from ganim.cli import main
 from ganim.pipeline.action_units import COLUMNS
 from ganim.pipeline.annotate.label_faces import assign
 from ganim.pipeline.annotate.labels import Labels
@@ -51,6 +55,41 @@ def test_labels_without_a_position_are_used_only_if_they_can_be_of_one_face() ->
     # The weaker of two faces may be the one that was cropped.
     assert whose([plain(1, 0.2), plain(2)], LEFT) == [None]
     assert whose([plain(1), plain(1)], LEFT) == [1], "the same row twice"
+
+
+def test_one_face_of_a_crowd_was_kept() -> None:
+    """The only row may be that of another face, unless it says where it is."""
+
+    def reading(faces: list[FaceRecord], seen: int) -> float | str:
+        [answer] = assign(faces, [LEFT], 0.7, seen)
+        return answer if isinstance(answer, str) else round(float(answer.aus[0]), 2)
+
+    assert reading([plain()], 1) == reading([plain()], 0) == 1, "an older set does not say"
+    refused = reading([plain()], 3)
+    assert refused == "its label does not say which of the photograph's 3 faces it is of"
+    assert reading([at(50, value=2)], 3) == 2 and reading([plain(1), at(50, value=2)], 3) == 2
+
+
+@pytest.mark.parametrize("words", ["--faces largest", "--faces all --min-face 80"])
+def test_prepare_says_that_it_saw_more_faces_than_it_kept(
+    words: str, tmp_path: Path, astronaut: np.ndarray
+) -> None:
+    (tmp_path / "raw").mkdir()
+    small = cv2.resize(astronaut, (410, 410))
+    beside = np.hstack([astronaut, np.vstack([small, np.full((102, 410, 3), 128, np.uint8)])])
+    Image.fromarray(astronaut).save(tmp_path / "raw" / "alone.png")
+    Image.fromarray(beside).save(tmp_path / "raw" / "two.png")
+    command = f"prepare --src {tmp_path}/raw --out {tmp_path}/s --workers 1 {words}"
+    done = CliRunner().invoke(main, command.split())
+    assert done.exit_code == 0, done.output
+    known = Photographs.of_shards(tmp_path / "s")
+    assert all(len(boxes) == 1 for boxes in known.boxes.values())
+    assert known.seen == {"alone.png": 1, "two.png": 2}
+    pd.to_pickle({"alone": aus_like(1), "two": aus_like(2)}, tmp_path / "aus.pkl")
+    labels = Labels.load(tmp_path / "aus.pkl", known)
+    crops = [(name, known.boxes[name][0]) for name in ("alone.png", "two.png")]
+    alone, two = first_aus(labels, *crops)
+    assert alone == 1 and "which of the photograph's 2 faces" in str(two)
 
 
 def test_a_row_without_a_position_beside_one_with_a_position_is_not_used() -> None:

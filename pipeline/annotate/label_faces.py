@@ -17,20 +17,22 @@ _SAME = 0.1
 
 
 def assign(
-    faces: Sequence[FaceRecord], boxes: Sequence[Box], min_confidence: float
+    faces: Sequence[FaceRecord], boxes: Sequence[Box], min_confidence: float, seen: int = 0
 ) -> list[FaceRecord | str]:
     """For each box of a photograph, the label of its face, or the reason why there is none.
 
     A label that has landmarks or a box belongs to the crop inside whose box its centre is, to the
     nearest if there are several; a label and a crop belong together once. A label without a
-    position belongs to the only crop if it is the only label. Labels below `min_confidence` come
-    after all others.
+    position belongs to the only crop if it is the only label, and if no other face was seen in the
+    photograph. Labels below `min_confidence` come after all others.
+
+    seen: how many faces the detector saw, crops or not; 0 if that is not known.
     """
     faces = _distinct(faces)
     if not faces:
         return ["its label has no face"] * len(boxes)
     if all(_extent(face) is None for face in faces):
-        return _without_positions(faces, boxes)
+        return _without_positions(faces, boxes, max(seen, len(boxes)))
     pairs = sorted(
         (face.confidence < min_confidence, distance, row, crop)
         for row, face in enumerate(faces)
@@ -66,13 +68,15 @@ def _distinct(faces: Sequence[FaceRecord]) -> list[FaceRecord]:
     return list(kept.values())
 
 
-def _without_positions(faces: Sequence[FaceRecord], boxes: Sequence[Box]) -> list[FaceRecord | str]:
-    if len(faces) == len(boxes) == 1:
+def _without_positions(
+    faces: Sequence[FaceRecord], boxes: Sequence[Box], seen: int
+) -> list[FaceRecord | str]:
+    if len(faces) == seen == 1:
         return [faces[0]]
     if len(faces) > 1:
         reason = f"its label has {len(faces)} faces, and does not say where they are"
     else:
-        reason = f"its label does not say which of the photograph's {len(boxes)} faces it is of"
+        reason = f"its label does not say which of the photograph's {seen} faces it is of"
     return [reason] * len(boxes)
 
 

@@ -107,7 +107,9 @@ class Labels(Annotator):
     def _face_of(self, crop: Crop) -> FaceRecord:
         """The label of a crop. Raises NoLabel."""
         boxes = self._photographs.boxes.get(crop.source) or [crop.box]
-        answer = assign(self._faces_of(crop), boxes, self.min_confidence)[boxes.index(crop.box)]
+        seen = self._photographs.faces_in(crop.source)
+        answers = assign(self._faces_of(crop), boxes, self.min_confidence, seen)
+        answer = answers[boxes.index(crop.box)]
         if isinstance(answer, str):
             raise NoLabel(answer)
         return answer

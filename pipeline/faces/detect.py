@@ -50,6 +50,14 @@ def detect_faces(
     image: (height, width, 3) uint8 RGB, or its pyramid. Boxes are in pixels of level 0, and the
     largest face comes first.
     """
+    return search(image, most, min_width)[:most]
+
+
+def search(image: np.ndarray | Pyramid, most: int | None = None, min_width: int = 0) -> list[Face]:
+    """Return all faces that are found on the way to the `most` largest ones, the largest first.
+
+    Arguments as for `detect_faces`. Faces much smaller than the `most` largest are not looked for.
+    """
     pyramid = image if isinstance(image, Pyramid) else Pyramid.from_image(image)
     longest = max(pyramid.width, pyramid.height)
     level = max(0, math.ceil(math.log2(longest / _COARSEST_SIDE)))
@@ -67,7 +75,7 @@ def detect_faces(
     if not found and longest <= _MAX_ENLARGED_SIDE and min_width < hog.MIN_FACE:
         found = _merge([], _search_proposed(pyramid, -1, []))
     found = [face for face in found if face.box.width >= min_width]
-    return sorted(found, key=lambda face: (face.box.width, face.score), reverse=True)[:most]
+    return sorted(found, key=lambda face: (face.box.width, face.score), reverse=True)
 
 
 def _search_all(pyramid: Pyramid, level: int) -> list[Face]:

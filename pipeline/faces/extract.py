@@ -9,7 +9,7 @@ import numpy as np
 from ..images.decode import read_image, read_preview
 from ..images.pyramid import Pyramid
 from .crop import CROP_SIZE, MARGIN, Box, crop_box, cut_crop, encode_jpeg
-from .detect import detect_faces
+from .detect import search
 
 _PREVIEW_SIDE = 1280
 """A JPEG is first decoded at a half, a quarter or an eighth, with its longer side at least this."""
@@ -39,6 +39,9 @@ class Extraction:
     """Width of the upright photograph in pixels; likewise `height`."""
     height: int
     faces: list[FaceCrop]
+    seen: int = 0
+    """How many faces the detector saw. Those much smaller than the largest are not searched for
+    where the largest alone is wanted."""
 
 
 def extract_faces(
@@ -83,7 +86,8 @@ def _extract(
 ) -> Extraction:
     cv2.setNumThreads(1)  # one worker process runs per core
     faces = []
-    for face in detect_faces(pyramid, most, min_face):
+    seen = search(pyramid, most, min_face)
+    for face in seen[:most]:
         crop = crop_box(face.box, margin)
         # Averaged down to its size, a crop of the preview equals one of the full image up to
         # noise. Cutting it from there saves decoding the photograph in full.
@@ -94,4 +98,4 @@ def _extract(
         else:
             pixels = cut_crop(pyramid[0], crop, size)
         faces.append(FaceCrop(face.box, crop, face.score, encode_jpeg(pixels)))
-    return Extraction(pyramid.width, pyramid.height, faces)
+    return Extraction(pyramid.width, pyramid.height, faces, len(seen))

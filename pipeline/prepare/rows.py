@@ -107,6 +107,7 @@ def _face_rows(task: Task, name: str, extraction: Extraction) -> list[Row]:
             "box": face.box.as_list(),
             "crop": face.crop.as_list(),
             "detection_score": face.score,
+            "faces_seen": extraction.seen,
             "status": shards.OK,
         }
         for index, face in enumerate(large)

@@ -50,6 +50,7 @@ FIELDS: list[tuple[str, pa.DataType, dict[str, Any]]] = [
     ("series", pa.string(), _value("string")),
     ("landmarks", pa.list_(pa.float32()), _LANDMARKS_FEATURE),
     ("frame", pa.int32(), _value("int32")),
+    ("faces_seen", pa.int32(), _value("int32")),
 ]
 
 SCHEMA = pa.schema(
@@ -70,9 +71,12 @@ known. `landmarks` are x and y of each landmark in turn (x0, y0, x1, y1, …), -
 or null: 68 points of dlib's scheme, or 478 of MediaPipe's face mesh, as their number tells. A point
 outside the crop is outside of -1..1; one that is not known is NaN.
 
-`frame` is the number of a clip's frame, from 1; null for photographs."""
+`frame` is the number of a clip's frame, from 1; null for photographs.
 
-ADDED_COLUMNS = frozenset({"source_hash", "series", "landmarks", "frame"})
+`faces_seen` is how many faces the detector saw in the photograph or frame, those included that have
+no crop; there may be more, much smaller ones."""
+
+ADDED_COLUMNS = frozenset({"source_hash", "series", "landmarks", "frame", "faces_seen"})
 """Columns that earlier versions of ganim did not write. In their shards they are read as null."""
 
 
