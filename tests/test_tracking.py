@@ -2,18 +2,23 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from clips import write_clip
 from PIL import Image
 
+from ganim.pipeline import shards
 from ganim.pipeline.annotate.clip import annotate_clip
 from ganim.pipeline.annotate.label_tables import read_table
 from ganim.pipeline.annotator import Annotator, Crop, Reading
 from ganim.pipeline.errors import WrongUse
-from ganim.pipeline.faces.extract import extract_faces_from_image
+from ganim.pipeline.faces.crop import Box, encode_jpeg
+from ganim.pipeline.faces.extract import FaceCrop, extract_faces_from_image
 from ganim.pipeline.faces.tracking import FaceTracker
+from ganim.pipeline.prepare.rows import Task, file_rows
+from ganim.pipeline.prepare.settings import FaceSettings
 
 ROOT = Path(__file__).parents[1]
 Where = dict[str, tuple[int, int]]
@@ -141,3 +146,71 @@ def test_the_csv_of_a_clip_with_two_persons(clip: Path, tmp_path: Path) -> None:
     assert all(face.box is not None for _, face in read_table(out).faces)
     with pytest.raises(WrongUse, match="shows 2 persons, so there is no --face 3"):
         annotate_clip(clip, out, Brightness(), face=3)
+
+
+def series_of(clip: Path, **settings: Any) -> dict[str, set[bool]]:
+    """For each series of the rows of a clip, whether its faces are hers (False) or his (True)."""
+    task = Task(clip.parent, clip.name, clip.name, FaceSettings(**settings), clip.name)
+    found: dict[str, set[bool]] = {}
+    for row in file_rows(task):
+        if row["status"] == shards.OK:
+            crop = Crop(row["key"], row["source"], row["image"]["bytes"], tuple(row["box"]))
+            found.setdefault(row["series"], set()).add(Brightness().is_grace(crop))
+    return found
+
+
+@pytest.mark.parametrize("settings", [{}, {"faces": "all"}, {"faces": "all", "size": 96}])
+def test_each_person_of_a_clip_is_a_series(clip: Path, settings: dict[str, Any]) -> None:
+    """Whichever of them is the largest in a frame, and wherever they are."""
+    found = series_of(clip, every=0.01, **settings)
+    assert sorted(found) == ["clip.mp4#1", "clip.mp4#2"]
+    assert all(len(people) == 1 for people in found.values())
+
+
+def test_shot_and_reverse_shot_are_two_series(tmp_path: Path, heads) -> None:
+    frames = [{"ann": LEFT}, {"grace": LEFT}] * 3
+    write_clip(tmp_path / "talk.mkv", [picture(heads, where) for where in frames], 2)
+    found = series_of(tmp_path / "talk.mkv", every=0.5)
+    assert sorted(found) == ["talk.mkv#1", "talk.mkv#2"]
+    assert all(len(people) == 1 for people in found.values())
+
+
+def test_one_person_of_a_clip_is_a_series_of_its_name(tmp_path: Path, heads) -> None:
+    frames: list[Where] = [{"ann": LEFT}, {}, {"ann": RIGHT}, {"ann": (100, 30)}]
+    write_clip(tmp_path / "her.mp4", [picture(heads, where) for where in frames], 1)
+    assert series_of(tmp_path / "her.mp4") == {"her.mp4": {False}}
+
+
+def faces_with(tracker_boxes: list[tuple[int, int]]) -> list[FaceCrop]:
+    """Faces of noise, each at a place, so that descriptors alone say who they are."""
+    draw = np.random.default_rng(len(tracker_boxes) + tracker_boxes[0][0])
+    jpeg = [encode_jpeg(draw.integers(0, 255, (128, 128, 3), np.uint8)) for _ in tracker_boxes]
+    boxes = [Box(left, top, left + 80, top + 80) for left, top in tracker_boxes]
+    return [FaceCrop(box, box, 1.0, one) for box, one in zip(boxes, jpeg, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("frames", "people"),
+    [
+        # Somebody who was taken for a new person: 0.5 away, then 0.3 from both.
+        ([[0.0], [0.5], [0.25]], [0, 0, 0]),
+        # In doubt between two that meet, nobody is joined.
+        ([[0.0, 0.8], [0.4]], [0, 1, 2]),
+        # Two who meet are two, however alike.
+        ([[0.0, 0.3]], [0, 1]),
+        # A chain of likeness does not join those who meet.
+        ([[0.0, 0.7], [0.35]], [0, 1, 2]),
+    ],
+)
+def test_numbers_of_one_person_are_joined_at_the_end(
+    frames: list[list[float]], people: list[int]
+) -> None:
+    looks = iter([look for frame in frames for look in frame])
+    describe = lambda crop, box: np.array([next(looks), 0.0], np.float32)  # noqa: E731
+    tracker = FaceTracker(describe=describe)
+    numbers = []
+    for frame, shown in enumerate(frames):
+        places = [(200 * place + 1000 * frame, 0) for place in range(len(shown))]
+        numbers += tracker.follow(faces_with(places))
+    assert numbers == list(range(len(numbers)))
+    assert tracker.joined() == people

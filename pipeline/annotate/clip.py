@@ -79,7 +79,13 @@ def annotate_clip(
         raise NothingUsable(f"{clip} cannot be read: {reason}.") from reason
     people = None
     if text is None:
-        frames = list(_read(clip, annotator, problems, on_frame))
+        tracker = FaceTracker()
+        frames = list(_read(clip, annotator, tracker, problems, on_frame))
+        person_of = tracker.joined()
+        frames = [
+            replace(read, faces={person_of[number]: face for number, face in read.faces.items()})
+            for read in frames
+        ]
         ranks = _by_size(frames)
         people = len(ranks)
         if face is not None and face > max(people, 1):
@@ -106,11 +112,15 @@ def _write(text: str, out: Path, clip: Path) -> ClipSummary:
 
 
 def _read(
-    clip: Path, annotator: Annotator, problems: list[str], on_frame: Callable[[str], None]
+    clip: Path,
+    annotator: Annotator,
+    tracker: FaceTracker,
+    problems: list[str],
+    on_frame: Callable[[str], None],
 ) -> Iterator[_Read]:
     """Read the faces of all frames. Adds to `problems` why the clip was not read to its end, if it
     was not."""
-    for frames in batched(_follow(clip, problems), annotator.batch):
+    for frames in batched(_follow(clip, tracker, problems), annotator.batch):
         crops = [crop for frame in frames for _, crop in frame.faces]
         readings = iter(
             [
@@ -126,12 +136,11 @@ def _read(
             yield _Read(frame, faces)
 
 
-def _follow(clip: Path, problems: list[str]) -> Iterator[_Frame]:
+def _follow(clip: Path, tracker: FaceTracker, problems: list[str]) -> Iterator[_Frame]:
     """The readable frames with all their faces.
 
     If the clip breaks off, the reason is appended to `problems`.
     """
-    tracker = FaceTracker()
     try:
         for frame in video.frames(clip):
             found = extract_faces_from_image(frame.pixels, most=None).faces

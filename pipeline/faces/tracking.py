@@ -2,8 +2,9 @@
 
 A face is the same person's as one of the frame before if it is at the same place and looks the
 same, pixel for pixel. Where that is not clear, as after a cut, behind another face or after an
-absence, dlib's descriptors decide; and where these do not, the face is a new person's. So a person
-may be counted twice, but two persons are never taken for one.
+absence, dlib's descriptors decide; and where these do not, the face is a new person's. At the end
+of the clip such new persons are joined with those whom they resemble and never meet. So a person
+may be counted twice, but two persons are not taken for one.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,8 +40,8 @@ class _Person:
     number: int
     box: Box
     picture: np.ndarray
-    seen: int
-    """The frame in which this person was seen last."""
+    frames: list[int] = field(default_factory=list)
+    """The frames in which this person was seen."""
     descriptors: list[np.ndarray] = field(default_factory=list)
     described: int = 0
     """The frame of the last descriptor."""
@@ -82,19 +83,50 @@ class FaceTracker:
         for index, face in enumerate(faces):
             if index not in numbers:
                 numbers[index] = len(self._people)
-                person = _Person(numbers[index], face.box, pictures[index], self._frame)
-                self._people.append(person)
+                self._people.append(_Person(numbers[index], face.box, pictures[index]))
             person = self._people[numbers[index]]
-            person.box, person.picture, person.seen = face.box, pictures[index], self._frame
+            person.box, person.picture = face.box, pictures[index]
+            person.frames.append(self._frame)
             self._remember(person, crops[index], described.get(index))
         return [numbers[index] for index in range(len(faces))]
+
+    def joined(self) -> list[int]:
+        """For each number that `follow` has given, the lowest number of the same person.
+
+        Two numbers are joined if their descriptors are near and they are never in the same frame,
+        unless somebody who is in a frame with one of them resembles the other as much.
+        """
+        groups = [[person] for person in self._people]
+        pairs = [
+            (distance, one.number, other.number)
+            for one in self._people
+            for other in self._people[: one.number]
+            if (distance := _distance([one], [other])) <= _SAME_PERSON
+        ]
+        for distance, *numbers in sorted(pairs):
+            one, other = (
+                next(group for group in groups if any(p.number == number for p in group))
+                for number in numbers
+            )
+            rest = [group for group in groups if group is not one and group is not other]
+            rivals = [_distance(other, third) for third in rest if _meet(one, third)]
+            rivals += [_distance(one, third) for third in rest if _meet(other, third)]
+            if (
+                one is not other
+                and not _meet(one, other)
+                and distance + _CLEARER <= min(rivals, default=np.inf)
+            ):
+                groups = [*rest, one + other]
+        lowest = {p.number: min(q.number for q in group) for group in groups for p in group}
+        return [lowest[person.number] for person in self._people]
 
     def _near(self, box: Box) -> list[_Person]:
         """The persons whose place a box may be."""
         return [
             person
             for person in self._people
-            if self._frame - person.seen <= _ABSENT_FRAMES and iou(person.box, box) >= _OVERLAP
+            if self._frame - person.frames[-1] <= _ABSENT_FRAMES
+            and iou(person.box, box) >= _OVERLAP
         ]
 
     def _by_looks(
@@ -145,3 +177,20 @@ class FaceTracker:
         small = cv2.resize(grey, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA).astype(np.float32)
         small -= small.mean()
         return (small / max(float(np.linalg.norm(small)), 1e-6)).ravel()
+
+
+def _distance(some: Sequence[_Person], others: Sequence[_Person]) -> float:
+    """The distance of the two nearest descriptors."""
+    return min(
+        float(np.linalg.norm(one - other))
+        for person in some
+        for one in person.descriptors
+        for another in others
+        for other in another.descriptors
+    )
+
+
+def _meet(some: Sequence[_Person], others: Sequence[_Person]) -> bool:
+    """Whether some are seen in a frame with others."""
+    frames = {frame for person in some for frame in person.frames}
+    return any(frame in frames for person in others for frame in person.frames)

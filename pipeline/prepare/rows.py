@@ -1,6 +1,8 @@
 """Turn one photograph or clip into rows of a shard. Runs in worker processes."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,6 +13,7 @@ from .. import shards
 from ..faces import landmarks
 from ..faces.crop import decode_crop
 from ..faces.extract import Extraction, FaceCrop, extract_faces, extract_faces_from_image
+from ..faces.tracking import FaceTracker
 from ..images import video
 from ..images.decode import TooLarge, UnreadableImage
 from . import sources
@@ -59,45 +62,83 @@ def _photograph_rows(task: Task) -> list[Row]:
         extraction = extract_faces(content, settings.size, settings.margin, most)
     except UnreadableImage as reason:
         return [failed(task.name, _status(reason), str(reason)) | file]
-    return [row | file for row in _face_rows(task, task.name, extraction)]
+    rows = _face_rows(task, task.name, extraction)
+    if faces := _used(task, extraction):  # the largest face alone is that of the series
+        rows[0] |= {"series": task.series, "landmarks": _landmarks(task, faces[0])}
+    return [row | file for row in rows]
 
 
 def _clip_rows(task: Task) -> list[Row]:
     """Return the rows of a clip's frames; if the clip is damaged, a last row has the reason."""
     rows: list[Row] = []
     file: Row = {}
+    tracker = FaceTracker(task.settings.margin)
+    numbers: list[int | None] = []
     try:
         with sources.open_source(task.root, task.path, task.follow_links) as opened:
             file["source_hash"] = _hash(opened)
             for frame in video.frames(opened, task.settings.every):
-                rows += _frame_rows(task, frame)
+                faces, of_frame = _frame_rows(task, frame)
+                rows += of_frame
+                numbers += tracker.follow(faces) or [None]
         if not rows:
             raise UnreadableImage("none of its frames can be decoded")
     except UnreadableImage as reason:
         rows.append(failed(task.name, _status(reason), str(reason)))
-    return [row | file for row in rows]
+    series = _series_of_people(task.name, rows, tracker.joined(), numbers)
+    return [row | file | {"series": series.get(index)} for index, row in enumerate(rows)]
 
 
-def _frame_rows(task: Task, frame: video.Frame) -> list[Row]:
+def _series_of_people(
+    clip: str, rows: Sequence[Row], person_of: Sequence[int], numbers: Sequence[int | None]
+) -> dict[int, str]:
+    """The series of each row of a clip that has a face: one for each person, who is numbered from 1
+    by size over all frames. Of one person, it is the name of the clip.
+
+    numbers: what the tracker called the face of each row; None: it has none. person_of: the person
+    of each such number.
+    """
+    people = {row: person_of[one] for row, one in enumerate(numbers) if one is not None}
+    sizes: Counter[int] = Counter()
+    for row, person in people.items():
+        left, top, right, bottom = rows[row]["box"]
+        sizes[person] += (right - left) * (bottom - top)
+    ranks = {person: rank for rank, (person, _) in enumerate(sizes.most_common(), 1)}
+    return {
+        row: clip if len(ranks) == 1 else f"{clip}#{ranks[person]}"
+        for row, person in people.items()
+    }
+
+
+def _frame_rows(task: Task, frame: video.Frame) -> tuple[list[FaceCrop], list[Row]]:
+    """The faces of a frame that are used, and its rows: one each, or one with a reason."""
     settings = task.settings
     most = 1 if settings.faces == "largest" else None
     extraction = extract_faces_from_image(frame.pixels, settings.size, settings.margin, most)
     name = frame_name(task.name, frame.seconds)
-    return [row | {"frame": frame.index + 1} for row in _face_rows(task, name, extraction)]
+    faces = _used(task, extraction)
+    rows = [row | {"frame": frame.index + 1} for row in _face_rows(task, name, extraction)]
+    for row, face in zip(rows, faces, strict=False):
+        row["landmarks"] = _landmarks(task, face)
+    return faces, rows
+
+
+def _used(task: Task, extraction: Extraction) -> list[FaceCrop]:
+    """The faces of a photograph or frame that are not too small, the largest first."""
+    return [face for face in extraction.faces if face.box.width >= task.settings.min_face]
 
 
 def _face_rows(task: Task, name: str, extraction: Extraction) -> list[Row]:
-    """The rows of a photograph or frame. Its largest face alone is that of the series."""
-    settings = task.settings
+    """The rows of a photograph or frame: one for each face that is used, or one with a reason."""
     size = {"source_width": extraction.width, "source_height": extraction.height}
     if not extraction.faces:
         return [failed(name, shards.NO_FACE, "the HOG detector found no face") | size]
-    large = [face for face in extraction.faces if face.box.width >= settings.min_face]
-    if not large:
+    used = _used(task, extraction)
+    if not used:
         width = extraction.faces[0].box.width
-        reason = f"its largest face is {width} px wide, less than {settings.min_face}"
+        reason = f"its largest face is {width} px wide, less than {task.settings.min_face}"
         return [failed(name, shards.TOO_SMALL, reason) | size]
-    rows: list[Row] = [
+    return [
         size
         | {
             "key": f"{name}#{index}",
@@ -110,10 +151,8 @@ def _face_rows(task: Task, name: str, extraction: Extraction) -> list[Row]:
             "faces_seen": extraction.seen,
             "status": shards.OK,
         }
-        for index, face in enumerate(large)
+        for index, face in enumerate(used)
     ]
-    rows[0] |= {"series": task.series, "landmarks": _landmarks(task, large[0])}
-    return rows
 
 
 def _landmarks(task: Task, face: FaceCrop) -> np.ndarray | None:

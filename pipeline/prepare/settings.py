@@ -37,8 +37,8 @@ class PrepareSettings(FaceSettings):
     series: str | None = setting(
         None,
         "Which photographs show one person under the same conditions: 'folder' if those of each "
-        "folder do, or a .csv or .parquet with the columns photo and series. The frames of a clip "
-        "always do.",
+        "folder do, or a .csv or .parquet with the columns photo and series. Each "
+        "person of a clip is a series.",
         parse=str,
         metavar="folder|TABLE",
     )
