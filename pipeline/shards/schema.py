@@ -67,9 +67,10 @@ annotated. `image.bytes` is a JPEG file of the crop; `image` is null if there is
 `source_hash` is a hash of the bytes of the photograph or clip.
 
 `series` names the photographs of one person under the same conditions, or the clip (`clip.mp4#2`:
-the second of several persons in it); null: not known. `landmarks` are x and y of each landmark in turn (x0, y0, x1, y1, …), -1..1 across the crop,
-or null: 68 points of dlib's scheme, or 478 of MediaPipe's face mesh, as their number tells. A point
-outside the crop is outside of -1..1; one that is not known is NaN.
+the second of several persons in it); null: not known. `landmarks` are x and y of each landmark in
+turn (x0, y0, x1, y1, …), -1..1 across the crop, or null: 68 points of dlib's scheme, or 478 of
+MediaPipe's face mesh, as their number tells. A point outside the crop is outside of -1..1; one that
+is not known is NaN.
 
 `frame` is the number of a clip's frame, from 1; null for photographs.
 
