@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def make_labels(labels: Path, shards: Path, min_confidence: float, scale: Any) -> "Annotator":
     """Labels from a file or folder, for a shard set. Raises WrongUse."""
-    from ..pipeline.annotate.labels import Labels
-    from ..pipeline.annotate.photographs import Photographs
+    from ..pipeline.labels.annotator import Labels
+    from ..pipeline.labels.photographs import Photographs
 
     if shards.is_file():
         raise WrongUse("--labels are for shards. A file is read by openface or estimator.")

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ganim.pipeline.action_units import COLUMNS
-from ganim.pipeline.annotate.labels import Labels
-from ganim.pipeline.annotate.photographs import Photographs
 from ganim.pipeline.annotator import Crop
+from ganim.pipeline.labels.annotator import Labels
+from ganim.pipeline.labels.photographs import Photographs
 
 Box = tuple[int, int, int, int]
 

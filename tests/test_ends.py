@@ -113,7 +113,7 @@ import os, sys
 from pathlib import Path
 import pandas
 from ganim.pipeline import shards
-from ganim.pipeline.annotate.label_tables import read_table
+from ganim.pipeline.labels.tables import read_table
 from ganim.pipeline.prepare.tables import read_parquet
 
 def read_set(shard):

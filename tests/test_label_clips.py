@@ -13,9 +13,9 @@ from openface_helpers import SAMPLES, SHARED, needs_samples
 from ganim.cli import main
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
-from ganim.pipeline.annotate.labels import Labels
-from ganim.pipeline.annotate.photographs import Photographs
 from ganim.pipeline.images import video
+from ganim.pipeline.labels.annotator import Labels
+from ganim.pipeline.labels.photographs import Photographs
 from ganim.pipeline.prepare.names import file_of, frame_name, seconds_of
 from ganim.pipeline.prepare.sources import is_clip
 

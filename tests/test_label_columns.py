@@ -9,10 +9,10 @@ import pytest
 from label_files import LANDMARKS, aus_like, first_aus, landmarks_at, write_rows
 
 from ganim.pipeline.action_units import COLUMNS, NUMBERS
-from ganim.pipeline.annotate.labels import Labels
-from ganim.pipeline.annotate.photographs import Photographs
 from ganim.pipeline.annotator import Crop
 from ganim.pipeline.errors import WrongUse
+from ganim.pipeline.labels.annotator import Labels
+from ganim.pipeline.labels.photographs import Photographs
 
 BOX = (0, 0, 100, 100)
 

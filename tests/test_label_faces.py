@@ -13,9 +13,9 @@ from PIL import Image
 
 from ganim.cli import main
 from ganim.pipeline.action_units import COLUMNS
-from ganim.pipeline.annotate.label_faces import assign
-from ganim.pipeline.annotate.labels import Labels
-from ganim.pipeline.annotate.photographs import Photographs
+from ganim.pipeline.labels.annotator import Labels
+from ganim.pipeline.labels.faces import assign
+from ganim.pipeline.labels.photographs import Photographs
 from ganim.pipeline.openface.output import FaceRecord, read_csv
 
 LEFT, RIGHT = (0, 0, 100, 100), (300, 0, 400, 100)

@@ -14,10 +14,10 @@ from openface_helpers import SAMPLES, SHARED, face_row, needs_samples
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS, NUMBERS
 from ganim.pipeline.annotate.annotate import annotate
-from ganim.pipeline.annotate.labels import Labels
-from ganim.pipeline.annotate.photographs import Photographs
 from ganim.pipeline.annotator import Crop
 from ganim.pipeline.errors import NothingUsable, WrongUse
+from ganim.pipeline.labels.annotator import Labels
+from ganim.pipeline.labels.photographs import Photographs
 from ganim.pipeline.openface.output import read_csv
 
 

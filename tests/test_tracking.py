@@ -11,12 +11,12 @@ from PIL import Image
 
 from ganim.pipeline import shards
 from ganim.pipeline.annotate.clip import annotate_clip
-from ganim.pipeline.annotate.label_tables import read_table
 from ganim.pipeline.annotator import Annotator, Crop, Reading
 from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.faces.crop import Box, encode_jpeg
 from ganim.pipeline.faces.extract import FaceCrop, extract_faces_from_image
 from ganim.pipeline.faces.tracking import FaceTracker
+from ganim.pipeline.labels.tables import read_table
 from ganim.pipeline.prepare.rows import Task, file_rows
 from ganim.pipeline.prepare.settings import FaceSettings
 

@@ -16,8 +16,8 @@ import pyarrow as pa
 from .. import parquet
 from ..action_units import COLUMNS, COUNT
 from ..openface.output import FaceRecord
-from .label_columns import PHOTOGRAPH, POINTS, BadLabels, Columns, find_columns
-from .label_scales import Scale, to_intensity, to_numbers
+from .columns import PHOTOGRAPH, POINTS, BadLabels, Columns, find_columns
+from .scales import Scale, to_intensity, to_numbers
 
 
 @dataclass(frozen=True)

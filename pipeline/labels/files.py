@@ -14,11 +14,11 @@ from ..action_units import COUNT, NUMBERS, in_words
 from ..errors import WrongUse
 from ..matching import entry_path
 from ..openface.output import FaceRecord
-from .label_columns import BadLabels
-from .label_lists import is_list, read_list
-from .label_pickle import read_pickle
-from .label_scales import Scale, check_not_unit, to_intensity
-from .label_tables import decode_text, read_table
+from .columns import BadLabels
+from .lists import is_list, read_list
+from .pickles import read_pickle
+from .scales import Scale, check_not_unit, to_intensity
+from .tables import decode_text, read_table
 
 _KINDS = "a folder of OpenFace CSVs, a table (.csv, .tsv, .parquet), a list (.txt) or a .pkl"
 _TEXTS = (".csv", ".tsv", ".txt")
@@ -43,7 +43,7 @@ class LabelFile:
         """Load labels. Nothing in them is executed.
 
         path: a folder of OpenFace CSVs; or a table (.parquet, .csv, .tsv) with columns of AUs and
-        one with the photograph (`label_columns`); or the CSV of a clip; or a list (.txt) of a name
+        one with the photograph (`columns`); or the CSV of a clip; or a list (.txt) of a name
         and 17 numbers a line; or the original GANimation's .pkl, a dictionary of image name to 17
         numbers. Labels without a confidence get 1.
         scale: of the AUs; None: that of the tool that wrote them, or 0-5.

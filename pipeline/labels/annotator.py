@@ -1,7 +1,7 @@
 """The annotator that looks up AUs which exist already, in a file or a folder of CSVs.
 
-`matching` says which photograph a label belongs to, `label_faces` which face of it, and
-`label_clips` which frame of a clip.
+`matching` says which photograph a label belongs to, `faces` which face of it, and `clips` which
+frame of a clip.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ from ..errors import WrongUse
 from ..matching import Ambiguous, PhotographMatcher
 from ..openface.output import MIN_CONFIDENCE, FaceRecord, to_reading
 from ..prepare.names import file_of, seconds_of
-from .label_clips import ClipLabels, NoLabel
-from .label_columns import BadLabels
-from .label_faces import assign
-from .label_files import LabelFile
-from .label_scales import Scale, clamp
+from .clips import ClipLabels, NoLabel
+from .columns import BadLabels
+from .faces import assign
+from .files import LabelFile
 from .photographs import Photographs
+from .scales import Scale, clamp
 
 
 class Labels(Annotator):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..action_units import COUNT
-from .label_columns import BadLabels, find_columns
+from .columns import BadLabels, find_columns
 
 
 def is_list(text: str, with_header: bool) -> bool:

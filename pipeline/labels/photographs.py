@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .. import shards
 from ..prepare.names import file_of, seconds_of
-from .label_faces import Box
+from .faces import Box
 
 _MISTAKEN = 0.05
 """The share of frames in which the detector may see a face where there is none."""

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..action_units import MAX_INTENSITY
-from .label_columns import BadLabels
+from .columns import BadLabels
 
 Scale = Literal["0-5", "0-1", "A-E"]
 SCALES: tuple[Scale, ...] = get_args(Scale)

@@ -1,0 +1,1 @@
+"""AUs that exist already, in files: which face of which photograph each belongs to."""
