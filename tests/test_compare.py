@@ -316,3 +316,17 @@ def test_a_folder_without_runs_is_refused(series: Path, tmp_path: Path) -> None:
     words = ["evaluate", "--shards", str(series), "--out", str(tmp_path), "--device", "cpu"]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 2 and "holds no finished run" in done.output
+
+
+def test_one_command_trains_measures_and_writes_the_page(
+    series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "REFERENCES", {"copy": "Copying"})
+    said = compare("all", "--shards", series, "--out", tmp_path, "--iterations", 1, "--small",
+                   "--only", "stargan", "--only", "adain", "--faces", 2, "--critic-steps", 0,
+                   "--questions", 2, "--device", "cpu")  # fmt: skip
+    assert "StarGAN, eight expressions | 0 |" in said
+    titles = [row["title"] for row in json.loads((tmp_path / "results.json").read_text())]
+    assert titles == ["StarGAN, eight expressions", "GANimation by AdaIN", "Copying"]
+    page = (tmp_path / "preference.html").read_text()
+    assert page.count("data:image/jpeg") == 8 and "Copying" not in page
