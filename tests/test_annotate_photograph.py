@@ -41,13 +41,13 @@ def test_the_aus_of_each_face_are_printed_and_written(two: Path, tmp_path: Path)
     assert lines["AU (0 to 5)"] == ["face", "1", "face", "2"]
     for index, (number, name) in enumerate(NAMES.items()):
         printed = np.array(lines[f"{number} {name}"], float)
-        np.testing.assert_allclose(printed, expected[:, index], atol=0.1)  # the crops are JPEGs
+        np.testing.assert_allclose(printed, expected[:, index], atol=0.2)  # the crops are JPEGs
 
     with out.open() as file:
         rows = list(csv.DictReader(file, skipinitialspace=True))
     assert [row["face"] for row in rows] == ["0", "1"]
     written = np.array([[float(row[name]) for name in COLUMNS] for row in rows])
-    np.testing.assert_allclose(written, expected, atol=0.1)
+    np.testing.assert_allclose(written, expected, atol=0.2)
     assert int(rows[0]["right"]) - int(rows[0]["left"]) == faces[0].crop.width
     assert len(read_csv(out)) == 2, "what reads OpenFace's CSVs reads this"
 

@@ -17,13 +17,16 @@ from ...pipeline.faces.edit import edit_picture
 from ...pipeline.faces.frame import CropRegion, Frame, Region
 from ...pipeline.faces.paste import Change
 from ...pipeline.images.picture import Picture
-from ..landmarks.placing import place_frame
+from ..landmarks.placing import FIXED, place_frame
 from ..networks.renderer import SHIPPED, Edits
 from .faces import Face, choose, find_faces, upright_view
 from .networks import Networks, Runtime, load_networks
 
 if TYPE_CHECKING:
     import torch
+
+_FEWEST_FIXED = 6
+"""If fewer landmarks that place the frame lie in the picture, those outside count as well."""
 
 
 class Rendered(NamedTuple):
@@ -92,11 +95,16 @@ class Animator:
         """The part of a picture that the generator sees of a face."""
         if self.renderer.reference is None:
             return face.view or CropRegion(face.crop)
-        if face.landmarks is not None:
-            return self.frame(face.landmarks)
-        crop = CropRegion(face.crop)
-        (found,) = self.reader.find_landmarks(crop.cut(picture, CROP_SIZE)[None])
-        return self.frame(crop.to_picture(found.astype(np.float64)))
+        landmarks = face.landmarks
+        if landmarks is None:
+            crop = CropRegion(face.crop)
+            (found,) = self.reader.find_landmarks(crop.cut(picture, CROP_SIZE)[None])
+            landmarks = crop.to_picture(found.astype(np.float64))
+        # Those beyond the edge of the picture are guesses.
+        inside = ((landmarks >= -0.5) & (landmarks < np.array(picture.shape[1::-1]) - 0.5)).all(1)
+        fixed = [index for index in FIXED if inside[index]]
+        few = len(fixed) < _FEWEST_FIXED
+        return place_frame(landmarks, self.renderer.reference, FIXED if few else fixed)
 
     def frame(self, landmarks: np.ndarray) -> Frame:
         """What the generator sees of a face, by its landmarks (68, 2) in pixels alone."""

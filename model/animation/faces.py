@@ -26,6 +26,11 @@ _DOUBTFUL_SCORE, _DOUBTFUL_CONFIDENCE = 0.5, 0.89
 and backgrounds."""
 _UPRIGHT = 10.0
 """A face tilted by more degrees in its crop is read once more, in an upright view."""
+_MOST_READINGS, _STAYS = 5, 0.06
+"""How often a face is read again at most; and how far the corners of its view may move, in half
+sides, for it to count as read where it is. Over 360 photographs AUs are as near to OpenFace's as
+those of the first reading (r 0.88)."""
+_CORNERS = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 _VIEW_SCALE, _VIEW_CENTRE = 1.17, (0.0, -0.17)
 """Size and centre of the crops of upright faces in the coordinates of the estimator's view:
 medians of 88 crops, which vary by 0.1 and by 0.07."""
@@ -129,9 +134,36 @@ def read_face(reader: Reader, picture: np.ndarray, view: CropRegion | Frame) -> 
     """Read the AUs and landmarks of the face that fills a view of a picture (h, w, 3) uint8 RGB."""
     face = _read(reader, picture, view)
     tilt = face.roll - (view.roll if isinstance(view, Frame) else 0.0)
+    assert face.landmarks is not None
     if abs((tilt + 180) % 360 - 180) > _UPRIGHT:
+        view = upright_view(face.landmarks, reader.mean_face)
+        face = _read(reader, picture, view)
+    return _settled(reader, picture, face, view if isinstance(view, Frame) else view.frame)
+
+
+def _settled(reader: Reader, picture: np.ndarray, face: Face, view: Frame) -> Face:
+    """The face, read again where its landmarks say that it is, until they stay.
+
+    So AUs and landmarks do not depend on where the detector found the face: from a crop, and from
+    one turned by 30 degrees, landmarks are 4 to 28 pixels apart at first, and then 0.1 to 3.
+
+    view: where it was read first.
+    """
+    for _ in range(_MOST_READINGS):
         assert face.landmarks is not None
-        face = _read(reader, picture, upright_view(face.landmarks, reader.mean_face))
+        there = upright_view(face.landmarks, reader.mean_face)
+        if np.linalg.norm(there.to_picture(_CORNERS) - view.to_picture(_CORNERS), axis=1).max() < (
+            _STAYS * there.scale
+        ):
+            break
+        again, view = _read(reader, picture, there), there
+        face = replace(
+            face,
+            view=there,
+            own_aus=again.own_aus,
+            landmarks=again.landmarks,
+            confidence=again.confidence,
+        )
     return face
 
 
