@@ -101,8 +101,8 @@ class Animator:
             (found,) = self.reader.find_landmarks(crop.cut(picture, CROP_SIZE)[None])
             landmarks = crop.to_picture(found.astype(np.float64))
         # Those beyond the edge of the picture are guesses.
-        inside = ((landmarks >= -0.5) & (landmarks < np.array(picture.shape[1::-1]) - 0.5)).all(1)
-        fixed = [index for index in FIXED if inside[index]]
+        low, high = np.full(2, -0.5), np.array(picture.shape[1::-1]) - 0.5
+        fixed = [i for i in FIXED if (low <= landmarks[i]).all() and (landmarks[i] < high).all()]
         few = len(fixed) < _FEWEST_FIXED
         return place_frame(landmarks, self.renderer.reference, FIXED if few else fixed)
 
