@@ -1,5 +1,6 @@
 """The Python interface: `ganim.load()`, `.faces`, `.animate`, and the forms of photographs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,29 @@ def test_faces_say_what_they_show(animator) -> None:
     assert face.own_aus.shape == (17,) and abs(face.roll) < 10 and abs(face.yaw) < 10
     one = animator.animate(PORTRAIT, {"lip_corner_puller": 1.0}, face=face)
     assert np.array_equal(one.pixels, animator.animate(PORTRAIT, {12: 1.0}).pixels)
+
+
+def test_what_is_left_out_is_said(animator, tmp_path) -> None:
+    """Faces that were not chosen, and faces turned too far to the side."""
+    rgb = read_picture(PORTRAIT).rgb
+    two = np.hstack([rgb, rgb])
+    assert animator.animate(rgb, {12: 1.0}).notes == []
+    assert animator.animate(two, {12: 1.0}).notes == ["1 more face was found: --face all."]
+    assert animator.animate(two, {12: 1.0}, face=None).notes == []
+    notes = animator.video(two, tmp_path / "a.gif", {12: 1.0}, frames=2)
+    assert notes == ["1 more face was found: --face all."]
+    (face, *_) = animator.faces(rgb)
+    eyes = face.landmarks[45] - face.landmarks[36]
+    for share, error in ((0.25, None), (0.6, "too far to be animated")):
+        landmarks = face.landmarks.copy()
+        landmarks[30] += share * eyes
+        turned = replace(face, landmarks=landmarks)
+        if error is None:
+            (note,) = animator.animate(rgb, {12: 1.0}, face=turned).notes
+            assert "faces from the front come out better" in note
+        else:
+            with pytest.raises(NothingUsable, match=error):
+                animator.animate(rgb, {12: 1.0}, face=turned)
 
 
 def test_own_aus_and_whole_expressions(animator) -> None:

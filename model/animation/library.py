@@ -19,10 +19,10 @@ from ...pipeline.images.metadata import labelled_xmp
 from ...pipeline.images.picture import Picture, picture_of_array, picture_of_image
 from ...pipeline.images.write import FORMATS, encode
 from .animator import SHIPPED, Animator
-from .faces import Face, choose
+from .faces import Face
 from .keyframes import EASES, parse_keys
 from .networks import Runtime
-from .stills import labelled, read
+from .stills import chosen_faces, labelled, read, usable
 
 Photo = str | Path | bytes | np.ndarray | Image.Image | Picture
 """A photograph: the path of a file or its bytes; an array (h, w) grey, (h, w, 3) RGB or (h, w, 4)
@@ -37,6 +37,9 @@ class Animated:
 
     picture: Picture
     """In the photograph's own colours and depth, with its metadata."""
+    notes: list[str]
+    """Sentences about faces that were left out or may come out badly, and about what of the
+    photograph could not be kept."""
 
     @property
     def pixels(self) -> np.ndarray:
@@ -110,20 +113,21 @@ class Ganim:
             face: which face, by size from 1, or one of `faces`; None: all.
             label: whether files say that they are synthetic.
 
-        Raises WrongUse for AUs that there are not, and NothingUsable if there is no face.
+        Raises WrongUse for AUs that there are not, and NothingUsable if there is no face, or none
+        that is turned to the camera.
         """
         picture = to_picture(photo)
         request = self._request(aus, expression, like)
         self.animator.check(request)
         if isinstance(face, Face):
-            chosen = [face]
+            chosen, notes = usable([face])
         else:
-            chosen = choose(self.animator.faces(picture.rgb), face)
+            chosen, notes = chosen_faces(self.animator.faces(picture.rgb), face)
         targets = [request.target(one.own_aus) for one in chosen]
         edited = self.animator.edit(picture, chosen, targets)
         if label and edited is not picture:
             edited = labelled(edited, chosen, targets)
-        return Animated(edited)
+        return Animated(edited, [*notes, *picture.notes])
 
     def video(
         self,

@@ -12,11 +12,11 @@ from ...pipeline.expressions import Request
 from .animator import Animator
 from .clip import moments, readable_frames
 from .drive import Driver, read_driver
-from .faces import Face, choose
+from .faces import Face
 from .follow import follow
 from .keyframes import EASES, Key, between, key_timing, keyed
 from .render import clip_pictures, still_pictures
-from .stills import usable
+from .stills import chosen_faces
 from .timing import Timing
 
 HOLD = Fraction(4, 5)
@@ -89,7 +89,7 @@ def animate(
         )
     if isinstance(source, Path):
         return animate_clip(animator, source, which, request, motion, on_frame)
-    faces, notes = usable(choose(animator.faces(source), which))
+    faces, notes = chosen_faces(animator.faces(source), which)
     if drive is None:
         animation = animate_photograph(animator, source, faces, request, motion)
     else:
@@ -185,6 +185,7 @@ def animate_clip(
                 "these the change fades out and back in."
             )
     if followed.others:
-        notes.append(f"{followed.others} more faces: --face N, or --face all.")
+        more = "1 more face" if followed.others == 1 else f"{followed.others} more faces"
+        notes.append(f"{more} in the first frame with a face: --face N, or --face all.")
     pictures = clip_pictures(animator, readable_frames(clip), asked)
     return Animation(pictures, followed.timing, False, clip, notes)

@@ -56,10 +56,7 @@ def edit_file(
     """
     picture = read(file)
     faces = animator.faces(picture.rgb)
-    chosen, notes = usable(choose(faces, settings.face))
-    others = len(faces) - (len(faces) if settings.face is None else 1)
-    if others:
-        notes.append(f"{others} more face{'s were' if others > 1 else ' was'} found: --face all.")
+    chosen, notes = chosen_faces(faces, settings.face)
     targets = [settings.request.target(face.own_aus) for face in chosen]
     edited = animator.edit(picture, chosen, targets)
     suffix = suffix or _suffix(picture)
@@ -80,6 +77,19 @@ def read(file: Path | bytes) -> Picture:
     except UnreadableImage as reason:
         name = "The photograph" if isinstance(file, bytes) else file
         raise NothingUsable(f"{name} cannot be read: {reason}.") from reason
+
+
+def chosen_faces(faces: Sequence[Face], which: int | None) -> tuple[list[Face], list[str]]:
+    """The face of a number from 1 (None: all), if it can be animated, and sentences about those
+    that cannot or were not chosen.
+
+    Raises NothingUsable if there is none, and WrongUse for a number that there is not.
+    """
+    kept, notes = usable(choose(faces, which))
+    others = 0 if which is None else len(faces) - 1
+    if others:
+        notes.append(f"{others} more face{'s were' if others > 1 else ' was'} found: --face all.")
+    return kept, notes
 
 
 def usable(faces: Sequence[Face]) -> tuple[list[Face], list[str]]:
