@@ -5,9 +5,10 @@ python bench/motion.py --clips FOLDER [--portrait FILE ...] [--au 12=1] [--most 
 Each clip drives the portraits, and is animated itself. The results are written as MP4 and read
 back. Printed are, for each: the frames and the frames a second of the clip and of the result; the
 largest difference between neighbouring pictures of the result within the face (mean over its
-pixels, 0-255), beside that of the clip, and BOUND of it; how far the sound of the result lies
-behind that of the clip, in ms; and of driven portraits the correlation over time of the AUs of clip
-and result, the mean of those that vary in the clip by a standard deviation of 0.05 or more.
+pixels, 0-255), beside that of the clip, marked if it exceeds its bound; how far the sound of the
+result lies behind that of the clip, in ms; and of driven portraits the correlation over time of the
+AUs of clip and result, the mean of those that vary in the clip by a standard deviation of 0.05 or
+more.
 
 --most cuts clips after so many frames, without loss, to save time.
 """
@@ -33,6 +34,9 @@ from ganim.pipeline.images.decode import read_image
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 VARIES = 0.05
+DRIVEN_BOUND, EDITED_BOUND = 8.0, 3.0
+"""In levels: the largest jump of a driven portrait; and by how much an edited clip may exceed the
+clip's own. docs/animation.md states them."""
 RATE = 8000
 """Samples a second at which sounds are compared."""
 
@@ -109,13 +113,15 @@ def _row(
         after = follow(animator.reader, path)
         jump = _jump(path, after)
         delay = _delay(clip.sound, _sound(path))
+    bound = clip.jump + EDITED_BOUND if aus is None else DRIVEN_BOUND
     before = clip.followed
     counts = len(before.timing.times), len(after.timing.times)
     rates = [float(one.timing.rate or "nan") for one in (before, after)]
     correlation = "" if aus is None else f"{_correlation(aus, after.tracks[0].aus):6.2f}"
     print(
         f"{clip.path.stem:<16} {how:<13} {counts[0]:>4} {counts[1]:>4} {rates[0]:>6.2f} "
-        f"{rates[1]:>6.2f} {clip.jump:>5.1f} {jump:>5.1f} {delay:>5} {correlation}",
+        f"{rates[1]:>6.2f} {clip.jump:>5.1f} {jump:>5.1f}{'!' if jump > bound else ' '}{delay:>5} "
+        f"{correlation}",
         flush=True,
     )
 
