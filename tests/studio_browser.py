@@ -15,7 +15,7 @@ from browser import PROGRAM, QUIET
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-WAIT = 60_000
+WAIT = 180_000
 """Milliseconds after which what should happen has failed; the machine may be busy."""
 _AFTER, _BEFORE = ".stage .after", ".stage .before"
 
