@@ -14,6 +14,7 @@ from ..pipeline.action_units import COUNT, NAMES, NUMBERS
 from ..pipeline.expressions import EXPRESSIONS, Request, expression_aus
 from .downloads import Downloads
 from .events import CALM, Changes, data_url, guarded, sentence
+from .inside_panel import InsidePanel
 from .photograph import MAX_BYTES, MAX_PIXELS, Photograph, open_photograph
 from .session import Session
 from .shown import shown_expressions
@@ -48,6 +49,7 @@ class FaceTab:
                 self._build_picture()
             with gr.Column(scale=4, min_width=320, elem_id="sliders"):
                 self._sliders = self._build_sliders()
+                self._inside = InsidePanel(self._animator)
         self._connect(page)
 
     def _build_picture(self) -> None:
@@ -124,6 +126,7 @@ class FaceTab:
             trigger_mode="always_last",
             **CALM,
         )
+        self._inside.connect(self.session, self.status)
         self._downloads.connect(self.session, self._sliders, self.status)
 
     def _open_initial(self) -> Changes:

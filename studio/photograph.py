@@ -41,10 +41,9 @@ class Photograph:
         """The whole photograph, decoded once more."""
         return read_picture(self.content)
 
-    def preview_region(self, face: Face) -> Region:
-        """Where the generator's view of a face lies in the preview."""
-        region = face.region
-        if self.scale == 1.0 and region is not None:
+    def in_preview(self, region: Region) -> Region:
+        """Where a region of the photograph lies in the preview."""
+        if self.scale == 1.0:
             return region
         assert isinstance(region, CropRegion | Frame)
         frame = region if isinstance(region, Frame) else region.frame

@@ -3,6 +3,8 @@
 import io
 import threading
 from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -11,6 +13,8 @@ from ..model.animation.animator import Animator
 from ..model.animation.faces import Face
 from ..model.animation.render import StillFace
 from ..pipeline.action_units import Edit, apply_edits
+from ..pipeline.faces.frame import CropRegion, Frame
+from ..pipeline.faces.identity import describe_landmarks
 from .photograph import Photograph
 from .sliders import edits, positions_of
 
@@ -20,38 +24,65 @@ _QUALITY = 92
 """Of the JPEG pictures that the page shows."""
 
 
+class Shown(NamedTuple):
+    """A picture that the page shows."""
+
+    number: int
+    """How many were shown before."""
+    target: np.ndarray
+    """(17,) in 0-1: the AUs that were asked for."""
+    pixels: np.ndarray
+    """(h, w, 3) uint8 RGB."""
+
+
 class Session:
     """One person's photograph, and the face of it that the sliders edit.
 
     What the generator computes of the face alone is computed once.
 
     Args:
-        animator: shared by all sessions.
+        animator: shared by many sessions.
         photograph: as `open_photograph` gives it.
         which: the face, from 0, the largest first.
 
     Attributes:
         face: in pixels of the photograph.
         region: what the generator sees of it, in pixels of the preview.
+        view: the part from which its AUs were read, in pixels of the preview.
+        latest: what the page shows now.
     """
 
     def __init__(self, animator: Animator, photograph: Photograph, which: int = 0) -> None:
+        self.animator = animator
         self.photograph = photograph
         self.which = which
         self.face: Face = photograph.faces[which]
-        self.region = photograph.preview_region(self.face)
+        assert self.face.region is not None and self.face.view is not None
+        self.region = photograph.in_preview(self.face.region)
+        view = photograph.in_preview(self.face.view)
+        assert isinstance(view, CropRegion | Frame)
+        self.view = view
         rgb = photograph.preview if photograph.scale == 1.0 else photograph.picture().rgb
         self._still = StillFace(animator, rgb, self.face)
+        self.latest = Shown(0, self.own_aus, photograph.preview)
 
     @property
     def own_aus(self) -> np.ndarray:
         """(17,) float32 in 0-1: the AUs that the face shows."""
-        return self._still.own_aus
+        return self.still.own_aus
 
     @property
     def positions(self) -> list[float]:
         """The positions of the sliders at the face's own AUs."""
         return positions_of(self.own_aus)
+
+    @cached_property
+    def descriptor(self) -> np.ndarray:
+        """dlib's descriptor (128,) of the face in the photograph's preview."""
+        scale = self.photograph.scale
+        assert self.face.landmarks is not None
+        landmarks = (self.face.landmarks + 0.5) * scale - 0.5
+        return describe_landmarks(self.photograph.preview, landmarks)
 
     def edits(self, positions: Sequence[float]) -> list[Edit]:
         """What the positions of the sliders ask for."""
@@ -66,11 +97,13 @@ class Session:
 
         At the face's own AUs it is the photograph's, to the bit.
         """
-        if np.array_equal(target, self.own_aus):
-            return self.photograph.preview
-        with RENDERING:
-            (change,) = self._still.changes(target[None])
-        return self.region.paste(self.photograph.preview, change)
+        pixels = self.photograph.preview
+        if not np.array_equal(target, self.own_aus):
+            with RENDERING:
+                (change,) = self._still.changes(target[None])
+            pixels = self.region.paste(pixels, change)
+        self.latest = Shown(self.latest.number + 1, target, pixels)
+        return pixels
 
 
 def to_jpeg(pixels: np.ndarray) -> bytes:
