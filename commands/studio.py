@@ -7,7 +7,7 @@ import click
 
 from ..pipeline.errors import NothingUsable, WrongUse
 from .console import say, stopped_by_signals
-from .options import EXISTING_FILE, FILE
+from .options import EXISTING_FILE, EXISTING_FOLDER, FILE
 
 
 @click.command()
@@ -15,11 +15,17 @@ from .options import EXISTING_FILE, FILE
 @click.option(
     "--weights", type=FILE, show_default="the one that ships", help="Weights of a generator."
 )
+@click.option("--run", type=EXISTING_FOLDER, help="A run folder of ganim train, watched live.")
 @click.option("--port", type=click.IntRange(0, 65535), default=7860, help="0: any free port.")
 @click.option("--host", default="127.0.0.1", help="0.0.0.0: other computers reach it too.")
 @click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
 def studio(
-    photograph: Path | None, weights: Path | None, port: int, host: str, browser: bool
+    photograph: Path | None,
+    weights: Path | None,
+    run: Path | None,
+    port: int,
+    host: str,
+    browser: bool,
 ) -> None:
     """Open a page with a face and a slider for each AU.
 
@@ -47,4 +53,4 @@ def studio(
     address = f"http://{host}:{listening.getsockname()[1]}"
     say(f"The studio is at {address} (Ctrl-C ends it).")
     with stopped_by_signals():  # so that the folder of uploads is removed
-        serve(listening, animator, initial, browser)
+        serve(listening, animator, initial, run, browser)

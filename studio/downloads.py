@@ -6,7 +6,6 @@ from pathlib import Path
 
 import gradio as gr
 
-from ..model.animation.animator import Animator
 from .events import CALM, Changes, guarded, sentence
 from .results import KINDS, write_result
 from .session import Session
@@ -25,12 +24,11 @@ class Downloads:
     """A button for each of KINDS.
 
     Args:
-        animator: renders.
         folder: for the files, until the browser has them.
     """
 
-    def __init__(self, animator: Animator, folder: Path) -> None:
-        self._animator, self._folder = animator, folder
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         with gr.Row(elem_id="downloads"):
             self._buttons = {
                 suffix: gr.Button(f"Save {name}", min_width=60, elem_id=f"save-{name.lower()}")
@@ -54,7 +52,7 @@ class Downloads:
 
         def made() -> Changes:
             edits = session.edits(positions)
-            path = write_result(self._animator, session, edits, suffix, self._folder)
+            path = write_result(session, edits, suffix, self._folder)
             size = path.stat().st_size / 1e6
             return {
                 self._file: str(path), self._status: sentence(f"{path.name}: {size:.1f} MB.")

@@ -10,15 +10,17 @@ import gradio as gr
 import numpy as np
 
 from ..model.animation.animator import SHIPPED, Animator
-from ..pipeline.action_units import COUNT, NAMES, NUMBERS
 from ..pipeline.expressions import EXPRESSIONS, Request, expression_aus
 from .downloads import Downloads
 from .events import CALM, Changes, data_url, guarded, sentence
+from .field import PhotographField
 from .inside_panel import InsidePanel
+from .mixing import Mixing
 from .photograph import MAX_BYTES, MAX_PIXELS, Photograph, open_photograph
 from .session import Session
 from .shown import shown_expressions
-from .sliders import GROUPS, HELP, STEP, Made, positions_of
+from .slider_groups import build_sliders
+from .sliders import Made, positions_of
 
 _HERE = Path(__file__).parent
 _HINT = (
@@ -36,20 +38,27 @@ class FaceTab:
         animator: renders.
         initial: the photograph that stands on the page when it is opened.
         folder: for files that the browser fetches.
+
+    Attributes:
+        session: what it holds for the person who looks at it.
+        sliders: in the order of the AUs.
+        shown: the components that change with the picture.
     """
 
     def __init__(
         self, page: gr.Blocks, animator: Animator, initial: Photograph | None, folder: Path
     ) -> None:
-        self._animator, self._initial, self._folder = animator, initial, folder
+        self.animator, self._initial, self._folder = animator, initial, folder
         self._shown = shown_expressions()
         self.session = gr.State(time_to_live=_SESSION_SECONDS)
         with gr.Row():
             with gr.Column(scale=5, min_width=320, elem_id="picture-column"):
                 self._build_picture()
             with gr.Column(scale=4, min_width=320, elem_id="sliders"):
-                self._sliders = self._build_sliders()
-                self._inside = InsidePanel(self._animator)
+                self.sliders = build_sliders(animator.renderer.aus)
+                self._inside = InsidePanel(self.animator)
+        self._made = [self._stage, self.status, self._command, self._python]
+        self.shown: list[Any] = [self.session, *self._made, self._expression, *self.sliders]
         self._connect(page)
 
     def _build_picture(self) -> None:
@@ -73,10 +82,9 @@ class FaceTab:
             info="The 22 of Du, Tao and Martinez (2014).",
             elem_id="expression",
         )
-        self._downloads = Downloads(self._animator, self._folder)
-        self._file = gr.File(
-            label="Photograph", file_count="single", height=110, elem_id="photograph"
-        )
+        self._mixing = Mixing()
+        self._downloads = Downloads(self._folder)
+        self._field = PhotographField()
         with gr.Accordion("The same picture without the studio", open=True, elem_id="without"):
             self._command = gr.Textbox(
                 label="In a terminal", interactive=False, buttons=["copy"], elem_id="command"
@@ -85,82 +93,71 @@ class FaceTab:
                 label="In Python", language="python", interactive=False, elem_id="python"
             )
 
-    def _build_sliders(self) -> list[gr.Slider]:
-        """The sliders in the order of the AUs, laid out by groups."""
-        known = self._animator.renderer.aus
-        sliders: dict[int, gr.Slider] = {}
-        for group, numbers in GROUPS.items():
-            with gr.Accordion(group, open=True):
-                for number in numbers:
-                    sliders[number] = gr.Slider(
-                        0,
-                        1,
-                        0,
-                        step=STEP,
-                        label=f"AU{number} {NAMES[number]}",
-                        info=HELP[number],
-                        interactive=number in known,
-                        buttons=[],
-                        elem_id=f"au{number}",
-                    )
-        return [sliders[number] for number in NUMBERS]
-
     def _connect(self, page: gr.Blocks) -> None:
-        made = [self._stage, self.status, self._command, self._python]
-        shown: list[Any] = [self.session, *made, self._expression, *self._sliders]
+        shown = self.shown
         page.load(self._open_initial, None, shown, **CALM)
-        self._file.upload(self._open, self._file, [self._file, *shown], api_visibility="private")
+        self._field.connect(self._open, shown)
         self._stage.select(self._choose_face, self.session, shown, **CALM)
         self._reset.click(self._show_own, self.session, shown, **CALM)
         self._neutral.click(self._show_neutral, self.session, shown, **CALM)
         self._randomize.click(self._show_random, self.session, shown, **CALM)
         self._expression.input(self._express, [self.session, self._expression], shown, **CALM)
+        gr.on(
+            [one.input for one in self._mixing.inputs],
+            self._mix,
+            [self.session, *self._mixing.inputs],
+            shown,
+            queue=False,
+            trigger_mode="always_last",
+            **CALM,
+        )
         # Not in the queue, where an answer waits for up to 50 ms. While a slider is dragged, only
         # its last position is sent when the answer to the one before has come.
         gr.on(
-            [slider.input for slider in self._sliders],
+            [slider.input for slider in self.sliders],
             self._move,
-            [self.session, *self._sliders],
-            made,
+            [self.session, *self.sliders],
+            self._made,
             queue=False,
             trigger_mode="always_last",
             **CALM,
         )
         self._inside.connect(self.session, self.status)
-        self._downloads.connect(self.session, self._sliders, self.status)
+        self._downloads.connect(self.session, self.sliders, self.status)
 
     def _open_initial(self) -> Changes:
         initial = self._initial
         if initial is None:
             return {}
-        return guarded(self.status, lambda: self._start(Session(self._animator, initial)))
+        return guarded(self.status, lambda: self._start(Session(self.animator, initial)))
 
-    def _open(self, path: str) -> Changes:
-        """Read an upload into memory, remove the file and show the photograph."""
-        file = Path(path)
-        try:
-            content = file.read_bytes()
-        finally:
-            file.unlink(missing_ok=True)
-
+    def _open(self, content: bytes, name: str) -> Changes:
         def opened() -> Changes:
-            photograph = open_photograph(content, file.name, self._animator)
-            return self._start(Session(self._animator, photograph))
+            photograph = open_photograph(content, name, self.animator)
+            return self._start(Session(self.animator, photograph))
 
-        return {self._file: None, **guarded(self.status, opened)}
+        return guarded(self.status, opened)
+
+    def reopened(self, session: Session, animator: Animator, positions: Sequence[float]) -> Changes:
+        """Show a session's face by another animator, at the same positions of the sliders."""
+        of = session.photograph
+        again = Session(animator, open_photograph(of.content, of.name, animator), session.which)
+        return {
+            **self._start(again), **self._picture(again, positions), **self._at(positions)
+        }  # fmt: skip
 
     def _choose_face(self, session: Session | None, event: gr.EventData) -> Changes:
         which = event._data.get("index")
         if session is None or which not in range(len(session.photograph.faces)):
             return {}
-        chosen = session.photograph
-        return guarded(self.status, lambda: self._start(Session(self._animator, chosen, which)))
+        of = session.animator, session.photograph
+        return guarded(self.status, lambda: self._start(Session(*of, which)))
 
     def _show_own(self, session: Session | None) -> Changes:
         return self._show_expression(session, lambda own: own)
 
     def _show_neutral(self, session: Session | None) -> Changes:
-        return self._show_expression(session, lambda own: np.zeros(COUNT, np.float32))
+        return self._show_expression(session, np.zeros_like)
 
     def _show_random(self, session: Session | None) -> Changes:
         return self._show_expression(session, lambda own: random.choice(self._shown))
@@ -172,6 +169,9 @@ class FaceTab:
             session, Request(expression=expression_aus(name.lower())).target
         )
         return {**changes, self._expression: name}
+
+    def _mix(self, session: Session | None, *asked: Any) -> Changes:
+        return self._show_expression(session, lambda own: Mixing.target(own, *asked))
 
     def _move(self, session: Session | None, *positions: float) -> Changes:
         if session is None:
@@ -187,10 +187,7 @@ class FaceTab:
         positions = positions_of(expression(session.own_aus))
 
         def moved() -> Changes:
-            sliders = dict(zip(self._sliders, positions, strict=True))
-            return {
-                **self._picture(session, positions), self._expression: None, **sliders
-            }  # fmt: skip
+            return {**self._picture(session, positions), **self._at(positions)}
 
         return guarded(self.status, moved)
 
@@ -198,14 +195,18 @@ class FaceTab:
         pixels = session.preview(session.target(positions))
         return {
             self._stage: json.dumps({"after": data_url(pixels)}),
-            **self._made(session, positions),
+            **self._told(session, positions),
         }
 
-    def _made(self, session: Session, positions: Sequence[float]) -> Changes:
+    def _at(self, positions: Sequence[float]) -> Changes:
+        """The sliders at some positions, which are no expression by name."""
+        return {self._expression: None, **dict(zip(self.sliders, positions, strict=True))}
+
+    def _told(self, session: Session, positions: Sequence[float]) -> Changes:
         edits = session.edits(positions)
         if not edits:
             return {self._command: "", self._python: ""}
-        weights = self._animator.weights
+        weights = session.animator.weights
         named = None if weights == SHIPPED else str(weights)
         made = Made(session.photograph.name, session.which + 1, edits, named)
         return {self._command: made.command, self._python: made.python}
@@ -228,7 +229,6 @@ class FaceTab:
             self.session: session,
             self._stage: json.dumps(shown),
             self.status: sentence(status),
-            self._expression: None,
-            **self._made(session, session.positions),
-            **dict(zip(self._sliders, session.positions, strict=True)),
+            **self._told(session, session.positions),
+            **self._at(session.positions),
         }

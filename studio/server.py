@@ -12,7 +12,7 @@ from typing import Any
 from ..model.animation.animator import Animator
 from ..pipeline.errors import WrongUse
 from .photograph import MAX_BYTES, Photograph
-from .results import RESULTS
+from .results import ENDING, RESULTS
 
 _ROUTES = (
     *(
@@ -60,7 +60,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(
-    listening: socket.socket, animator: Animator, initial: Photograph | None, browse: bool
+    listening: socket.socket,
+    animator: Animator,
+    initial: Photograph | None,
+    run: Path | None,
+    browse: bool,
 ) -> None:
     """Serve the page until the process is interrupted.
 
@@ -68,6 +72,7 @@ def serve(
         listening: as `listen` gives it.
         animator: renders the faces.
         initial: the photograph that stands on the page when it is opened.
+        run: the folder of a training that is shown; None: none.
         browse: whether to open it in the browser.
     """
     # Uploads lie here until the page has read them, and results until the browser has: in memory,
@@ -81,7 +86,7 @@ def serve(
         import uvicorn
 
         config = uvicorn.Config(
-            _application(animator, initial, Path(folder)),
+            _application(animator, initial, Path(folder), run),
             log_level="warning",
             timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
@@ -92,10 +97,13 @@ def serve(
             opening.start()
         uvicorn.Server(config).run([listening])
     finally:
+        ENDING.set()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _application(animator: Animator, initial: Photograph | None, folder: Path) -> Any:
+def _application(
+    animator: Animator, initial: Photograph | None, folder: Path, run: Path | None
+) -> Any:
     """The ASGI application."""
     import gradio as gr
     from fastapi import FastAPI
@@ -105,7 +113,7 @@ def _application(animator: Animator, initial: Photograph | None, folder: Path) -
     system = ["system-ui", "sans-serif"]
     application = gr.mount_gradio_app(
         FastAPI(openapi_url=None),
-        build_page(animator, initial, folder),
+        build_page(animator, initial, folder, run),
         path="/",
         max_file_size=MAX_BYTES,
         show_error=False,

@@ -3,6 +3,7 @@
 import io
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -50,6 +51,7 @@ class Session:
         region: what the generator sees of it, in pixels of the preview.
         view: the part from which its AUs were read, in pixels of the preview.
         latest: what the page shows now.
+        cancelled: set to end what is made of the photograph and takes long.
     """
 
     def __init__(self, animator: Animator, photograph: Photograph, which: int = 0) -> None:
@@ -64,17 +66,23 @@ class Session:
         self.view = view
         rgb = photograph.preview if photograph.scale == 1.0 else photograph.picture().rgb
         self._still = StillFace(animator, rgb, self.face)
+        self.cancelled = threading.Event()
         self.latest = Shown(0, self.own_aus, photograph.preview)
 
     @property
     def own_aus(self) -> np.ndarray:
         """(17,) float32 in 0-1: the AUs that the face shows."""
-        return self.still.own_aus
+        return self._still.own_aus
 
     @property
     def positions(self) -> list[float]:
         """The positions of the sliders at the face's own AUs."""
         return positions_of(self.own_aus)
+
+    @property
+    def preview_face(self) -> Face:
+        """The face in pixels of the preview, as the generator needs it."""
+        return replace(self.face, region=self.region)
 
     @cached_property
     def descriptor(self) -> np.ndarray:

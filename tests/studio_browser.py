@@ -66,10 +66,10 @@ def running(*arguments: str | Path) -> Iterator[Studio]:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """A headless Chromium."""
+def chromium(*options: str) -> Iterator[Browser]:
+    """A headless Chromium, with more options of its command line."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=PROGRAM, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=PROGRAM, args=[*QUIET, *options])
         try:
             yield browser
         finally:
