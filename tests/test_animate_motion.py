@@ -43,6 +43,7 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="limits the size of files")
 def test_a_full_disk_leaves_no_part_of_an_animation(face: Path, tmp_path: Path) -> None:
     names = ["a.mp4", "a.gif", "a.webm", "a.apng", "a.webp", "a.strip.png", "folder"]
@@ -65,6 +66,7 @@ def test_a_standard_output_that_takes_nothing_is_a_sentence(face: Path) -> None:
     assert "Standard output cannot be written" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_csv_of_a_clip_drives_as_the_clip(face: Path, tmp_path: Path) -> None:
     clip, csv = tmp_path / "clip.mp4", tmp_path / "clip.csv"
     ganim("animate", face, "--au", "25=1,26=1", "--frames", 7, "-o", clip)
