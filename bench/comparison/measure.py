@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,6 +34,7 @@ from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.faces.crop import CROP_SIZE
 from ganim.pipeline.files import write_whole
 
+from .budget import seconds
 from .models import ALL, REFERENCES, reference, trained
 from .train import RUN
 
@@ -137,7 +137,7 @@ def evaluate(
                 result = evaluate_generator(
                     animator, sample, extractor, settings.seed, on_start, on_progress, pairs, critic
                 )
-                measures[index] = {"key": key} | _measures(result, sample)
+                measures[index] = {"key": key} | _measures(result, sample, device)
                 _write(one.folder / MEASURES, measures[index])
     for one, measured in zip(known, measures, strict=True):
         assert measured is not None
@@ -176,7 +176,7 @@ def _kept(contender: Contender, key: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def _measures(result: Result, sample: Sample) -> dict[str, Any]:
+def _measures(result: Result, sample: Sample, device: torch.device) -> dict[str, Any]:
     animator, single = result.animator, result.per_au
     assert isinstance(animator.renderer, TorchRenderer)
     metrics = result.metrics | {
@@ -184,7 +184,7 @@ def _measures(result: Result, sample: Sample) -> dict[str, Any]:
         "leakage": float(single["leakage"].mean()),
         "leakage_other_regions": float(single["leakage_other_regions"].mean()),
         "single_aus": float(sum(rises_alone(result).values())),
-        "frames_per_second": _speed(animator, sample),
+        "frames_per_second": _speed(animator, sample, device),
     }
     return {
         "faces": len(sample),
@@ -200,16 +200,16 @@ def _measures(result: Result, sample: Sample) -> dict[str, Any]:
     }
 
 
-def _speed(animator: Animator, sample: Sample) -> float:
-    """Crops of 128 px that are edited in a second, one by one."""
+def _speed(animator: Animator, sample: Sample, device: torch.device) -> float:
+    """Crops of 128 px that are edited in a second, one by one; a second of `budget.seconds`."""
     crop, own = sample.crops(np.array([0])), sample.own_aus[:1]
     target = np.clip(own + 0.5, 0, 1)
-    seconds = []
+    took = []
     for _ in range(_FRAMES):
-        began = time.perf_counter()
+        began = seconds(device)
         animator.render_batch(crop, faces_of_crops(own), target)
-        seconds.append(time.perf_counter() - began)
-    return 1 / statistics.median(seconds)
+        took.append(seconds(device) - began)
+    return 1 / statistics.median(took)
 
 
 def _write(path: Path, content: Any) -> None:
