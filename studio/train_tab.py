@@ -67,7 +67,7 @@ class TrainTab:
                     y="value",
                     color="curve" if len(plot.curves) > 1 else None,
                     title=plot.title,
-                    caption=plot.explanation,
+                    y_title=" ",
                     height=220,
                     min_width=300,
                     buttons=[],
