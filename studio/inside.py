@@ -41,10 +41,14 @@ class Inside:
             torch.from_numpy(aus)[None].to(pixels.device) for aus in (shown.target, session.own_aus)
         )
         with RENDERING:
-            self._masks: Masks = network(pixels, target, own)
+            self._masks: Masks
             self._fields: dict[int, np.ndarray] = {}
-            if isinstance(network, FlowGenerator):
-                fields = network.encode(pixels).fields[0, : len(renderer.aus)]
+            if not isinstance(network, FlowGenerator):
+                self._masks = network(pixels, target, own)
+            else:
+                features = network.encode(pixels)
+                self._masks = network.animate(features, target, own)
+                fields = features.fields[0, : len(renderer.aus)]
                 gains = network.gain[positions(renderer.aus)][:, None, None, None]
                 by_au = (fields * gains).permute(0, 2, 3, 1).cpu().numpy()
                 self._fields = dict(zip(renderer.aus, by_au, strict=True))

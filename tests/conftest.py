@@ -82,24 +82,10 @@ def wild() -> Path:
 @pytest.fixture(scope="session")
 def random_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shards of 24 smooth random crops with random AUs, 16 to train on."""
-    from ganim.pipeline import shards
-    from ganim.pipeline.action_units import COLUMNS
-    from ganim.pipeline.faces.crop import encode_jpeg
+    from tiny import random_shards
 
     folder = tmp_path_factory.mktemp("random_faces")
-    draw = np.random.default_rng(0)
-    for split, count in (("train", 16), ("test", 8)):
-        rows = []
-        for number in range(count):
-            crop = draw.integers(0, 255, (4, 4, 3), np.uint8).repeat(16, 0).repeat(16, 1)
-            row = {
-                "key": f"{split}{number}#0",
-                "source": f"{split}{number}",
-                "image": {"bytes": encode_jpeg(crop), "path": None},
-                "status": shards.OK,
-            }
-            rows.append(row | {name: float(draw.uniform(0, 5)) for name in COLUMNS})
-        shards.write_shard(folder / f"{split}-00000.parquet", shards.rows_to_table(rows))
+    random_shards(folder, {"train": 16, "test": 8}, size=64)
     return folder
 
 
@@ -125,3 +111,14 @@ def openface_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file with one line per process of the stand-in: process id and number of pictures."""
     monkeypatch.setenv("STAND_IN_LOG", str(tmp_path / "log.txt"))
     return tmp_path / "log.txt"
+
+
+@pytest.fixture
+def visitor(studio, browser):
+    """Someone who looks at the page of a test file's `studio` in its `browser`."""
+    from studio_browser import Visitor
+
+    visitor = Visitor(browser, studio.address)
+    visitor.wait_for_picture()
+    yield visitor
+    visitor.close()

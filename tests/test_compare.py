@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
-from tiny import TINY, smooth_faces
+from tiny import TINY, random_shards, smooth_faces
 
 from ganim.bench.compare import main
 from ganim.bench.comparison import measure, stargan, tables, train
@@ -22,10 +22,8 @@ from ganim.model.networks.generator import Generator
 from ganim.model.training.log import read_metrics
 from ganim.model.training.paired_trainer import PairedTrainer
 from ganim.model.training.trainer import Trainer
-from ganim.pipeline import shards
-from ganim.pipeline.action_units import COLUMNS, NUMBERS
+from ganim.pipeline.action_units import NUMBERS
 from ganim.pipeline.errors import WrongUse
-from ganim.pipeline.faces.crop import encode_jpeg
 
 CPU = torch.device("cpu")
 FACES = smooth_faces(12, 64)
@@ -35,20 +33,7 @@ FACES = smooth_faces(12, 64)
 def series(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shards of smooth random crops with random AUs, in series of six."""
     folder = tmp_path_factory.mktemp("series")
-    draw = np.random.default_rng(0)
-    for split, count in (("train", 24), ("test", 12)):
-        rows = []
-        for number in range(count):
-            crop = draw.integers(0, 255, (4, 4, 3), np.uint8).repeat(24, 0).repeat(24, 1)
-            row = {
-                "key": f"{split}{number}#0",
-                "source": f"{split}{number}",
-                "image": {"bytes": encode_jpeg(crop), "path": None},
-                "status": shards.OK,
-                "series": f"{split}{number // 6}",
-            }
-            rows.append(row | {name: float(draw.uniform(0, 5)) for name in COLUMNS})
-        shards.write_shard(folder / f"{split}-00000.parquet", shards.rows_to_table(rows))
+    random_shards(folder, {"train": 24, "test": 12}, size=96, in_series=6)
     return folder
 
 

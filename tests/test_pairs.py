@@ -75,7 +75,7 @@ def lighter(crop: np.ndarray) -> Pairs:
 
 
 def animator_of(generator: Generator | FlowGenerator) -> Animator:
-    return Animator.of(Networks(TorchRenderer.of(generator, 64), load_estimator()))
+    return Animator.of(Networks(TorchRenderer(generator, 64), load_estimator()))
 
 
 def flow_generator() -> FlowGenerator:

@@ -40,14 +40,6 @@ def browser() -> Iterator[object]:
         yield browser
 
 
-@pytest.fixture
-def visitor(studio: Studio, browser) -> Iterator[Visitor]:
-    visitor = Visitor(browser, studio.address)
-    visitor.wait_for_picture()
-    yield visitor
-    visitor.close()
-
-
 @pytest.fixture(scope="module")
 def two_faces(astronaut: np.ndarray) -> np.ndarray:
     """The astronaut, and Grace Hopper beside her."""

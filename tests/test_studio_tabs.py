@@ -64,14 +64,6 @@ def browser(camera: Path) -> Iterator[object]:
         yield browser
 
 
-@pytest.fixture
-def visitor(studio: Studio, browser) -> Iterator[Visitor]:
-    visitor = Visitor(browser, studio.address)
-    visitor.wait_for_picture()
-    yield visitor
-    visitor.close()
-
-
 def test_a_slider_goes_from_one_expression_to_another(visitor: Visitor) -> None:
     first, own = visitor.shown, visitor.positions()
     visitor.page.get_by_text("Between two expressions").click()

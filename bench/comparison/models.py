@@ -170,7 +170,7 @@ def animator_of(
 
     weights: what tables call it, and where it is from.
     """
-    renderer = TorchRenderer.of(generator, size, device)  # type: ignore[arg-type]
+    renderer = TorchRenderer(generator, size, device)  # type: ignore[arg-type]
     return Animator.of(Networks(renderer, load_estimator()), weights)
 
 

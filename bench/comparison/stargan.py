@@ -5,7 +5,6 @@ What differs: the generator is asked for one of eight expressions by a label, th
 expression instead of regressing AUs, and the way back is to the label that the face began with.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +19,6 @@ from ganim.model.networks.generator import Generator
 from ganim.model.networks.masks import Masks
 from ganim.model.training import losses
 from ganim.model.training.base_trainer import detached
-from ganim.model.training.distributed import Workers
 from ganim.model.training.sampler import Batch
 from ganim.model.training.trainer import Trainer
 from ganim.pipeline.action_units import COUNT, NUMBERS
@@ -76,19 +74,15 @@ class LabelGenerator(Generator):
 
 
 class StarGANTrainer(Trainer):
-    """The training of StarGAN. The arguments are those of Trainer."""
+    """The training of StarGAN, from random weights."""
 
-    def __init__(
-        self,
-        settings: TrainSettings,
-        faces: Faces,
-        device: torch.device,
-        workers: Workers | None = None,
-        initial_generator: Callable[[], Generator] | None = None,
-        warm_average: bool = True,
-    ) -> None:
-        build = initial_generator or (lambda: LabelGenerator(settings.generator))
-        super().__init__(settings, faces, device, workers, build, warm_average)
+    def __init__(self, settings: TrainSettings, faces: Faces, device: torch.device) -> None:
+        super().__init__(
+            settings,
+            faces,
+            device,
+            initial_generator=lambda: LabelGenerator(settings.generator),
+        )
         # Its output `aus` are the logits of the classes.
         self.critic = Critic(settings.size, settings.critic, len(CLASSES)).to(device)
         self.critic_adam = self._adam(self.critic)

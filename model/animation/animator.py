@@ -17,6 +17,7 @@ from ...pipeline.faces.edit import edit_picture
 from ...pipeline.faces.frame import CropRegion, Frame, Region
 from ...pipeline.faces.paste import Change
 from ...pipeline.images.picture import Picture
+from ..estimator.reader import landmarks_in
 from ..landmarks.placing import FIXED, place_frame
 from ..networks.renderer import SHIPPED, Edits
 from .faces import Face, choose, find_faces, upright_view
@@ -97,9 +98,7 @@ class Animator:
             return face.view or CropRegion(face.crop)
         landmarks = face.landmarks
         if landmarks is None:
-            crop = CropRegion(face.crop)
-            (found,) = self.reader.find_landmarks(crop.cut(picture, CROP_SIZE)[None])
-            landmarks = crop.to_picture(found.astype(np.float64))
+            landmarks = landmarks_in(self.reader, picture, face.crop)
         # Those beyond the edge of the picture are guesses.
         low, high = np.full(2, -0.5), np.array(picture.shape[1::-1]) - 0.5
         fixed = [i for i in FIXED if (low <= landmarks[i]).all() and (landmarks[i] < high).all()]

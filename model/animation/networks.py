@@ -32,11 +32,12 @@ def load_networks(weights: Path, runtime: Runtime, device: "str | torch.device")
     """
     if runtime == "torch":
         from ..estimator.network import load_estimator
+        from ..networks.load import load_generator
         from ..networks.torch_renderer import TorchRenderer
 
         if weights.suffix == ".onnx":
             raise WrongUse(f"{weights} is for --runtime onnx.")
-        return Networks(TorchRenderer(weights, device), load_estimator())
+        return Networks(TorchRenderer(*load_generator(weights), device), load_estimator())
     from ..estimator.onnx import OnnxEstimator
     from ..networks.onnx_renderer import OnnxRenderer
     from .onnx_files import exported_estimator, exported_generator

@@ -16,7 +16,7 @@ _FORMAT = 1
 
 
 def are_exported(weights: Path) -> bool:
-    """Whether both files are there already, so that nothing is written."""
+    """Whether the generator's file is there already, so that it is not written."""
     return weights.suffix == ".onnx" or _path("generator", weights).exists()
 
 

@@ -8,6 +8,9 @@ from typing import Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 
+from ...pipeline.faces.crop import CROP_SIZE, Box
+from ...pipeline.faces.frame import CropRegion
+
 SHIPPED = Path(__file__).parents[1] / "weights" / "estimator.safetensors"
 Coding = Literal["openface", "facs"]
 CODINGS: tuple[Coding, ...] = get_args(Coding)
@@ -45,3 +48,13 @@ class Reader(Protocol):
 
     def find_landmarks(self, crops: np.ndarray) -> np.ndarray:
         """The landmarks (n, 68, 2) alone, in -1..1, of crops (n, 128, 128, 3), uint8 RGB."""
+
+
+def landmarks_in(reader: Reader, picture: np.ndarray, crop: Box) -> np.ndarray:
+    """The landmarks (68, 2) of the face in a crop of a picture (h, w, 3) uint8 RGB.
+
+    They are in pixels of the picture; the centre of its first pixel is at 0, 0.
+    """
+    region = CropRegion(crop)
+    (found,) = reader.find_landmarks(region.cut(picture, CROP_SIZE)[None])
+    return region.to_picture(found.astype(np.float64))

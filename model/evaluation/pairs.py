@@ -19,9 +19,10 @@ from torch import Tensor
 from ...pipeline import shards
 from ...pipeline.action_units import COLUMNS, positions, to_unit
 from ...pipeline.faces.crop import CROP_SIZE, Box, decode_crop
-from ...pipeline.faces.frame import CropRegion, Frame
+from ...pipeline.faces.frame import Frame
 from ..animation.animator import Animator, faces_of_crops, paste
 from ..estimator.network import load_estimator
+from ..estimator.reader import landmarks_in
 from ..landmarks.nuisance import difference, nuisance
 from ..landmarks.placing import FIXED_BY_SCHEME, place_frame
 from ..networks.flow_generator import FlowGenerator
@@ -255,8 +256,7 @@ def _pyramid_l1(a: Tensor, b: Tensor) -> Tensor:
 
 def _find(crop: np.ndarray) -> np.ndarray:
     """Landmarks (68, 2) of a crop in its pixels, by the estimator."""
-    (found,) = load_estimator().find_landmarks(np.ascontiguousarray(crop)[None])
-    return CropRegion(Box(0, 0, CROP_SIZE, CROP_SIZE)).to_picture(found.astype(np.float64))
+    return landmarks_in(load_estimator(), crop, Box(0, 0, CROP_SIZE, CROP_SIZE))
 
 
 def _reference() -> np.ndarray:

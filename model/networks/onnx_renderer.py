@@ -11,7 +11,7 @@ import numpy as np
 from ...pipeline.errors import WrongUse
 from ...pipeline.faces.paste import Change
 from ..onnx_session import open_session
-from .renderer import Edits
+from .renderer import Edits, still_by_render
 
 SIZE_KEY, REFERENCE_KEY, AUS_KEY = "ganim_generator_size", "ganim_reference", "ganim_aus"
 """Keys of the file's metadata: `Renderer.size`; `Renderer.reference`, x and y in turn; and
@@ -46,6 +46,4 @@ class OnnxRenderer:
         return Edits(changes, attention)
 
     def still(self, face: np.ndarray, own_aus: np.ndarray) -> Callable[[np.ndarray], Edits]:
-        return lambda aus: self.render(
-            np.repeat(face[None], len(aus), 0), aus, np.tile(own_aus, (len(aus), 1))
-        )
+        return still_by_render(self, face, own_aus)

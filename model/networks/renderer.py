@@ -47,3 +47,15 @@ class Renderer(Protocol):
     def still(self, face: np.ndarray, own_aus: np.ndarray) -> Callable[[np.ndarray], Edits]:
         """A function from AUs (k, 17) that are asked of one face (size, size, 3), which shows
         `own_aus` (17,), to what it makes of it. What depends on the face alone is computed once."""
+
+
+def still_by_render(
+    renderer: Renderer, face: np.ndarray, own_aus: np.ndarray
+) -> Callable[[np.ndarray], Edits]:
+    """`Renderer.still` of a generator of which nothing depends on the face alone."""
+
+    def render(aus: np.ndarray) -> Edits:
+        count = len(aus)
+        return renderer.render(np.repeat(face[None], count, 0), aus, np.tile(own_aus, (count, 1)))
+
+    return render

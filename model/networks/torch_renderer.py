@@ -1,7 +1,6 @@
 """A generator in torch, in use: pixels in, changes of pixels out."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,37 +8,27 @@ from torch import Tensor
 
 from ..pixels import to_model
 from .flow_generator import FlowGenerator
-from .load import AnyGenerator, load_generator
+from .load import AnyGenerator
 from .masks import Masks
-from .renderer import Edits
+from .renderer import Edits, still_by_render
 
 
 class TorchRenderer:
-    """A `renderer.Renderer` from a file of generator weights.
+    """A `renderer.Renderer` of a generator.
 
     Args:
-        path: Raises WrongUse for any other file.
-        device: where the generator computes.
+        generator: as `load_generator` gives it, with `size`.
+        size: the side of its faces in pixels.
+        device: where it computes.
 
     Attributes:
         network: the generator.
     """
 
-    def __init__(self, path: Path, device: str | torch.device = "cpu") -> None:
-        generator, size = load_generator(path)
-        self._hold(generator, size, device)
-
-    @classmethod
-    def of(
-        cls, generator: AnyGenerator, size: int, device: str | torch.device = "cpu"
-    ) -> "TorchRenderer":
-        """A generator that is in memory, and the size of its faces."""
-        renderer = cls.__new__(cls)
-        renderer._hold(generator.eval(), size, device)
-        return renderer
-
-    def _hold(self, generator: AnyGenerator, size: int, device: str | torch.device) -> None:
-        self.network = generator.to(device)
+    def __init__(
+        self, generator: AnyGenerator, size: int, device: str | torch.device = "cpu"
+    ) -> None:
+        self.network = generator.eval().to(device)
         self.size = size
         self.aus = tuple(generator.settings.aus)
         self._device = torch.device(device)
@@ -61,12 +50,10 @@ class TorchRenderer:
 
     @torch.inference_mode()
     def still(self, face: np.ndarray, own_aus: np.ndarray) -> Callable[[np.ndarray], Edits]:
-        network, pixels, own = self.network, self.inputs(face[None]), self._tensor(own_aus)
+        network = self.network
         if not isinstance(network, FlowGenerator):
-            return lambda aus: self.render(
-                np.repeat(face[None], len(aus), 0), aus, np.tile(own_aus, (len(aus), 1))
-            )
-        features = network.encode(pixels)
+            return still_by_render(self, face, own_aus)
+        features, own = network.encode(self.inputs(face[None])), self._tensor(own_aus)
 
         @torch.inference_mode()
         def render(aus: np.ndarray) -> Edits:

@@ -69,9 +69,8 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         self.sampler = self._sampler()
         self._prefetcher = Prefetcher(self.batch, device)
         self.iterations_per_epoch = len(faces) // settings.batch
-        known = torch.zeros(COUNT, device=device)
-        known[positions(settings.generator.aus)] = 1
-        self._known = known
+        self._columns = torch.tensor(positions(settings.generator.aus), device=device)
+        self._known = torch.zeros(COUNT, device=device).index_fill(0, self._columns, 1)
         self._critic_iterations = 0
 
     def step(self) -> Terms:
@@ -92,11 +91,9 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         judged = self._judge(batch, results)
         terms = paired_losses.generator_terms(batch, outputs, results[:count], judged)
         if batch.unpaired is not None and self._au_reading is not None:
-            free, edited = batch.unpaired, results[count:]
-            change = free.change[:, self._known.bool()]
-            terms["aus"] = self._au_reading(
-                free.faces, outputs.part(slice(count, None)), change, edited, free.asked
-            )
+            free, edited = batch.unpaired, outputs.part(slice(count, None))
+            change = free.change[:, self._columns]
+            terms["aus"] = self._au_reading(free.faces, edited, change, results[count:], free.asked)
         free_iterations = self.iteration - self.first_free + 1
         effective = paired_losses.ramped(terms, self._critic_iterations, free_iterations)
         loss = weighted_sum(effective, self.settings.pairs)
@@ -159,15 +156,14 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
 
         results: for the sources, followed by the unpaired faces.
         """
-        aus = batch.aus * self._known
+        count, asked = len(batch.sources), self._asked(batch)
         with self._autocast():
-            real, _ = self.pair_critic(batch.sources, batch.targets, aus)
-            fake, _ = self.pair_critic(batch.sources, results[: len(aus)], aus)
+            real, _ = self.pair_critic(batch.sources, batch.targets, asked[:count])
+            fake, _ = self.pair_critic(batch.sources, results[:count], asked[:count])
         terms = {"critic_pairs": paired_losses.hinge(real, fake)}
         self._update(self.pair_critic, self.pair_critic_adam, terms["critic_pairs"])
         if batch.unpaired is not None:
             free = batch.unpaired
-            asked = torch.cat([batch.aus, free.wanted]) * self._known
             shown = torch.cat([batch.aus, free.own]) * self._known
             with self._autocast():
                 # Of the same faces, so that the critic sees what differs beside the faces.
@@ -180,16 +176,19 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         return detached(terms)
 
     def _judge(self, batch: PairBatch, results: torch.Tensor) -> paired_losses.Judged:
-        aus = batch.aus * self._known
+        count, asked = len(batch.sources), self._asked(batch)
         with self._autocast():
-            scores, features = self.pair_critic(batch.sources, results[: len(aus)], aus)
+            scores, features = self.pair_critic(batch.sources, results[:count], asked[:count])
             with torch.no_grad():
-                _, target_features = self.pair_critic(batch.sources, batch.targets, aus)
-            alone = None
-            if batch.unpaired is not None:
-                asked = torch.cat([batch.aus, batch.unpaired.wanted]) * self._known
-                alone = self.result_critic(results, asked)
+                _, target_features = self.pair_critic(batch.sources, batch.targets, asked[:count])
+            alone = None if batch.unpaired is None else self.result_critic(results, asked)
         return paired_losses.Judged(scores, features, target_features, alone)
+
+    def _asked(self, batch: PairBatch) -> torch.Tensor:
+        """The AUs (n, 17) that the sources, followed by the unpaired faces, should have afterwards;
+        0 for those that the generator does not know."""
+        free = [] if batch.unpaired is None else [batch.unpaired.wanted]
+        return torch.cat([batch.aus, *free]) * self._known
 
     def _sampler(self) -> PairSampler:
         reference = self.generator.reference.cpu()
