@@ -19,6 +19,7 @@ from ..pipeline.files import write_whole
 from ..pipeline.images.metadata import labelled_xmp
 from ..pipeline.images.write import encode
 from .session import RENDERING, Session
+from .sliders import option
 
 KINDS = {".png": "PNG", ".gif": "GIF", ".mp4": "MP4"}
 """What can be downloaded: the ending of the file, and its name on the page."""
@@ -73,8 +74,7 @@ def _animate(session: Session, edits: Sequence[Edit], path: Path) -> None:
         session.animator, preview, [session.preview_face], Request(edits), Motion()
     )
     animation = replace(animation, pictures=one_at_a_time(animation.pictures))
-    asked = ",".join(f"{edit.number}={edit.value:.2f}" for edit in edits)
-    save(path, animation, label=labelled_xmp(None, __version__, asked))
+    save(path, animation, label=labelled_xmp(None, __version__, option(edits)))
 
 
 def one_at_a_time(pictures: Iterator[np.ndarray]) -> Iterator[np.ndarray]:

@@ -57,6 +57,11 @@ def edits(positions: Sequence[float], own: np.ndarray) -> list[Edit]:
     ]
 
 
+def option(asked: Sequence[Edit]) -> str:
+    """Edits as the value of `--au`."""
+    return ",".join(f"{edit.number}={edit.value:.2f}" for edit in asked)
+
+
 @dataclass(frozen=True)
 class Made:
     """What made a picture, for those who want to make it without the studio."""
@@ -71,22 +76,18 @@ class Made:
     """The file; None: those that ship."""
 
     @property
-    def _aus(self) -> str:
-        return ",".join(f"{edit.number}={edit.value:.2f}" for edit in self.edits)
-
-    @property
     def command(self) -> str:
         """The `ganim animate` command that makes it."""
         words = ["ganim", "animate", self.name if self.name[0] != "-" else f"./{self.name}"]
         words += ["--face", str(self.face)] if self.face > 1 else []
-        words += ["--au", self._aus]
+        words += ["--au", option(self.edits)]
         words += ["--weights", self.weights] if self.weights else []
         return shlex.join(words)
 
     @property
     def python(self) -> str:
         """The lines of Python that make it."""
-        words = [repr(self.name), repr(self._aus)]
+        words = [repr(self.name), repr(option(self.edits))]
         words += [f"face={self.face}"] if self.face > 1 else []
         return (
             "import ganim\n\n"
