@@ -219,16 +219,22 @@ def _in_one_palette(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     find.link_to(use, 0, 1)
     use.link_to(sink)
     graph.configure()
-    for frame in itertools.chain([first], frames):
+    for frame in itertools.chain([first], frames, [None]):
         source.push(frame)
-    source.push(None)
+        # The colours of a frame are counted when one is asked for. So ask after each: the thread
+        # that computes the pictures goes on meanwhile.
+        yield from _reduced(graph)
+
+
+def _reduced(graph: av.filter.Graph) -> Iterator[av.VideoFrame]:
+    """The frames that have left the graph: none before the last one has entered it."""
     while True:
         try:
-            reduced = graph.vpull()
-        except av.error.EOFError:
+            frame = graph.vpull()
+        except (av.error.BlockingIOError, av.error.EOFError):
             return
-        reduced.pict_type = PictureType.NONE
-        yield reduced
+        frame.pict_type = PictureType.NONE
+        yield frame
 
 
 def _set_last_duration(path: Path, milliseconds: int) -> None:
