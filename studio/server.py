@@ -1,6 +1,7 @@
 """Serve the page: a local web server that hands out no more than the page needs."""
 
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -127,19 +128,28 @@ def _application(
 
 
 class _Guard:
-    """Passes on what the page needs: its own routes, the files of one folder, and bodies of a
-    limited size."""
+    """Passes on what the page needs: its own routes, results, recordings, and bodies of a limited
+    size."""
 
     def __init__(self, application: Any, folder: Path) -> None:
         self._application = application
-        self._routes = (*_ROUTES, f"/gradio_api/file={folder}/{RESULTS}/")
+        files = f"/gradio_api/file={folder}/"
+        self._routes = (*_ROUTES, files + RESULTS + "/")
+        # A clip that was recorded is played on the page. Gradio names its folder by the SHA-256 of
+        # its content, so nobody else can ask for it.
+        self._recording = re.compile(re.escape(files) + r"[0-9a-f]{64}/[^/]+\.(webm|mp4)")
+
+    def _allows(self, path: str) -> bool:
+        if path == "/" or self._recording.fullmatch(path):
+            return True
+        return path.startswith(self._routes) and ".." not in path
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
         path: str = scope["path"]
-        if path != "/" and (not path.startswith(self._routes) or ".." in path):
+        if not self._allows(path):
             await _refuse(send, 404)
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")

@@ -105,7 +105,7 @@ class TrainTab:
         changes: Changes = {}
         for plot, component in zip(PLOTS, self._plots, strict=True):
             values = _values(plot, entries)
-            if len(values):
+            if values["epoch"].nunique() > 1:  # of a single point no line is drawn
                 changes[component] = gr.LinePlot(value=values, visible=True)
         if entries:
             last = entries[-1]

@@ -28,6 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("studio") / "run"
     (folder / "grids").mkdir(parents=True)
     Image.new("RGB", (64, 32), "teal").save(folder / "grids" / "epoch-0001.png")
+    log(folder, iteration=12, epoch=0.5, reconstruction=0.38, moved=0.39, copy=0.4)
     log(folder, iteration=23, epoch=1.0, reconstruction=0.36, moved=0.37, copy=0.4)
     return folder
 
@@ -127,6 +128,20 @@ def test_a_clip_drives_the_face_and_can_be_cancelled(visitor: Visitor, tmp_path:
     eyes, below = np.s_[95:120, 200:255], np.s_[300:400]
     change = np.abs(frames[0] - frames[-1])
     assert change[eyes].mean() > 5 * change[below].mean()
+
+
+def test_a_recorded_clip_is_played_and_drives_the_face(visitor: Visitor) -> None:
+    visitor.page.get_by_role("tab", name="Drive").click()
+    visitor.page.get_by_text("Record a clip").click()
+    visitor.page.locator("#recording button", has_text="Access Webcam").click()
+    button = visitor.page.get_by_label("start recording")
+    button.click()
+    visitor.page.wait_for_timeout(1500)
+    button.click()
+    visitor.page.wait_for_function("document.querySelector('#recording video')?.readyState >= 2")
+    visitor.page.click("#follow")
+    visitor.page.locator("#drive-status").filter(has_text="astronaut-animated.mp4: ").wait_for()
+    assert "playable" not in visitor.page.content()
 
 
 def openface(path: Path, count: int) -> Path:
