@@ -7,8 +7,8 @@ back. Printed are, for each: the frames and the frames a second of the clip and 
 largest difference between neighbouring pictures of the result within the face (mean over its
 pixels, 0-255), beside that of the clip, marked if it exceeds its bound; how far the sound of the
 result lies behind that of the clip, in ms; and of driven portraits the correlation over time of the
-AUs of clip and result, the mean of those that vary in the clip by a standard deviation of 0.05 or
-more.
+AUs of clip and result, of those that vary in the clip by a standard deviation of 0.05 or more: the
+mean, and each.
 
 --most cuts clips after so many frames, without loss, to save time.
 """
@@ -26,7 +26,7 @@ from ganim.model.animation.drive import read_driver
 from ganim.model.animation.follow import Followed, follow
 from ganim.model.animation.motion import Animation, Motion, animate_clip, drive_photograph
 from ganim.model.animation.save import save
-from ganim.pipeline.action_units import parse_edits
+from ganim.pipeline.action_units import NUMBERS, parse_edits
 from ganim.pipeline.errors import GanimError
 from ganim.pipeline.expressions import Request
 from ganim.pipeline.images import CLIP_SUFFIXES, video
@@ -117,7 +117,7 @@ def _row(
     before = clip.followed
     counts = len(before.timing.times), len(after.timing.times)
     rates = [float(one.timing.rate or "nan") for one in (before, after)]
-    correlation = "" if aus is None else f"{_correlation(aus, after.tracks[0].aus):6.2f}"
+    correlation = "" if aus is None else _correlations(aus, after.tracks[0].aus)
     print(
         f"{clip.path.stem:<16} {how:<13} {counts[0]:>4} {counts[1]:>4} {rates[0]:>6.2f} "
         f"{rates[1]:>6.2f} {clip.jump:>5.1f} {jump:>5.1f}{'!' if jump > bound else ' '}{delay:>5} "
@@ -165,12 +165,17 @@ def _delay(before: np.ndarray | None, after: np.ndarray | None) -> str:
     return f"{1000 * (lag - size if lag > size // 2 else lag) / RATE:.0f}"
 
 
-def _correlation(before: np.ndarray, after: np.ndarray) -> float:
+def _correlations(before: np.ndarray, after: np.ndarray) -> str:
+    """The mean r, and r of each AU as `number:r`; r of an AU that stays constant counts as 0."""
     both = ~np.isnan(before[:, 0]) & ~np.isnan(after[:, 0])
     before, after = before[both], after[both]
-    varying = (before.std(0) >= VARIES) & (after.std(0) > 0)  # r of a constant is counted as 0
-    pairs = zip(before.T[varying], after.T[varying], strict=True)
-    return sum(np.corrcoef(*pair)[0, 1] for pair in pairs) / (before.std(0) >= VARIES).sum()
+    r = {
+        number: np.corrcoef(one, other)[0, 1] if other.std() > 0 else 0.0
+        for number, one, other in zip(NUMBERS, before.T, after.T, strict=True)
+        if one.std() >= VARIES
+    }
+    each = "  ".join(f"{number}:{value:.2f}" for number, value in r.items())
+    return f"{np.mean(list(r.values())):6.2f}   {each}"
 
 
 if __name__ == "__main__":

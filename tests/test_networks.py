@@ -7,6 +7,7 @@ from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import CriticSettings, GeneratorSettings
 from ganim.model.estimator.network import Estimator
 from ganim.model.networks.critic import Critic
+from ganim.model.networks.flow_generator import FlowGenerator
 from ganim.model.networks.generator import Generator
 from ganim.model.networks.load import load_generator
 from ganim.model.networks.masks import Masks
@@ -151,3 +152,24 @@ def test_weights_are_read_as_written_and_other_files_are_refused(tmp_path):
     save_weights(path, generator.state_dict(), "generator", wrong_size)
     with pytest.raises(WrongUse, match="do not fit"):
         load_generator(path)
+
+
+def test_whitening_changes_no_output_and_is_kept_with_the_weights():
+    generator = FlowGenerator(GeneratorSettings(8, architecture="flow")).eval()
+    for parameter in generator.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.1)
+    told = len(generator.whitening)
+    generator.whiten(torch.eye(told) * 2)
+    faces, aus, own = torch.rand(2, 3, 32, 32) * 2 - 1, torch.rand(2, 17), torch.rand(2, 17)
+    change, nuisance = aus - own, torch.rand(2, told - 17)
+    before = generator.outputs(faces, aus, change, nuisance)
+    generator.whiten(torch.randn(told, told) / 4 + torch.eye(told))
+    other = FlowGenerator(generator.settings).eval()
+    other.load_state_dict(generator.state_dict())
+    after = other.outputs(faces, aus, change, nuisance)
+    torch.testing.assert_close(after.fields, before.fields, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(after.masks.blend(), before.masks.blend(), atol=1e-4, rtol=1e-3)
+
+    state = {name: each for name, each in generator.state_dict().items() if name != "whitening"}
+    other.load_state_dict(state)
+    assert torch.equal(other.whitening, torch.eye(told)), "that of weights from before"

@@ -76,6 +76,9 @@ class FlowGenerator(nn.Module):
     reference: Tensor
     """(68, 2): where the landmarks of a mean face lie in the frame, -1..1; faces are cut so that
     theirs come near to these."""
+    whitening: Tensor
+    """(AUs + NUISANCE, the same): the layers that depend on the change take change @ whitening.
+    The identity until `whiten`."""
 
     def __init__(self, settings: GeneratorSettings) -> None:
         super().__init__()
@@ -85,6 +88,7 @@ class FlowGenerator(nn.Module):
         self.register_buffer("gain", torch.ones(COUNT))
         self.register_buffer("reference", torch.zeros(POINTS, 2))
         count = len(settings.aus)
+        self.register_buffer("whitening", torch.eye(count + NUISANCE))
         half, quarter, eighth, sixteenth = (settings.width * k for k in (1, 2, 4, 6))
         style = settings.width * 3
         self.embedding = nn.Sequential(
@@ -121,12 +125,36 @@ class FlowGenerator(nn.Module):
             nn.init.zeros_(last.bias)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Weights that know fewer nuisances have no fields for the others, and do not see them."""
+        """Weights that know fewer nuisances have no fields for the others, and do not see them.
+        Those without whitening have the identity."""
+        if prefix + "reference" in state_dict and prefix + "whitening" not in state_dict:
+            state_dict[prefix + "whitening"] = torch.eye(len(self.whitening))
         for name in ("embedding.0.weight", "to_fields.1.weight", "to_fields.1.bias"):
             if prefix + name in state_dict:
                 saved = state_dict[prefix + name]
                 state_dict[prefix + name] = _padded(saved, self.get_parameter(name))
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    @torch.no_grad()
+    def whiten(self, matrix: Tensor) -> None:
+        """Take another matrix as `whitening`, with weights by which the outputs stay the same.
+
+        AUs come in company, so their changes vary much along some directions, and little along
+        others, such as raising the inner brow alone. A gradient is as large as what it is
+        multiplied by varies, so the latter are learned late, and single AUs with them. Multiplied
+        by the inverse square root of their covariance, changes vary alike in all directions, and
+        are learned at one pace (LeCun et al. 1998, Efficient BackProp, section 4.3).
+
+        matrix: (AUs + NUISANCE, the same), invertible.
+        """
+        matrix = matrix.to(self.whitening)
+        turn = torch.linalg.solve(matrix, self.whitening)
+        for name in ("to_fields.1.weight", "to_fields.1.bias"):
+            rows = self.get_parameter(name)
+            rows.copy_((turn @ rows.view(len(turn), -1)).view_as(rows))
+        columns = self.get_parameter("embedding.0.weight")[:, -len(turn) :]
+        columns.copy_(columns @ turn.T)
+        self.whitening.copy_(matrix)
 
     def forward(self, faces: Tensor, aus: Tensor, own_aus: Tensor) -> Masks:
         """The masks of faces that are asked for `aus`; the change of each AU times its gain."""
@@ -156,7 +184,10 @@ class FlowGenerator(nn.Module):
 
         features = self.to_field_features(torch.cat([_double(x), at_8], 1))
         fields = self.to_fields(torch.cat([_double(features), at_4], 1)).float() * _FIELD_SCALE
-        return FaceFeatures(faces, at_2, at_4, at_8, x, fields.unflatten(1, (-1, 2)))
+        fields = fields.unflatten(1, (-1, 2))
+        with torch.autocast(fields.device.type, enabled=False):
+            fields = (self.whitening @ fields.flatten(2)).view_as(fields)
+        return FaceFeatures(faces, at_2, at_4, at_8, x, fields)
 
     def _render(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
@@ -164,7 +195,7 @@ class FlowGenerator(nn.Module):
         faces, at_2, at_4, at_8, x, fields = face
         aus, change = aus[:, self._known], change[:, self._known]
         told = torch.cat([change, nuisance], 1)
-        style = self.embedding(torch.cat([aus, told], 1))
+        style = self.embedding(torch.cat([aus, told @ self.whitening], 1))
         strength = told.norm(dim=1)[:, None, None, None]
         gate = torch.tanh(_GATE_SLOPE * strength)
         flow = (fields * told[:, :, None, None, None]).sum(1)

@@ -19,6 +19,7 @@ from ..landmarks.nuisance import MIRRORED_SIGN, difference, nuisance
 from .framing import composed, sampled
 from .pair_augmentation import Augmentation
 from .sampler import SEED_STRIDE
+from .whitening import whitening
 
 MIN_SERIES = 4
 """Faces that a series must have to be used."""
@@ -106,6 +107,11 @@ class PairSampler:
         parts = torch.arange(len(faces)).split(_CHUNK)
         self.nuisance = torch.cat([self._measured(part) for part in parts])
         """(faces, 12)."""
+
+    @property
+    def whitening(self) -> Tensor:
+        """For `FlowGenerator.whiten`: that of the changes and nuisances of pairs."""
+        return whitening(torch.cat([self.faces.aus[:, self._known], self.nuisance], 1), self.series)
 
     def batch(
         self, iteration: int, device: torch.device, pairs: int, share: tuple[int, int] = (0, 1)

@@ -58,6 +58,9 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         else:
             generator = initial_generator()
         self.generator = generator.to(device)
+        self.sampler = self._sampler()
+        if torch.equal(generator.whitening, torch.eye(len(generator.whitening), device=device)):
+            generator.whiten(self.sampler.whitening)
         width = settings.critic.width
         self.pair_critic = PairCritic(width).to(device)
         self.result_critic = ResultCritic(width).to(device)
@@ -66,7 +69,6 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         self.pair_critic_adam = self._adam(self.pair_critic)
         self.result_critic_adam = self._adam(self.result_critic)
         self._au_reading = AuReading().to(device) if settings.pairs.aus else None
-        self.sampler = self._sampler()
         self._prefetcher = Prefetcher(self.batch, device)
         self.iterations_per_epoch = len(faces) // settings.batch
         self._columns = torch.tensor(positions(settings.generator.aus), device=device)
