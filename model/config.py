@@ -130,8 +130,9 @@ class PairWeights(Settings):
     result_adversarial: float = setting(0.1, "Weight of the critic that sees results alone.")
     aus: float = setting(0.0, "Weight of the AUs that the estimator reads of unpaired faces.")
     attention: float = setting(0.02, "Weight of the mean share of a face that is painted.")
-    fields: float = setting(1.0, "Weight of the mean size of the AUs' flow fields.")
+    fields: float = setting(0.3, "Weight of the mean size of the AUs' flow fields.")
     rest: float = setting(10.0, "Weight of the flow that is not linear in the AUs.")
+    folds: float = setting(20.0, "Weight of how far strong changes of AUs fold the face.")
 
 
 @dataclass(frozen=True)

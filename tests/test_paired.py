@@ -28,6 +28,7 @@ from ganim.model.training.paired_trainer import PairedTrainer
 from ganim.model.training.resume import resume_from_state, start
 from ganim.model.training.run_folder import Callbacks
 from ganim.model.training.trainer import STATE
+from ganim.pipeline.action_units import NUMBERS, REGIONS
 from ganim.pipeline.errors import WrongUse
 
 CPU = torch.device("cpu")
@@ -96,6 +97,16 @@ def test_pairs_are_of_one_series_and_unpaired_faces_come_later(trainer: PairedTr
     assert torch.equal(source % 2, target % 2)
     changed = (late.unpaired.change != 0).sum(1)
     assert set(changed.tolist()) <= {1, 2}
+
+
+def test_strong_changes_are_of_one_region(trainer: PairedTrainer) -> None:
+    regions = [{NUMBERS.index(number) for number in one} for one in REGIONS.values()]
+    batch = trainer.sampler.batch(5, CPU, 40)
+    strong = batch.strong[batch.strong.sum(1) > 0]
+    assert len(strong) > 20
+    for changes in strong:
+        assert any(set(changes.nonzero().flatten().tolist()) <= one for one in regions)
+        assert changes[changes > 0].min() >= 0.5
 
 
 def test_processes_divide_a_batch(trainer: PairedTrainer) -> None:
@@ -267,14 +278,29 @@ def plain_terms(trainer: PairedTrainer, batch: Any) -> tuple[dict[str, Any], tor
         "attention": (1 - out.masks.attention[:n]).mean(),
         "fields": out.fields.abs().mean(),
         "rest": out.rest.abs().mean(),
+        "folds": folded(out.fields[:, :17], torch.cat([batch.strong, free.strong])),
     }
     return terms, critics
+
+
+def folded(fields: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+    """The mean of 0.2 less the determinant of the Jacobian, where that is positive."""
+    flow = torch.einsum("nk,nkdhw->nhwd", change, fields)
+    short = []
+    for face in flow:
+        for y in range(face.shape[0] - 1):
+            for x in range(face.shape[1] - 1):
+                right = (face[y, x + 1] - face[y, x]) * face.shape[1] / 2
+                down = (face[y + 1, x] - face[y, x]) * face.shape[0] / 2
+                jacobian = torch.eye(2) + torch.stack([right, down], 1)
+                short.append(F.relu(0.2 - torch.linalg.det(jacobian)))
+    return torch.stack(short).mean()
 
 
 def test_terms_and_gradients_are_those_of_the_trial() -> None:
     # Critics that do not learn, so that both see the same ones.
     settings = replace(SETTINGS, lr=1e-30)
-    assert settings.pairs == PairWeights(3, 1, 40, 2, 0.15, 0.1, 0, 0.02, 1, 10)
+    assert settings.pairs == PairWeights(3, 1, 40, 2, 0.15, 0.1, 0, 0.02, 0.3, 10, 20)
     trainer = PairedTrainer(settings, FACES, CPU)
     torch.manual_seed(0)
     for parameter in trainer.generator.parameters():  # the last layers start at 0
@@ -287,7 +313,7 @@ def test_terms_and_gradients_are_those_of_the_trial() -> None:
     terms, critics = plain_terms(trainer, batch)
     weights = {"reconstruction": 3, "moved": 1, "landmarks": 40, "matching": 2 * 4 / 1000}
     weights |= {"adversarial": 0.15 * 4 / 3000, "result_adversarial": 0.1 * 2 / 300}
-    weights |= {"attention": 0.02, "fields": 1, "rest": 10}
+    weights |= {"attention": 0.02, "fields": 0.3, "rest": 10, "folds": 20}
     loss = sum(weight * terms[name] for name, weight in weights.items())
     expected = torch.autograd.grad(loss, list(trainer.generator.parameters()), retain_graph=True)
     of_critics = [p for critic in trainer.critics for p in critic.parameters()]

@@ -4,13 +4,13 @@ All draws come from a generator that is seeded with the seed of the training and
 iteration, as in sampler.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...pipeline.action_units import COUNT, positions
+from ...pipeline.action_units import COUNT, REGIONS, positions
 from ...pipeline.errors import WrongUse
 from ..config import TrainSettings
 from ..data import Faces
@@ -27,8 +27,8 @@ UNKNOWN = 9.0
 """The coordinate of landmarks that are not known: far outside."""
 _CANDIDATES = 3
 """Random faces of a series, of which the most unlike is the target in half of the pairs."""
-_AU_NOISE = 0.04
-"""Standard deviation of the noise on own AUs, which in use the estimator reads with an error."""
+_STRONG = 0.5, 1.0
+"""Changes of the AUs of a region that are looked at for folds."""
 _LOWEST, _HIGHEST = 0.3, 1.0
 """Unpaired faces are asked for one or two AUs of a value between these."""
 MAX_GAINS = (1.5, 1.3, 1.5, 1.6, 1.6, 2.0, 1.5, 1.8, 1.2, 1.8, 1.7, 1.8, 1.8, 2.0, 1.5, 1.3, 1.2)
@@ -46,13 +46,15 @@ class Unpaired(NamedTuple):
     faces: Tensor
     """(m, 3, size, size) in -1..1."""
     own: Tensor
-    """(m, 17) in 0-1: their AUs, with noise."""
+    """(m, 17) in 0-1: their AUs."""
     aus: Tensor
     """(m, 17) in 0-1: the AUs that they are asked for, times the gains."""
     change: Tensor
     """(m, 17): the change of the AUs, times the gains."""
     asked: Tensor
     """(m, 17): the change without the gains, which should be seen."""
+    strong: Tensor
+    """(m, 17): a strong change of AUs of one region, by which the flow must not fold."""
 
     @property
     def wanted(self) -> Tensor:
@@ -74,9 +76,11 @@ class PairBatch(NamedTuple):
     aus: Tensor
     """(n, 17) in 0-1: the AUs of the targets."""
     change: Tensor
-    """(n, 17): the AUs of the targets less those of the sources, which have noise."""
+    """(n, 17): the AUs of the targets less those of the sources."""
     nuisance: Tensor
     """(n, 12): what else differs, targets less sources (landmarks/nuisance.py)."""
+    strong: Tensor
+    """(n, 17): as in Unpaired."""
     unpaired: Unpaired | None
     """None if all faces of the batch are in pairs."""
 
@@ -96,7 +100,7 @@ class PairSampler:
         self.faces, self.settings = faces, settings
         self.series = _usable(faces.series)
         known = positions(settings.generator.aus)
-        self._trained = torch.zeros(COUNT).index_fill(0, torch.tensor(known), 1)
+        self._trained = _columns(settings.generator.aus)
         self._known, self._gains = torch.tensor(known), torch.tensor(MAX_GAINS) * settings.free_gain
         self._deviation = _within_series(faces.aus, self.series)[known]
         self.maps = frame_maps(aligned, reference)
@@ -123,11 +127,12 @@ class PairSampler:
         """
         draw = torch.Generator().manual_seed(self.settings.seed * SEED_STRIDE + iteration)
         source, target = self._draw_pairs(pairs, draw)
-        change = self.faces.aus[target] - self._noisy_aus(source, draw)
+        change = self.faces.aus[target] - self.faces.aus[source]
         augmentation = Augmentation.draw(pairs, draw)
         told = difference(self.nuisance[source], self.nuisance[target])
         sign = torch.tensor(MIRRORED_SIGN)
         told = torch.where(augmentation.mirrored[:, None], told * sign, told)
+        strong = self._strong_changes(pairs, draw)
         unpaired = self._unpaired(self.settings.batch - pairs, draw, device, share)
 
         part = _part(pairs, share)
@@ -143,6 +148,7 @@ class PairSampler:
             self.faces.aus[target].to(device),
             change[part].to(device),
             told[part].to(device),
+            strong[part].to(device),
             unpaired,
         )
 
@@ -172,7 +178,7 @@ class PairSampler:
         if not count:
             return None
         chosen, others = torch.randint(len(self.faces), (2, count), generator=draw)
-        own = self._noisy_aus(chosen, draw)
+        own = self.faces.aus[chosen]
         order = torch.rand(count, len(self._known), generator=draw).argsort(1)
         first, second = self._known[order[:, 0]], self._known[order[:, -1]]
         single = torch.rand(count, generator=draw) < 0.5
@@ -182,16 +188,21 @@ class PairSampler:
         whole = torch.rand(count, 1, generator=draw) < self.settings.whole_expressions
         asked = torch.where(whole, (self.faces.aus[others] - own) * self._trained, asked)
         change = asked * self._gains
+        strong = self._strong_changes(count, draw)
         augmentation, part = Augmentation.draw(count, draw), _part(count, share)
         augmentation, chosen = augmentation.part(part), chosen[part]
         faces = self._views(chosen, augmentation.maps, augmentation, device)
         aus = (own + change).clamp(0, 1)
-        numbers = (each[part].to(device) for each in (own, aus, change, asked))
+        numbers = (each[part].to(device) for each in (own, aus, change, asked, strong))
         return Unpaired(faces, *numbers)
 
-    def _noisy_aus(self, chosen: Tensor, draw: torch.Generator) -> Tensor:
-        noise = torch.randn(len(chosen), COUNT, generator=draw) * _AU_NOISE
-        return (self.faces.aus[chosen] + noise).clamp(0, 1)
+    def _strong_changes(self, count: int, draw: torch.Generator) -> Tensor:
+        """(count, 17): for each face, about half of the AUs of a region at random."""
+        lowest, highest = _STRONG
+        regions = torch.stack([_columns(numbers) for numbers in REGIONS.values()])
+        chosen = regions[torch.randint(len(regions), (count,), generator=draw)] * self._trained
+        chosen = chosen * (torch.rand(count, COUNT, generator=draw) < 0.5)
+        return chosen * (torch.rand(count, COUNT, generator=draw) * (highest - lowest) + lowest)
 
     def _views(
         self, chosen: Tensor, maps: Tensor, augmentation: Augmentation, device: torch.device
@@ -211,6 +222,11 @@ class PairSampler:
     def _measured(self, chosen: Tensor) -> Tensor:
         frames = sampled(self.faces.images[chosen], self.maps[chosen], _MEASURED)
         return nuisance(frames, self.landmarks[chosen])
+
+
+def _columns(numbers: Iterable[int]) -> Tensor:
+    """(17,): 1 for each AU of some numbers, 0 for others."""
+    return torch.zeros(COUNT).index_fill(0, torch.tensor(positions(numbers)), 1)
 
 
 def _part(count: int, share: tuple[int, int]) -> slice:

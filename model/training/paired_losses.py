@@ -15,6 +15,7 @@ minimises the sum of weight x term over `generator_terms`, the critics that over
     fields               mean size of the flow fields of AUs and nuisance        all faces
     aus                  error of the AUs that are read (au_reading.py)          unpaired faces
     rest                 mean size of the flow that is not linear                all faces
+    folds                how far strong changes of AUs fold the face             all faces
     critic_pairs         hinge loss of the pair critic, weight 1                 pairs
     critic_results       hinge loss of the result critic, weight 1               all faces
 
@@ -33,6 +34,7 @@ from .losses import Terms
 from .pair_sampler import PairBatch
 
 _SCALES = 3
+_LEAST_AREA = 0.2
 _RAMPS = {"matching": 1000, "adversarial": 3000}
 """Iterations over which the weight of a term rises from 0: critics learn first."""
 _RESULT_RAMP = 300
@@ -110,6 +112,22 @@ def landmark_error(flow: Tensor, source: Tensor, target: Tensor) -> Tensor:
     found = F.grid_sample(flow, target[:, :, None], align_corners=False)[..., 0].transpose(1, 2)
     inside = (target.abs() < 1).all(2) & (source.abs() < 1).all(2)
     return ((found - (source - target)).abs() * inside[..., None]).mean()
+
+
+def folds(fields: Tensor, change: Tensor) -> Tensor:
+    """How far the flow of changes of AUs folds the face: there, parts of it are seen twice.
+
+    The mean over pixels of how much the determinant of the Jacobian, the area that is fetched for a
+    unit of area, is below _LEAST_AREA (compare Mok & Chung 2020, section 3.3.2, for registration).
+
+    fields: (n, AUs, 2, h, w) in half sides. change: (n, AUs).
+    """
+    flow = (fields * change[:, :, None, None, None]).sum(1)
+    height, width = flow.shape[2:]
+    right = (flow[..., :-1, 1:] - flow[..., :-1, :-1]) * (width / 2)
+    down = (flow[..., 1:, :-1] - flow[..., :-1, :-1]) * (height / 2)
+    area = (1 + right[:, 0]) * (1 + down[:, 1]) - right[:, 1] * down[:, 0]
+    return F.relu(_LEAST_AREA - area).mean()
 
 
 def feature_matching(fake: list[Tensor], real: list[Tensor]) -> Tensor:

@@ -92,6 +92,8 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
             critic.requires_grad_(False)
         judged = self._judge(batch, results)
         terms = paired_losses.generator_terms(batch, outputs, results[:count], judged)
+        fields = outputs.fields[:, : len(self._columns)]
+        terms["folds"] = paired_losses.folds(fields, _strong(batch)[:, self._columns])
         if batch.unpaired is not None and self._au_reading is not None:
             free, edited = batch.unpaired, outputs.part(slice(count, None))
             change = free.change[:, self._columns]
@@ -206,3 +208,8 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
                 f"cannot be divided among {count} processes. Take another --paired."
             )
         return pairs
+
+
+def _strong(batch: PairBatch) -> torch.Tensor:
+    """(faces, 17): of the sources, followed by the unpaired faces."""
+    return torch.cat([batch.strong, *([] if batch.unpaired is None else [batch.unpaired.strong])])
