@@ -1,7 +1,7 @@
 #!/bin/sh
 # Trains weights like those that ship from photographs, series and labels:
-#     sh docs/weights.sh photographs/ series.parquet labels.parquet
-# series.parquet: photo, series, landmarks. labels.parquet: photo and 17 AUs by OpenFace.
+#     sh docs/weights.sh photographs/ series.parquet
+# series.parquet: photo, series, landmarks.
 # The same command continues after a stop. docs/weights.md is the card.
 set -e
 
@@ -11,7 +11,7 @@ export MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456
 
 ganim prepare --src "$1" --out shards --series "$2" --landmarks "$2" --size 224 --margin 0.3 \
     --test-fraction 0.02
-ganim annotate shards --annotator labels --labels "$3"
+ganim annotate shards --annotator estimator
 ganim train shards --run run8 --architecture flow --size 160 --width 32 --critic-width 40 \
     --paired 0.6 --free-from 0.5 --whole-expressions 0.3 --pair-result-adversarial 0.2 \
     --batch 8 --lr 2e-4 --epochs 6 --decay-epochs 1

@@ -99,6 +99,17 @@ def test_pairs_are_of_one_series_and_unpaired_faces_come_later(trainer: PairedTr
     assert set(changed.tolist()) <= {1, 2}
 
 
+def test_two_aus_are_often_of_one_region(trainer: PairedTrainer) -> None:
+    first, second = trainer.sampler._draw_aus(2000, torch.Generator().manual_seed(0))
+    assert not (first == second).any() and len(set(second.tolist())) == 17
+    regions = {number: name for name, numbers in REGIONS.items() for number in numbers}
+    near = [
+        regions[NUMBERS[one]] == regions[NUMBERS[other]]
+        for one, other in zip(first.tolist(), second.tolist(), strict=True)
+    ]
+    assert 0.55 < np.mean(near) < 0.75, "half of them, and some of the others by chance"
+
+
 def test_strong_changes_are_of_one_region(trainer: PairedTrainer) -> None:
     regions = [{NUMBERS.index(number) for number in one} for one in REGIONS.values()]
     changes = trainer.sampler._strong_changes(60, torch.Generator().manual_seed(2))

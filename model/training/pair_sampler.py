@@ -179,8 +179,7 @@ class PairSampler:
             return None
         chosen, others = torch.randint(len(self.faces), (2, count), generator=draw)
         own = self.faces.aus[chosen]
-        order = torch.rand(count, len(self._known), generator=draw).argsort(1)
-        first, second = self._known[order[:, 0]], self._known[order[:, -1]]
+        first, second = self._draw_aus(count, draw)
         single = torch.rand(count, generator=draw) < 0.5
         which = torch.stack([first, torch.where(single, first, second)], 1)
         levels = torch.rand(count, COUNT, generator=draw) * (_HIGHEST - _LOWEST) + _LOWEST
@@ -195,6 +194,18 @@ class PairSampler:
         aus = (own + change).clamp(0, 1)
         numbers = (each[part].to(device) for each in (own, aus, change, asked, strong))
         return Unpaired(faces, *numbers)
+
+    def _draw_aus(self, count: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Columns (count,) of two AUs for each face; half of the second are of the first's region,
+        whose AUs act on the same pixels."""
+        first = self._known[torch.randint(len(self._known), (count,), generator=draw)]
+        near = torch.rand(count, 1, generator=draw) < 0.5
+        regions = torch.stack([_columns(numbers) for numbers in REGIONS.values()])
+        apart = (regions.T @ regions)[first] == 0
+        # The least is drawn: the first again only if no other is trained.
+        order = torch.rand(count, COUNT, generator=draw) + (near & apart) + 9 * (1 - self._trained)
+        order = order.scatter(1, first[:, None], 5)
+        return first, order.argmin(1)
 
     def _strong_changes(self, count: int, draw: torch.Generator) -> Tensor:
         """(count, 17): for each face, about half of the AUs of a region at random."""
