@@ -211,7 +211,7 @@ def _in_one_palette(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         width=first.width, height=first.height, format=first.format, time_base=first.time_base
     )
     split, sink = graph.add("split"), graph.add("buffersink")
-    # Every second pixel of every second row: as many colours as are needed, in a quarter of the time.
+    # Every second pixel of every second row: enough colours, in a quarter of the time.
     few = graph.add("scale", "ceil(iw/2):ceil(ih/2):flags=neighbor")
     find = graph.add("palettegen", "stats_mode=diff:reserve_transparent=1")
     use = graph.add("paletteuse", "dither=bayer:bayer_scale=4:diff_mode=rectangle")
