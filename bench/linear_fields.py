@@ -25,6 +25,7 @@ from ganim.model.estimator.network import load_estimator
 from ganim.model.landmarks.frame import into_frame, maps_between, mean_reference
 from ganim.model.training.framing import find_landmarks
 from ganim.model.training.pair_sampler import PairSampler
+from ganim.model.training.whitening import within_series
 from ganim.pipeline.action_units import NUMBERS
 from ganim.pipeline.faces.crop import CROP_SIZE
 
@@ -59,7 +60,7 @@ def main(shards: Path, most: int | None) -> None:
     print(f"{'':<20} {'R2':>6}  " + " ".join(f"{number:>4}" for number in NUMBERS))
     for name, aus in kinds.items():
         told = torch.cat([aus, sampler.nuisance.nan_to_num()], 1)
-        change = torch.cat([told[one] - told[one].mean(0) for one in sampler.series])
+        change = within_series(told, sampler.series)
         train, test = (part & known for part in (~tested, tested))
         slopes = regression(change[train], displacement[train])
         error = displacement[test] - change[test] @ slopes

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Trains weights like those that ship from photographs, series and labels:
+# Trains weights like those that ship from photographs and series:
 #     sh docs/weights.sh photographs/ series.parquet
 # series.parquet: photo, series, landmarks.
 # The same command continues after a stop. docs/weights.md is the card.

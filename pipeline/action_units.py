@@ -48,6 +48,11 @@ COLUMNS: tuple[str, ...] = tuple(f"AU{number:02d}_r" for number in NUMBERS)
 MAX_INTENSITY = 5.0
 
 
+def region_masks() -> np.ndarray:
+    """(regions, 17) float32: for each of REGIONS 1 at its AUs, 0 at the others."""
+    return np.array([[n in region for n in NUMBERS] for region in REGIONS.values()], np.float32)
+
+
 def to_unit(intensity: np.ndarray) -> np.ndarray:
     """Convert intensities (0-5) to unit values (0-1), float32. Values outside are clamped."""
     return np.clip(np.asarray(intensity, np.float32) / MAX_INTENSITY, 0.0, 1.0)

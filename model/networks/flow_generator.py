@@ -168,7 +168,7 @@ class FlowGenerator(nn.Module):
 
     def outputs(self, faces: Tensor, aus: Tensor, change: Tensor, nuisance: Tensor) -> FlowOutputs:
         """All outputs, for training: `change` (n, 17) may go beyond the AUs' range, `nuisance`
-        (n, 8) is what differs beside the AUs."""
+        (n, NUISANCE) is what differs beside the AUs."""
         return self._render(self.encode(faces), aus, change, nuisance)
 
     def encode(self, faces: Tensor) -> FaceFeatures:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...pipeline.action_units import COUNT, REGIONS, positions
+from ...pipeline.action_units import region_masks
 from ..estimator.network import load_estimator
 from ..networks.flow_generator import FlowOutputs
 from ..warp import warped
@@ -33,10 +33,7 @@ class AuReading(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.estimator = deepcopy(load_estimator()).eval().requires_grad_(False)
-        regions = torch.zeros(len(REGIONS), COUNT)
-        for row, numbers in zip(regions, REGIONS.values(), strict=True):
-            row[positions(numbers)] = 1
-        self.register_buffer("regions", regions)
+        self.register_buffer("regions", torch.from_numpy(region_masks()))
 
     def forward(
         self, faces: Tensor, outputs: FlowOutputs, change: Tensor, results: Tensor, asked: Tensor

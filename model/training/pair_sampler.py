@@ -4,13 +4,13 @@ All draws come from a generator that is seeded with the seed of the training and
 iteration, as in sampler.py.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ...pipeline.action_units import COUNT, REGIONS, positions
+from ...pipeline.action_units import COUNT, positions, region_masks
 from ...pipeline.errors import WrongUse
 from ..config import TrainSettings
 from ..data import Faces
@@ -19,7 +19,7 @@ from ..landmarks.nuisance import MIRRORED_SIGN, difference, nuisance
 from .framing import composed, sampled
 from .pair_augmentation import Augmentation
 from .sampler import SEED_STRIDE
-from .whitening import whitening
+from .whitening import whitening, within_series
 
 MIN_SERIES = 4
 """Faces that a series must have to be used."""
@@ -100,9 +100,10 @@ class PairSampler:
         self.faces, self.settings = faces, settings
         self.series = _usable(faces.series)
         known = positions(settings.generator.aus)
-        self._trained = _columns(settings.generator.aus)
+        self._trained = torch.zeros(COUNT).index_fill(0, torch.tensor(known), 1)
+        self._regions = torch.from_numpy(region_masks())
         self._known, self._gains = torch.tensor(known), torch.tensor(MAX_GAINS) * settings.free_gain
-        self._deviation = _within_series(faces.aus, self.series)[known]
+        self._deviation = _deviations(faces.aus, self.series)[known]
         self.maps = frame_maps(aligned, reference)
         """(faces, 2, 3), from the frame of each face to its crop."""
         points = aligned if faces.landmarks is None else faces.landmarks
@@ -200,8 +201,7 @@ class PairSampler:
         whose AUs act on the same pixels."""
         first = self._known[torch.randint(len(self._known), (count,), generator=draw)]
         near = torch.rand(count, 1, generator=draw) < 0.5
-        regions = torch.stack([_columns(numbers) for numbers in REGIONS.values()])
-        apart = (regions.T @ regions)[first] == 0
+        apart = (self._regions.T @ self._regions)[first] == 0
         # The least is drawn: the first again only if no other is trained.
         order = torch.rand(count, COUNT, generator=draw) + (near & apart) + 9 * (1 - self._trained)
         order = order.scatter(1, first[:, None], 5)
@@ -210,8 +210,8 @@ class PairSampler:
     def _strong_changes(self, count: int, draw: torch.Generator) -> Tensor:
         """(count, 17): for each face, about half of the AUs of a region at random."""
         lowest, highest = _STRONG
-        regions = torch.stack([_columns(numbers) for numbers in REGIONS.values()])
-        chosen = regions[torch.randint(len(regions), (count,), generator=draw)] * self._trained
+        which = torch.randint(len(self._regions), (count,), generator=draw)
+        chosen = self._regions[which] * self._trained
         chosen = chosen * (torch.rand(count, COUNT, generator=draw) < 0.5)
         return chosen * (torch.rand(count, COUNT, generator=draw) * (highest - lowest) + lowest)
 
@@ -233,11 +233,6 @@ class PairSampler:
     def _measured(self, chosen: Tensor) -> Tensor:
         frames = sampled(self.faces.images[chosen], self.maps[chosen], _MEASURED)
         return nuisance(frames, self.landmarks[chosen])
-
-
-def _columns(numbers: Iterable[int]) -> Tensor:
-    """(17,): 1 for each AU of some numbers, 0 for others."""
-    return torch.zeros(COUNT).index_fill(0, torch.tensor(positions(numbers)), 1)
 
 
 def _part(count: int, share: tuple[int, int]) -> slice:
@@ -262,7 +257,6 @@ def _usable(series: Sequence[str | None]) -> list[Tensor]:
     return usable
 
 
-def _within_series(aus: Tensor, series: Sequence[Tensor]) -> Tensor:
+def _deviations(aus: Tensor, series: Sequence[Tensor]) -> Tensor:
     """(17,): the standard deviation of each AU within series."""
-    residuals = torch.cat([aus[one] - aus[one].mean(0) for one in series])
-    return residuals.square().mean(0).sqrt().clamp(min=1e-3)
+    return within_series(aus, series).square().mean(0).sqrt().clamp(min=1e-3)

@@ -18,8 +18,14 @@ def whitening(told: Tensor, series: Sequence[Tensor]) -> Tensor:
     positions of the faces of each. Pairs are of one series, so what varies is the difference of
     two of its faces.
     """
-    residuals = torch.cat([told[one] - told[one].nanmean(0) for one in series]).nan_to_num(nan=0.0)
+    residuals = within_series(told, series).nan_to_num(nan=0.0)
     covariance = 2 * (residuals.T @ residuals).double() / len(residuals)
     variances, directions = torch.linalg.eigh(covariance)
     deviations = variances.clamp(min=_LEAST**2).sqrt()
     return (_SCALE * (directions / deviations) @ directions.T).float()
+
+
+def within_series(values: Tensor, series: Sequence[Tensor]) -> Tensor:
+    """(faces of series, k): values (faces, k) less the mean of their series, series by series; NaN
+    is left out of means and stays."""
+    return torch.cat([values[one] - values[one].nanmean(0) for one in series])
