@@ -1,10 +1,12 @@
 """Render the pictures of an animation: a still photograph, or the frames of a clip."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import NamedTuple
 
 import numpy as np
 
+from ...pipeline.execution.ahead import ahead
 from ...pipeline.faces.frame import Region
 from ...pipeline.faces.paste import Change
 from .animator import Animator
@@ -43,17 +45,30 @@ def still_pictures(
     targets: for each face its AUs (n, 17) float32 in 0-1. Yields n pictures.
     """
     still = [StillFace(animator, picture, face) for face in faces]
+    # The generator works on in a thread of its own while its changes are put into the picture.
+    with closing(ahead(_changes(still, targets), most=1)) as batches:
+        for batch in batches:
+            for changes in batch:
+                result = picture
+                for face, change in changes:
+                    result = face.region.paste(result, change)
+                yield result
+
+
+def _changes(
+    faces: Sequence[StillFace], targets: Sequence[np.ndarray]
+) -> Iterator[list[list[tuple[StillFace, Change]]]]:
+    """What changes at each moment, by batches: of each face that is not to stay as it is."""
     count = len(targets[0])
     for start in range(0, count, _BATCH):
         moments = range(start, min(start + _BATCH, count))
-        results = {moment: picture for moment in moments}
-        for face, asked in zip(still, targets, strict=True):
+        batch: dict[int, list[tuple[StillFace, Change]]] = {moment: [] for moment in moments}
+        for face, asked in zip(faces, targets, strict=True):
             moved = [at for at in moments if not np.array_equal(asked[at], face.own_aus)]
-            if not moved:
-                continue
-            for at, change in zip(moved, face.changes(asked[moved]), strict=True):
-                results[at] = face.region.paste(results[at], change)
-        yield from results.values()
+            if moved:
+                for at, change in zip(moved, face.changes(asked[moved]), strict=True):
+                    batch[at].append((face, change))
+        yield list(batch.values())
 
 
 class Moment(NamedTuple):

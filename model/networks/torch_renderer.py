@@ -1,12 +1,14 @@
 """A generator in torch, in use: pixels in, changes of pixels out."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..pixels import to_model
+from ..precision import computes_bf16
 from .flow_generator import FlowGenerator
 from .load import AnyGenerator
 from .masks import Masks
@@ -32,6 +34,14 @@ class TorchRenderer:
         self.size = size
         self.aus = tuple(generator.settings.aus)
         self._device = torch.device(device)
+        # In half the time. Differences are off by 0.13 levels in the mean, flows by 0.02 pixels at
+        # most: see docs/animation.md.
+        self._reduced = partial(
+            torch.autocast,
+            self._device.type,
+            torch.bfloat16,
+            enabled=computes_bf16(self._device),
+        )
 
     @property
     def reference(self) -> np.ndarray | None:
@@ -53,13 +63,16 @@ class TorchRenderer:
         network = self.network
         if not isinstance(network, FlowGenerator):
             return still_by_render(self, face, own_aus)
-        features, own = network.encode(self.inputs(face[None])), self._tensor(own_aus)
+        own = self._tensor(own_aus)
+        with self._reduced():
+            features = network.encode(self.inputs(face[None]))
 
         @torch.inference_mode()
         def render(aus: np.ndarray) -> Edits:
             asked = self._tensor(aus)
             repeated = features.repeated(len(asked))
-            return edits(network.animate(repeated, asked, own.expand_as(asked)))
+            with self._reduced():
+                return edits(network.animate(repeated, asked, own.expand_as(asked)))
 
         return render
 

@@ -13,6 +13,7 @@ from ..config import TrainSettings
 from ..data import Faces
 from ..ema import MovingAverage
 from ..networks.load import AnyGenerator
+from ..precision import computes_bf16
 from . import losses
 from .distributed import Workers
 
@@ -131,13 +132,6 @@ class BaseTrainer(ABC, Generic[Network]):
         """Load the networks and optimisers of a state, and neither its iteration nor metrics."""
         for name in self.parts:
             getattr(self, name).load_state_dict(state[name])
-
-
-def computes_bf16(device: torch.device) -> bool:
-    """Whether the hardware computes in bf16; elsewhere it would be slower than fp32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def detached(terms: losses.Terms) -> losses.Terms:
