@@ -53,7 +53,7 @@ TRAIN = options(
     click.option("--only", multiple=True, type=click.Choice(list(ALL)), help="These alone."),
     click.option("--ablations", is_flag=True, help="Ours without one of its parts each, instead."),
     click.option("--most", type=click.IntRange(min=1), help="Train on the first so many faces."),
-    click.option("--small", is_flag=True, help="Narrow networks at 64 px: to try the command."),
+    click.option("--small", is_flag=True, help="A quarter of the channels, at 64 px."),
 )
 EVALUATE = options(
     click.option("--faces", type=click.IntRange(min=2), default=60, help="Held-out faces."),

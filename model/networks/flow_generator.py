@@ -79,6 +79,10 @@ class FlowGenerator(nn.Module):
     whitening: Tensor
     """(AUs + NUISANCE, the same): the layers that depend on the change take change @ whitening.
     The identity until `whiten`."""
+    painting_limit: Tensor
+    """(17,): painting is told a change of an AU as at most so large, since it has not seen larger
+    ones, and their colours would be beyond those of faces. Motion has no limit. Infinite until the
+    training sets it."""
 
     def __init__(self, settings: GeneratorSettings) -> None:
         super().__init__()
@@ -89,6 +93,7 @@ class FlowGenerator(nn.Module):
         self.register_buffer("reference", torch.zeros(POINTS, 2))
         count = len(settings.aus)
         self.register_buffer("whitening", torch.eye(count + NUISANCE))
+        self.register_buffer("painting_limit", torch.full((COUNT,), torch.inf))
         half, quarter, eighth, sixteenth = (settings.width * k for k in (1, 2, 4, 6))
         style = settings.width * 3
         self.embedding = nn.Sequential(
@@ -126,9 +131,11 @@ class FlowGenerator(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Weights that know fewer nuisances have no fields for the others, and do not see them.
-        Those without whitening have the identity."""
-        if prefix + "reference" in state_dict and prefix + "whitening" not in state_dict:
-            state_dict[prefix + "whitening"] = torch.eye(len(self.whitening))
+        Those without whitening have the identity, those without a limit of painting none."""
+        if prefix + "reference" in state_dict:
+            state_dict.setdefault(prefix + "whitening", torch.eye(len(self.whitening)))
+            unlimited = torch.full_like(self.painting_limit, torch.inf)
+            state_dict.setdefault(prefix + "painting_limit", unlimited)
         for name in ("embedding.0.weight", "to_fields.1.weight", "to_fields.1.bias"):
             if prefix + name in state_dict:
                 saved = state_dict[prefix + name]
@@ -193,9 +200,12 @@ class FlowGenerator(nn.Module):
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
     ) -> FlowOutputs:
         faces, at_2, at_4, at_8, x, fields = face
+        limit = self.painting_limit
+        painted = torch.maximum(torch.minimum(change, limit), -limit)[:, self._known]
         aus, change = aus[:, self._known], change[:, self._known]
         told = torch.cat([change, nuisance], 1)
-        style = self.embedding(torch.cat([aus, told @ self.whitening], 1))
+        painted = torch.cat([painted, nuisance], 1)
+        style = self.embedding(torch.cat([aus, painted @ self.whitening], 1))
         strength = told.norm(dim=1)[:, None, None, None]
         gate = torch.tanh(_GATE_SLOPE * strength)
         flow = (fields * told[:, :, None, None, None]).sum(1)

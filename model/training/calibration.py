@@ -1,9 +1,9 @@
 """The gains of a flow generator: how much of an AU to ask for, so that as much is read.
 
 A generator that was trained on pairs shows less of a single AU than it is asked for, because AUs
-come in company in its photographs. Its flow and its painting go on beyond the range of training,
-so asking for more helps. The gain of each AU is fitted after the training on faces that were not
-trained on, by the estimator, and stored in the weights.
+come in company in its photographs. Its flow goes on beyond the range of training, so asking for
+more helps. The gain of each AU is fitted after the training on faces that were not trained on, by
+the estimator, and stored in the weights.
 """
 
 import torch

@@ -37,6 +37,8 @@ generator that learns from them shows a single AU more weakly than it is asked f
 changes it has never been told what looks wrong, so the gains of the weights end here, too."""
 _MEASURED = 64
 """Side in px of the frames in which colour and light are measured."""
+_LIMITING = 2000
+"""Pairs whose changes limit painting."""
 _CHUNK = 256
 
 
@@ -117,6 +119,15 @@ class PairSampler:
     def whitening(self) -> Tensor:
         """For `FlowGenerator.whiten`: that of the changes and nuisances of pairs."""
         return whitening(torch.cat([self.faces.aus[:, self._known], self.nuisance], 1), self.series)
+
+    @property
+    def largest_changes(self) -> Tensor:
+        """(17,): the change of each AU that 1% of pairs exceed, for `FlowGenerator`'s limit of
+        painting. Infinite for an AU that is not trained."""
+        draw = torch.Generator().manual_seed(self.settings.seed * SEED_STRIDE)
+        source, target = self._draw_pairs(_LIMITING, draw)
+        changes = (self.faces.aus[target] - self.faces.aus[source]).abs()
+        return torch.where(self._trained > 0, changes.quantile(0.99, 0), torch.inf)
 
     def batch(
         self, iteration: int, device: torch.device, pairs: int, share: tuple[int, int] = (0, 1)

@@ -61,6 +61,8 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         self.sampler = self._sampler()
         if torch.equal(generator.whitening, torch.eye(len(generator.whitening), device=device)):
             generator.whiten(self.sampler.whitening)
+        if generator.painting_limit.isinf().all():
+            generator.painting_limit.copy_(self.sampler.largest_changes)
         width = settings.critic.width
         self.pair_critic = PairCritic(width).to(device)
         self.result_critic = ResultCritic(width).to(device)
