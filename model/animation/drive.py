@@ -16,8 +16,8 @@ from .smoothing import smoothed
 from .timing import Timing
 
 _DEVIATION = 0.055
-"""Standard deviation in seconds of the Gaussian that smooths the driver's AUs: it removes the noise of
-readings, and keeps 93% or more of the variation of each AU (docs/animation.md)."""
+"""Standard deviation in seconds of the Gaussian that smooths the driver's AUs: it removes the noise
+of readings, and keeps 93% or more of the variation of each AU (docs/animation.md)."""
 _HOLD, _FADE, _RETURN = 0.5, 0.5, 0.3
 """When the driver's face is lost, its expression is held, then fades to neutral; before the face
 is back, it returns. In seconds."""
