@@ -7,7 +7,7 @@ from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import CriticSettings, GeneratorSettings
 from ganim.model.estimator.network import Estimator
 from ganim.model.networks.critic import Critic
-from ganim.model.networks.flow_generator import FlowGenerator
+from ganim.model.networks.flow_generator import UNLIMITED, FlowGenerator
 from ganim.model.networks.generator import Generator
 from ganim.model.networks.load import load_generator
 from ganim.model.networks.masks import Masks
@@ -170,6 +170,38 @@ def test_whitening_changes_no_output_and_is_kept_with_the_weights():
     torch.testing.assert_close(after.fields, before.fields, atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(after.masks.blend(), before.masks.blend(), atol=1e-4, rtol=1e-3)
 
-    state = {name: each for name, each in generator.state_dict().items() if name != "whitening"}
+    new = ("whitening", "painting_limit")
+    state = {name: each for name, each in generator.state_dict().items() if name not in new}
     other.load_state_dict(state)
     assert torch.equal(other.whitening, torch.eye(told)), "that of weights from before"
+    assert (other.painting_limit == UNLIMITED).all(), "weights from before have none"
+
+
+def test_beyond_the_limit_a_face_is_moved_on_and_painted_no_more():
+    generator = FlowGenerator(GeneratorSettings(8, architecture="flow")).eval()
+    for parameter in generator.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.1)
+    torch.nn.init.zeros_(generator.to_rest[-1].weight)
+    torch.nn.init.zeros_(generator.to_rest[-1].bias)
+    for parameter in generator.to_fields.parameters():  # no motion, so that painting is seen alone
+        torch.nn.init.zeros_(parameter)
+    generator.painting_limit[8] = 0.5
+    faces, aus, nuisance = torch.rand(1, 3, 32, 32) * 2 - 1, torch.zeros(1, 17), torch.zeros(1, 12)
+
+    def painted(change: float) -> torch.Tensor:
+        changes = torch.zeros(1, 17)
+        changes[0, 8] = change
+        return generator.outputs(faces, aus, changes, nuisance).masks.colour
+
+    for sign in (1, -1):
+        assert not torch.allclose(painted(sign * 0.3), painted(sign * 0.5), atol=1e-4)
+        torch.testing.assert_close(painted(sign * 0.9), painted(sign * 0.5))
+    with torch.no_grad():
+        generator.to_fields[-1].bias += 0.01
+    changes = torch.zeros(2, 17)
+    changes[:, 8] = torch.tensor([0.5, 1.0])
+    two = faces.expand(2, -1, -1, -1), aus.expand(2, -1), changes, nuisance.expand(2, -1)
+    flow = generator.outputs(*two).masks.flow
+    assert flow is not None
+    assert flow[0].any()
+    torch.testing.assert_close(flow[1], 2 * flow[0])

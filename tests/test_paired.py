@@ -18,6 +18,7 @@ from ganim.model.config import CriticSettings, GeneratorSettings, PairWeights, T
 from ganim.model.data import Faces, load_faces
 from ganim.model.landmarks.frame import frame_maps, into_frame, mean_reference
 from ganim.model.landmarks.placing import place_frame
+from ganim.model.networks.flow_generator import UNLIMITED
 from ganim.model.networks.load import load_generator
 from ganim.model.training import dry_run, framing, run
 from ganim.model.training.calibration import calibrated_gains
@@ -353,6 +354,21 @@ def test_a_face_that_is_asked_for_its_own_aus_comes_back_bit_for_bit(
         changes = trainer.averaged_generator(faces, aus, aus).changes()
     # The photograph keeps its own pixels, as nothing is moved and nothing is added.
     assert not any(change.difference.any() or change.flow.any() for change in changes)
+
+
+def test_painting_is_limited_to_the_changes_of_pairs(trainer: PairedTrainer) -> None:
+    limit = trainer.generator.painting_limit
+    changes = torch.cat(
+        [trainer.sampler.batch(i, CPU, SETTINGS.batch).change.abs() for i in range(60)]
+    )
+    assert ((limit > 0) & (limit < UNLIMITED)).all()
+    assert ((changes > limit + 1e-6).float().mean(0) <= 0.05).all(), "1% but for chance"
+    assert torch.equal(trainer.averaged_generator.painting_limit, limit), "it is saved"
+
+    kept = trainer.generator
+    kept.painting_limit.fill_(0.4)
+    again = PairedTrainer(SETTINGS, FACES, CPU, initial_generator=lambda: kept)
+    assert (again.generator.painting_limit == 0.4).all(), "that of the initial weights stays"
 
 
 def test_a_resumed_training_ends_with_the_same_weights(trainer: PairedTrainer) -> None:

@@ -24,6 +24,8 @@ NUISANCE = 12
 """Numbers that tell how the photographs of a pair differ beside their AUs (landmarks/nuisance.py):
 head pose (2), gaze (2), mean colour of the skin (3), light from the side (1), and more of the pose
 (4). They are zero where a face is only asked for AUs."""
+UNLIMITED = 100.0
+"""More than any change. Infinity would be NaN in a moving average."""
 _FIELD_SCALE = 0.25  # of the last layer's output; keeps the first fields small
 _GATE_SLOPE = 8.0  # painting reaches 96% of its strength at a change of 0.25
 
@@ -81,7 +83,7 @@ class FlowGenerator(nn.Module):
     The identity until `whiten`."""
     painting_limit: Tensor
     """(17,): painting is told a change of an AU as at most so large, since it has not seen larger
-    ones, and their colours would be beyond those of faces. Motion has no limit. Infinite until the
+    ones, and their colours would be beyond those of faces. Motion has no limit. UNLIMITED until the
     training sets it."""
 
     def __init__(self, settings: GeneratorSettings) -> None:
@@ -93,7 +95,7 @@ class FlowGenerator(nn.Module):
         self.register_buffer("reference", torch.zeros(POINTS, 2))
         count = len(settings.aus)
         self.register_buffer("whitening", torch.eye(count + NUISANCE))
-        self.register_buffer("painting_limit", torch.full((COUNT,), torch.inf))
+        self.register_buffer("painting_limit", torch.full((COUNT,), UNLIMITED))
         half, quarter, eighth, sixteenth = (settings.width * k for k in (1, 2, 4, 6))
         style = settings.width * 3
         self.embedding = nn.Sequential(
@@ -134,7 +136,7 @@ class FlowGenerator(nn.Module):
         Those without whitening have the identity, those without a limit of painting none."""
         if prefix + "reference" in state_dict:
             state_dict.setdefault(prefix + "whitening", torch.eye(len(self.whitening)))
-            unlimited = torch.full_like(self.painting_limit, torch.inf)
+            unlimited = torch.full_like(self.painting_limit, UNLIMITED)
             state_dict.setdefault(prefix + "painting_limit", unlimited)
         for name in ("embedding.0.weight", "to_fields.1.weight", "to_fields.1.bias"):
             if prefix + name in state_dict:

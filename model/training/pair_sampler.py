@@ -123,11 +123,11 @@ class PairSampler:
     @property
     def largest_changes(self) -> Tensor:
         """(17,): the change of each AU that 1% of pairs exceed, for `FlowGenerator`'s limit of
-        painting. Infinite for an AU that is not trained."""
+        painting."""
         draw = torch.Generator().manual_seed(self.settings.seed * SEED_STRIDE)
         source, target = self._draw_pairs(_LIMITING, draw)
         changes = (self.faces.aus[target] - self.faces.aus[source]).abs()
-        return torch.where(self._trained > 0, changes.quantile(0.99, 0), torch.inf)
+        return changes.quantile(0.99, 0)
 
     def batch(
         self, iteration: int, device: torch.device, pairs: int, share: tuple[int, int] = (0, 1)

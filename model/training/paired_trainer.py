@@ -11,7 +11,7 @@ from ...pipeline.errors import WrongUse
 from ..config import TrainSettings
 from ..data import Faces
 from ..landmarks.frame import mean_reference
-from ..networks.flow_generator import FlowGenerator
+from ..networks.flow_generator import UNLIMITED, FlowGenerator
 from ..networks.paired_critics import PairCritic, ResultCritic
 from . import paired_losses
 from .au_reading import AuReading
@@ -61,7 +61,7 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
         self.sampler = self._sampler()
         if torch.equal(generator.whitening, torch.eye(len(generator.whitening), device=device)):
             generator.whiten(self.sampler.whitening)
-        if generator.painting_limit.isinf().all():
+        if (generator.painting_limit == UNLIMITED).all():
             generator.painting_limit.copy_(self.sampler.largest_changes)
         width = settings.critic.width
         self.pair_critic = PairCritic(width).to(device)
