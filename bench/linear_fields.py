@@ -39,7 +39,10 @@ RIDGE = 1.0
 def main(shards: Path, most: int | None) -> None:
     """Print a line for each kind of AUs."""
     faces = load_faces(shards, "train", CROP_SIZE, most)
-    faces = faces.subset(np.flatnonzero([name is not None for name in faces.series]))
+    of_series = np.flatnonzero([name is not None for name in faces.series])
+    if not len(of_series):
+        raise click.UsageError(f"{shards} has no series: prepare some with --series.")
+    faces = faces.subset(of_series)
     aligned = find_landmarks(faces)
     settings = TrainSettings(size=CROP_SIZE, generator=GeneratorSettings(architecture="flow"))
     sampler = PairSampler(faces, settings, aligned, mean_reference(aligned))

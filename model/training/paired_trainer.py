@@ -94,8 +94,9 @@ class PairedTrainer(BaseTrainer[FlowGenerator]):
             critic.requires_grad_(False)
         judged = self._judge(batch, results)
         terms = paired_losses.generator_terms(batch, outputs, results[:count], judged)
-        fields = outputs.fields[:, : len(self._columns)]
-        terms["folds"] = paired_losses.folds(fields, _strong(batch)[:, self._columns])
+        if self.settings.pairs.folds:
+            fields = outputs.fields[:, : len(self._columns)]
+            terms["folds"] = paired_losses.folds(fields, _strong(batch)[:, self._columns])
         if batch.unpaired is not None and self._au_reading is not None:
             free, edited = batch.unpaired, outputs.part(slice(count, None))
             change = free.change[:, self._columns]
