@@ -6,12 +6,11 @@ import torch
 from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import CriticSettings, GeneratorSettings
 from ganim.model.estimator.network import Estimator
-from ganim.model.networks import flow_generator
 from ganim.model.networks.critic import Critic
 from ganim.model.networks.flow_generator import UNLIMITED, FlowGenerator
 from ganim.model.networks.generator import Generator
 from ganim.model.networks.load import load_generator
-from ganim.model.networks.masks import Masks
+from ganim.model.networks.masks import Masks, without_checkerboard, without_faint_painting
 from ganim.pipeline.errors import WrongUse
 
 SMALL = GeneratorSettings(width=8, blocks=1)
@@ -212,17 +211,17 @@ def test_faint_painting_is_left_out_and_strong_painting_stays():
     attention = torch.zeros(1, 1, 64, 64)
     painted = torch.full((1, 3, 64, 64), 2 / 255)
     painted[..., 40:56, 40:56] = 80 / 255
-    shares = 1 - flow_generator._without_faint(attention, painted)
+    shares = 1 - without_faint_painting(attention, painted)
     assert shares[..., :30, :30].max() < 0.1
     assert shares[..., 44:52, 44:52].min() > 0.95
-    unchanged = flow_generator._without_faint(torch.ones(1, 1, 64, 64), painted)
+    unchanged = without_faint_painting(torch.ones(1, 1, 64, 64), painted)
     assert (unchanged == 1).all(), "what is not painted stays so"
 
 
 def test_masks_have_no_checkerboard():
     checks = torch.ones(1, 2, 16, 16)
     checks[..., ::2, ::2] = checks[..., 1::2, 1::2] = -1
-    smooth = flow_generator._without_checks(checks)
+    smooth = without_checkerboard(checks)
     torch.testing.assert_close(smooth[..., 1:-1, 1:-1], torch.zeros(1, 2, 14, 14))
     flat = torch.full((1, 4, 16, 16), 0.7)
-    torch.testing.assert_close(flow_generator._without_checks(flat), flat)
+    torch.testing.assert_close(without_checkerboard(flat), flat)

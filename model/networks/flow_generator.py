@@ -18,7 +18,7 @@ from ...pipeline.action_units import COUNT, positions
 from ..config import GeneratorSettings
 from ..landmarks.points import POINTS
 from ..warp import warped
-from .masks import Masks
+from .masks import Masks, without_checkerboard, without_faint_painting
 
 NUISANCE = 12
 """Numbers that tell how the photographs of a pair differ beside their AUs (landmarks/nuisance.py):
@@ -27,7 +27,6 @@ head pose (2), gaze (2), mean colour of the skin (3), light from the side (1), a
 UNLIMITED = 100.0
 """More than any change. Infinity would be NaN in a moving average."""
 _FIELD_SCALE = 0.25  # of the last layer's output; keeps the first fields small
-_FAINT = 0.03  # 4 levels of 255
 _GATE_SLOPE = 8.0  # painting reaches 96% of its strength at a change of 0.25
 
 
@@ -227,38 +226,14 @@ class FlowGenerator(nn.Module):
             x = block(x, style)
         x = self.enlarge_2(torch.cat([_double(x), _warp(at_2, flow)], 1))
         x = self.block_2(x, style)
-        masks = _without_checks(F.pixel_shuffle(self.to_masks(x), 2).float())
+        masks = without_checkerboard(F.pixel_shuffle(self.to_masks(x), 2).float())
 
         full_flow = _resized(flow, faces)
         moved = warped(faces.float(), full_flow)
         attention = 1 - gate * (1 - torch.sigmoid(masks[:, :1]))
         colour = (moved + 2 * torch.tanh(masks[:, 1:])).clamp(-1, 1)
-        attention = _without_faint(attention, colour - moved)
+        attention = without_faint_painting(attention, colour - moved)
         return FlowOutputs(Masks(attention, colour, moved, full_flow), fields, rest)
-
-
-def _without_checks(masks: Tensor) -> Tensor:
-    """Masks (n, channels, h, w) smoothed by a binomial 3x3 filter.
-
-    The four pixels of a 2x2 block come from different channels, so without it they differ in a
-    regular pattern (Sugawara et al. 2018, Super-resolution using convolutional neural networks
-    without any checkerboard artifacts).
-    """
-    line = masks.new_tensor([0.25, 0.5, 0.25])
-    kernel = (line[:, None] * line).expand(masks.shape[1], 1, 3, 3)
-    return F.conv2d(F.pad(masks, (1, 1, 1, 1), "replicate"), kernel, groups=masks.shape[1])
-
-
-def _without_faint(attention: Tensor, painted: Tensor) -> Tensor:
-    """The attention (n, 1, h, w), raised to 1 where painting would change little: a faint change of
-    a whole face shows nothing, and tells that it was edited.
-
-    painted: (n, 3, h, w), the colour mask less the moved face. What is kept of a change of root
-    mean square s in 7x7 pixels is s^2 / (s^2 + _FAINT^2), as in the shrinkage of wavelet noise.
-    """
-    change = ((1 - attention) * painted).square().mean(1, keepdim=True)
-    strength = F.avg_pool2d(change, 7, 1, 3, count_include_pad=False)
-    return 1 - (1 - attention) * strength / (strength + _FAINT**2)
 
 
 def _padded(saved: Tensor, like: Tensor) -> Tensor:

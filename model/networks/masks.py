@@ -2,10 +2,14 @@
 
 from typing import NamedTuple
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from ...pipeline.faces.paste import Change
 from ..pixels import from_model
+
+_FAINT = 0.03
+"""In half the range of pixels: 4 levels of 255."""
 
 
 class Masks(NamedTuple):
@@ -39,3 +43,27 @@ class Masks(NamedTuple):
             return [Change(difference) for difference in differences]
         flows = self.flow.permute(0, 2, 3, 1).cpu().numpy()
         return [Change(*pair) for pair in zip(differences, flows, strict=True)]
+
+
+def without_checkerboard(masks: Tensor) -> Tensor:
+    """Masks (n, channels, h, w) smoothed by a binomial 3x3 filter.
+
+    The four pixels of a 2x2 block come from different channels, so without it they differ in a
+    regular pattern (Sugawara et al. 2018, Super-resolution using convolutional neural networks
+    without any checkerboard artifacts).
+    """
+    line = masks.new_tensor([0.25, 0.5, 0.25])
+    kernel = (line[:, None] * line).expand(masks.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(masks, (1, 1, 1, 1), "replicate"), kernel, groups=masks.shape[1])
+
+
+def without_faint_painting(attention: Tensor, painted: Tensor) -> Tensor:
+    """The attention (n, 1, h, w), raised to 1 where painting would change little: a faint change of
+    a whole face shows nothing, and tells that it was edited.
+
+    painted: (n, 3, h, w), the colour mask less the moved face. What is kept of a change of root
+    mean square s in 7x7 pixels is s^2 / (s^2 + _FAINT^2), as in the shrinkage of wavelet noise.
+    """
+    change = ((1 - attention) * painted).square().mean(1, keepdim=True)
+    strength = F.avg_pool2d(change, 7, 1, 3, count_include_pad=False)
+    return 1 - (1 - attention) * strength / (strength + _FAINT**2)
