@@ -125,6 +125,17 @@ def test_there_and_back_and_a_drivers_own_time_without_expression(animator, tmp_
     assert moved[1] < moved[0] / 2, "at its time without expression, the photograph is as it was"
 
 
+def test_an_animation_ends_with_the_picture_of_the_same_aus(animator, tmp_path) -> None:
+    """Animations may be computed in bf16, pictures are in float32."""
+    still = animator.animate(PORTRAIT, {12: 1.0}).pixels.astype(int)
+    animator.video(PORTRAIT, tmp_path / "smile", {12: 1.0}, frames=3)
+    last = np.asarray(Image.open(sorted((tmp_path / "smile").iterdir())[-1]))
+    changed = still != read_picture(PORTRAIT).pixels
+    difference = np.abs(last.astype(int) - still)
+    assert difference[changed].mean() < 1.0
+    assert difference[~changed].mean() < 0.05
+
+
 def test_mistakes_are_named(animator, tmp_path) -> None:
     with pytest.raises(WrongUse, match="did you mean 'blink'"):
         animator.animate(PORTRAIT, {"blnk": 1.0})
