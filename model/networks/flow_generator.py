@@ -170,10 +170,15 @@ class FlowGenerator(nn.Module):
         return self.animate(self.encode(faces), aus, own_aus)
 
     def animate(self, face: FaceFeatures, aus: Tensor, own_aus: Tensor) -> Masks:
-        """`forward` of faces that are encoded: once for a face that shows many expressions."""
+        """`forward` of faces that are encoded: once for a face that shows many expressions.
+
+        What spoils pictures is taken from the masks here, and not in training: a generator that was
+        trained with it learned to paint more, in patches.
+        """
         change = (aus - own_aus) * self.gain
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
-        return self._render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
+        masks = self._render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
+        return without_faint_painting(without_checkerboard(masks))
 
     def outputs(self, faces: Tensor, aus: Tensor, change: Tensor, nuisance: Tensor) -> FlowOutputs:
         """All outputs, for training: `change` (n, 17) may go beyond the AUs' range, `nuisance`
@@ -226,13 +231,12 @@ class FlowGenerator(nn.Module):
             x = block(x, style)
         x = self.enlarge_2(torch.cat([_double(x), _warp(at_2, flow)], 1))
         x = self.block_2(x, style)
-        masks = without_checkerboard(F.pixel_shuffle(self.to_masks(x), 2).float())
+        masks = F.pixel_shuffle(self.to_masks(x), 2).float()
 
         full_flow = _resized(flow, faces)
         moved = warped(faces.float(), full_flow)
         attention = 1 - gate * (1 - torch.sigmoid(masks[:, :1]))
         colour = (moved + 2 * torch.tanh(masks[:, 1:])).clamp(-1, 1)
-        attention = without_faint_painting(attention, colour - moved)
         return FlowOutputs(Masks(attention, colour, moved, full_flow), fields, rest)
 
 

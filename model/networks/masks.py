@@ -45,25 +45,32 @@ class Masks(NamedTuple):
         return [Change(*pair) for pair in zip(differences, flows, strict=True)]
 
 
-def without_checkerboard(masks: Tensor) -> Tensor:
-    """Masks (n, channels, h, w) smoothed by a binomial 3x3 filter.
+def without_checkerboard(masks: Masks) -> Masks:
+    """Masks smoothed by a binomial 3x3 filter, for a generator of which the four pixels of a 2x2
+    block come from different channels, and so differ in a regular pattern.
 
-    The four pixels of a 2x2 block come from different channels, so without it they differ in a
-    regular pattern (Sugawara et al. 2018, Super-resolution using convolutional neural networks
-    without any checkerboard artifacts).
+    Compare Sugawara et al. 2018, Super-resolution using convolutional neural networks without any
+    checkerboard artifacts.
     """
-    line = masks.new_tensor([0.25, 0.5, 0.25])
-    kernel = (line[:, None] * line).expand(masks.shape[1], 1, 3, 3)
-    return F.conv2d(F.pad(masks, (1, 1, 1, 1), "replicate"), kernel, groups=masks.shape[1])
+    painted = _smoothed(masks.colour - masks.face)
+    shares = _smoothed(1 - masks.attention)
+    return masks._replace(attention=1 - shares, colour=masks.face + painted)
 
 
-def without_faint_painting(attention: Tensor, painted: Tensor) -> Tensor:
-    """The attention (n, 1, h, w), raised to 1 where painting would change little: a faint change of
-    a whole face shows nothing, and tells that it was edited.
+def without_faint_painting(masks: Masks) -> Masks:
+    """Masks whose attention is 1 where painting would change little: a faint change of a whole face
+    shows nothing, and tells that it was edited.
 
-    painted: (n, 3, h, w), the colour mask less the moved face. What is kept of a change of root
-    mean square s in 7x7 pixels is s^2 / (s^2 + _FAINT^2), as in the shrinkage of wavelet noise.
+    Of a change of root mean square s in 7x7 pixels a share of s^2 / (s^2 + _FAINT^2) is kept, as in
+    the shrinkage of noise in wavelets.
     """
-    change = ((1 - attention) * painted).square().mean(1, keepdim=True)
+    shares = 1 - masks.attention
+    change = (shares * (masks.colour - masks.face)).square().mean(1, keepdim=True)
     strength = F.avg_pool2d(change, 7, 1, 3, count_include_pad=False)
-    return 1 - (1 - attention) * strength / (strength + _FAINT**2)
+    return masks._replace(attention=1 - shares * strength / (strength + _FAINT**2))
+
+
+def _smoothed(values: Tensor) -> Tensor:
+    line = values.new_tensor([0.25, 0.5, 0.25])
+    kernel = (line[:, None] * line).expand(values.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(values, (1, 1, 1, 1), "replicate"), kernel, groups=values.shape[1])
