@@ -191,7 +191,7 @@ def test_the_first_picture_is_the_photograph_and_the_second_is_near(animator: An
 
 
 def test_a_batch_gives_what_single_pictures_give(animator: Animator) -> None:
-    """Rendering many AUs of one face at once is rendering each."""
+    """Rendering many AUs of one face at once is rendering each, but for the errors of bf16."""
     photograph = read_image(ROOT / "examples" / "astronaut.png")
     faces = animator.faces(photograph, 1)
     motion = Motion(6, ease="linear")
@@ -200,7 +200,8 @@ def test_a_batch_gives_what_single_pictures_give(animator: Animator) -> None:
     for index in (2, 5):
         share = np.float32(index / 5)
         single = animator.render(photograph, faces[0], share * target + (1 - share) * own)
-        assert np.abs(pictures[index].astype(int) - single).max() <= 2
+        difference = np.abs(pictures[index].astype(int) - single)
+        assert difference.max() <= 10 and difference.mean() < 0.1
 
 
 def test_a_driver_at_rest_leaves_the_photograph(animator: Animator) -> None:

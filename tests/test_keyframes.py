@@ -11,7 +11,7 @@ from ganim.model.animation.keyframes import EASES, between, key_timing, keyed, p
 from ganim.model.animation.smoothing import faded, smoothed, without_short
 from ganim.model.animation.timing import Timing
 from ganim.model.estimator.network import load_estimator
-from ganim.pipeline.action_units import COLUMNS, NUMBERS, Edit
+from ganim.pipeline.action_units import COLUMNS, NUMBERS, Edit, positions
 from ganim.pipeline.errors import NothingUsable, WrongUse
 from ganim.pipeline.expressions import Request
 
@@ -170,8 +170,13 @@ def test_a_driver_who_is_lost_is_held_then_fades_to_neutral_and_comes_back() -> 
 
 
 def test_a_blink_survives_smoothing() -> None:
-    moved = driver([0.0] * 20 + [0.5, 1.0, 1.0, 0.4] + [0.0] * 20).differences(np.zeros(17))
-    assert moved[:, AU12].max() > 0.8 and 21 <= moved[:, AU12].argmax() <= 22
+    (blink,) = positions([45])
+    aus = np.zeros((44, 17), np.float32)
+    aus[20:24, blink] = aus[20:24, AU12] = 0.5, 1.0, 1.0, 0.4
+    moved = Driver(Timing.steady(44, Fraction(25)), aus).differences(np.zeros(17))
+    assert moved[:, blink].max() > 0.8 and 21 <= moved[:, blink].argmax() <= 22
+    assert 0.6 < moved[:, AU12].max() < 0.8, "other AUs are smoothed more"
+    assert 21 <= moved[:, AU12].argmax() <= 22, "and as little delayed"
 
 
 # ---- OpenFace CSVs

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...pipeline.action_units import COUNT, to_unit
+from ...pipeline.action_units import COUNT, positions, to_unit
 from ...pipeline.errors import NothingUsable, WrongUse
 from ...pipeline.openface.output import BadCsv, FaceRecord, read_csv
 from ..estimator.reader import Reader
@@ -15,9 +15,10 @@ from .follow import Followed, follow
 from .smoothing import smoothed
 from .timing import Timing
 
-_DEVIATION = 0.055
-"""Standard deviation in seconds of the Gaussian that smooths the driver's AUs: it removes the noise
-of readings, and keeps 93% or more of the variation of each AU (docs/animation.md)."""
+_DEVIATION, _BLINK_DEVIATION = 0.055, 0.035
+"""Standard deviations in seconds of the Gaussians that smooth the driver's AUs, and AU45. The first
+removes the noise of readings, and keeps 93% or more of the variation of each AU
+(docs/animation.md); a blink is over so soon that it would take a third of it."""
 _HOLD, _FADE, _RETURN = 0.5, 0.5, 0.3
 """When the driver's face is lost, its expression is held, then fades to neutral; before the face
 is back, it returns. In seconds."""
@@ -66,7 +67,10 @@ class Driver:
         times = self.timing.seconds
         seen = ~np.isnan(self.aus[:, 0])
         runs = np.concatenate([[0], np.cumsum(seen[1:] != seen[:-1])])
-        smooth = smoothed(self.aus, times, runs, _DEVIATION)[seen] - neutral
+        smooth = smoothed(self.aus, times, runs, _DEVIATION)
+        blinks = positions([45])
+        smooth[:, blinks] = smoothed(self.aus[:, blinks], times, runs, _BLINK_DEVIATION)
+        smooth = smooth[seen] - neutral
         at, known = _bridged(times[seen], smooth)
         return np.stack([np.interp(times, at, column) for column in known.T], 1)
 
