@@ -175,7 +175,7 @@ def test_a_blink_survives_smoothing() -> None:
     aus[20:24, blink] = aus[20:24, AU12] = 0.5, 1.0, 1.0, 0.4
     moved = Driver(Timing.steady(44, Fraction(25)), aus).differences(np.zeros(17))
     assert moved[:, blink].max() > 0.8 and 21 <= moved[:, blink].argmax() <= 22
-    assert 0.6 < moved[:, AU12].max() < 0.8, "other AUs are smoothed more"
+    assert 0.5 < moved[:, AU12].max() < 0.8, "other AUs are smoothed more"
     assert 21 <= moved[:, AU12].argmax() <= 22, "and as little delayed"
 
 

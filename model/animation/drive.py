@@ -15,9 +15,9 @@ from .follow import Followed, follow
 from .smoothing import smoothed
 from .timing import Timing
 
-_DEVIATION, _BLINK_DEVIATION = 0.055, 0.035
+_DEVIATION, _BLINK_DEVIATION = 0.065, 0.035
 """Standard deviations in seconds of the Gaussians that smooth the driver's AUs, and AU45. The first
-removes the noise of readings, and keeps 93% or more of the variation of each AU
+removes the noise of readings, and keeps 90% or more of the variation of each AU
 (docs/animation.md); a blink is over so soon that it would take a third of it."""
 _HOLD, _FADE, _RETURN = 0.5, 0.5, 0.3
 """When the driver's face is lost, its expression is held, then fades to neutral; before the face
