@@ -16,6 +16,7 @@ from ganim.model.animation.follow import follow
 from ganim.model.animation.motion import Motion, animate_clip, animate_photograph, drive_photograph
 from ganim.model.animation.timing import Timing
 from ganim.model.estimator.network import load_estimator
+from ganim.model.networks import torch_renderer
 from ganim.pipeline.action_units import NUMBERS, Edit
 from ganim.pipeline.errors import NothingUsable
 from ganim.pipeline.expressions import Request
@@ -190,8 +191,11 @@ def test_the_first_picture_is_the_photograph_and_the_second_is_near(animator: An
     assert 0 < steps[0] < max(steps[1:]) * 0.8
 
 
-def test_a_batch_gives_what_single_pictures_give(animator: Animator) -> None:
-    """Rendering many AUs of one face at once is rendering each, but for the errors of bf16."""
+def test_a_batch_gives_what_single_pictures_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rendering many AUs of one face at once is rendering each."""
+    # Of one precision: what bf16 does to the last picture is in test_library.py.
+    monkeypatch.setattr(torch_renderer, "computes_bf16", lambda device: False)
+    animator = Animator()
     photograph = read_image(ROOT / "examples" / "astronaut.png")
     faces = animator.faces(photograph, 1)
     motion = Motion(6, ease="linear")
@@ -200,8 +204,7 @@ def test_a_batch_gives_what_single_pictures_give(animator: Animator) -> None:
     for index in (2, 5):
         share = np.float32(index / 5)
         single = animator.render(photograph, faces[0], share * target + (1 - share) * own)
-        difference = np.abs(pictures[index].astype(int) - single)
-        assert difference.max() <= 10 and difference.mean() < 0.1
+        assert np.abs(pictures[index].astype(int) - single).max() <= 2
 
 
 def test_a_driver_at_rest_leaves_the_photograph(animator: Animator) -> None:

@@ -207,8 +207,7 @@ class FlowGenerator(nn.Module):
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
     ) -> FlowOutputs:
         faces, at_2, at_4, at_8, x, fields = face
-        limit = self.painting_limit
-        painted = torch.maximum(torch.minimum(change, limit), -limit)[:, self._known]
+        painted = change.clamp(-self.painting_limit, self.painting_limit)[:, self._known]
         aus, change = aus[:, self._known], change[:, self._known]
         told = torch.cat([change, nuisance], 1)
         painted = torch.cat([painted, nuisance], 1)
