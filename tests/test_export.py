@@ -56,15 +56,16 @@ def test_onnx_runtime_gives_what_torch_gives_for_one_face_and_for_five(tmp_path)
         aus, own = draw.random((2, count, 17), np.float32)
         outputs = session.run(None, {"faces": faces, "aus": aus, "own_aus": own})
         names = [output.name for output in session.get_outputs()]
-        assert names == ["attention", "difference", "flow"]
+        assert names == ["attention", "difference", "flow", "blur"]
         with torch.inference_mode():
             pixels = to_model(torch.from_numpy(faces).permute(0, 3, 1, 2))
             masks = generator(pixels, torch.from_numpy(aus), torch.from_numpy(own))
         expected = masks.changes()
         for at in range(count):
-            found = Change(outputs[1][at], outputs[2][at])
+            found = Change(*(output[at] for output in outputs[1:]))
             assert found.difference == pytest.approx(expected[at].difference, abs=0.1)
             assert found.flow == pytest.approx(expected[at].flow, abs=1e-3)
+            assert found.blur == pytest.approx(expected[at].blur, abs=1e-3)
             assert np.abs(found.difference).max() > 1 and np.abs(found.flow).max() > 0.01
         assert outputs[0] == pytest.approx(masks.attention.squeeze(1).numpy(), abs=1e-3)
 

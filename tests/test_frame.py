@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from ganim.model.landmarks.placing import place_frame
-from ganim.pipeline.faces.frame import Frame
+from ganim.pipeline.faces.crop import Box
+from ganim.pipeline.faces.frame import CropRegion, Frame
 from ganim.pipeline.faces.paste import Change
 
 
@@ -90,3 +91,25 @@ def test_the_frame_is_placed_by_landmarks_that_expressions_do_not_move() -> None
     landmarks[48:] += 15.0  # the mouth
     found = place_frame(landmarks, reference)
     assert np.allclose(found.matrix, truth.matrix) and np.allclose(found.centre, truth.centre)
+
+
+@pytest.mark.parametrize("scale", [30.0, 120.0])
+@pytest.mark.parametrize("turned", [False, True])
+def test_blur_leaves_out_what_is_finer_than_the_change(scale: float, turned: bool) -> None:
+    fine = np.full((256, 256, 3), 100, np.uint8)
+    fine[::2] = 150
+    blur = np.zeros((64, 64), np.float32)
+    blur[20:44, 20:44] = 1
+    side = int(scale)
+    box = Box(128 - side, 128 - side, 128 + side, 128 + side)
+    one = frame(scale, 0.4, (128, 128)) if turned else CropRegion(box)
+    pasted = one.paste(fine, Change(np.zeros((64, 64, 3), np.float32), None, blur))
+    middle = np.s_[122:134, 122:134]
+    if scale < 32:  # the change is as fine as the picture
+        assert np.array_equal(pasted, fine)
+    else:
+        assert fine[middle].std() > 20 and pasted[middle].std() < 2
+        assert pasted[middle].mean() == pytest.approx(125, abs=2)
+    outside = np.ones((256, 256), bool)
+    outside[56:200, 56:200] = False
+    assert np.array_equal(pasted[outside], fine[outside])

@@ -10,7 +10,7 @@ from ganim.model.networks.critic import Critic
 from ganim.model.networks.flow_generator import UNLIMITED, FlowGenerator
 from ganim.model.networks.generator import Generator
 from ganim.model.networks.load import load_generator
-from ganim.model.networks.masks import Masks, without_checkerboard, without_faint_painting
+from ganim.model.networks.masks import Masks
 from ganim.pipeline.errors import WrongUse
 
 SMALL = GeneratorSettings(width=8, blocks=1)
@@ -205,39 +205,3 @@ def test_beyond_the_limit_a_face_is_moved_on_and_painted_no_more():
     assert flow is not None
     assert flow[0].any()
     torch.testing.assert_close(flow[1], 2 * flow[0])
-
-
-def test_faint_painting_is_left_out_and_strong_painting_stays():
-    face = torch.zeros(1, 3, 64, 64)
-    colour = torch.full((1, 3, 64, 64), 2 / 255)
-    colour[..., 40:56, 40:56] = 80 / 255
-    masks = Masks(torch.zeros(1, 1, 64, 64), colour, face)
-    shares = 1 - without_faint_painting(masks).attention
-    assert shares[..., :30, :30].max() < 0.1
-    assert shares[..., 44:52, 44:52].min() > 0.95
-    unchanged = without_faint_painting(masks._replace(attention=torch.ones(1, 1, 64, 64)))
-    assert (unchanged.attention == 1).all(), "what is not painted stays so"
-
-
-def test_masks_have_no_checkerboard():
-    checks = torch.ones(1, 1, 16, 16)
-    checks[..., ::2, ::2] = checks[..., 1::2, 1::2] = -1
-    face = torch.rand(1, 3, 16, 16)
-    masks = without_checkerboard(Masks((1 + checks) / 2, face + checks / 4, face))
-    inside = (..., slice(1, -1), slice(1, -1))
-    torch.testing.assert_close(masks.colour[inside], face[inside])
-    torch.testing.assert_close(masks.attention[inside], torch.full((1, 1, 14, 14), 0.5))
-    kept = without_checkerboard(Masks(torch.ones(1, 1, 16, 16), face, face))
-    assert (kept.attention == 1).all() and torch.equal(kept.colour, face)
-
-
-def test_what_spoils_pictures_is_left_out_in_use_and_not_in_training():
-    generator = FlowGenerator(GeneratorSettings(8, architecture="flow")).eval()
-    for parameter in generator.parameters():
-        torch.nn.init.normal_(parameter, 0, 0.1)
-    faces, aus, own = torch.rand(1, 3, 32, 32) * 2 - 1, torch.rand(1, 17), torch.rand(1, 17)
-    trained = generator.outputs(faces, aus, aus - own, torch.zeros(1, 12)).masks
-    used = generator(faces, aus, own)
-    expected = without_faint_painting(without_checkerboard(trained))
-    torch.testing.assert_close(used.attention, expected.attention)
-    assert not torch.allclose(used.attention, trained.attention)

@@ -11,7 +11,7 @@ from pathlib import Path
 from ... import __version__
 from ...pipeline.errors import WrongUse
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when inputs, outputs or metadata of the files change."""
 
 

@@ -169,19 +169,25 @@ def compare(pairs: Pairs, which: np.ndarray, pictures: Sequence[np.ndarray] | np
     """
     frames = [pairs.frames[index] for index in which]
     cut = np.stack([frame.cut(one, CROP_SIZE) for frame, one in zip(frames, pictures, strict=True)])
-    results, targets = (
-        faces[:, _BORDER:-_BORDER, _BORDER:-_BORDER] for faces in (cut, pairs.targets[which])
-    )
     landmarks = np.stack(
         [frame.from_picture(_find(one)) for frame, one in zip(frames, pictures, strict=True)]
     )
     expected = pairs.target_landmarks[which]
     eyes = [expected[:, list(corners)].mean(1) for corners in ((36, 39), (42, 45))]
     distances = np.linalg.norm(landmarks - expected, axis=2).mean(1)
+    return pixel_errors(cut, pairs.targets[which]) | {
+        "landmark_error": 100 * distances / np.linalg.norm(eyes[1] - eyes[0], axis=1),
+    }
+
+
+def pixel_errors(results: np.ndarray, targets: np.ndarray) -> Errors:
+    """`l1` and `ssim_error` of results and targets (n, 128, 128, 3) uint8 in the frame."""
+    results, targets = (
+        faces[:, _BORDER:-_BORDER, _BORDER:-_BORDER] for faces in (results, targets)
+    )
     return {
         "l1": _pyramid_l1(_to_tensor(results), _to_tensor(targets)).numpy(),
         "ssim_error": 1 - metrics.ssim(results, targets),
-        "landmark_error": 100 * distances / np.linalg.norm(eyes[1] - eyes[0], axis=1),
     }
 
 

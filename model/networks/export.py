@@ -29,7 +29,7 @@ class Difference(NamedTuple):
     """The most by which outputs of ONNX Runtime and of torch differ, over the faces checked."""
 
     levels: float
-    """`difference`, and `attention` times 255, in levels of 8 bits."""
+    """`difference`, and `attention` and `blur` times 255, in levels of 8 bits."""
     pixels: float
     """`flow`, in pixels of the generator's input."""
 
@@ -46,9 +46,9 @@ class _Pixels(nn.Module):
 
     def forward(self, faces: Tensor, aus: Tensor, own_aus: Tensor) -> tuple[Tensor, ...]:
         masks = self.generator(to_model(faces.permute(0, 3, 1, 2)), aus, own_aus)
-        assert masks.flow is not None
-        outputs = (masks.difference(), masks.flow)
-        return masks.attention.squeeze(1), *(each.permute(0, 2, 3, 1) for each in outputs)
+        assert masks.flow is not None and masks.blur is not None
+        difference, flow = (each.permute(0, 2, 3, 1) for each in (masks.difference(), masks.flow))
+        return masks.attention.squeeze(1), difference, flow, masks.blur.squeeze(1)
 
 
 def export(generator: AnyGenerator, size: int, path: Path) -> Difference:
@@ -111,11 +111,12 @@ def _difference(
     network: nn.Module, examples: tuple[np.ndarray, ...], found: list[np.ndarray]
 ) -> Difference:
     expected = network(*(torch.from_numpy(example) for example in examples))
-    attention, difference, flow = (
+    attention, difference, flow, blur = (
         float(np.abs(one - other.numpy()).max()) for one, other in zip(found, expected, strict=True)
     )
     side = examples[0].shape[1]
-    return Difference(max(attention * _LEVELS, difference), flow * side / 2)
+    levels = max(attention * _LEVELS, difference, blur * _LEVELS)
+    return Difference(levels, flow * side / 2)
 
 
 def _worst(differences: list[Difference]) -> Difference:

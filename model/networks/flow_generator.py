@@ -18,7 +18,8 @@ from ...pipeline.action_units import COUNT, positions
 from ..config import GeneratorSettings
 from ..landmarks.points import POINTS
 from ..warp import warped
-from .masks import Masks, without_checkerboard, without_faint_painting
+from .cleaning import without_checkerboard, without_faint_painting, without_strips
+from .masks import Masks
 
 NUISANCE = 12
 """Numbers that tell how the photographs of a pair differ beside their AUs (landmarks/nuisance.py):
@@ -28,6 +29,7 @@ UNLIMITED = 100.0
 """More than any change. Infinity would be NaN in a moving average."""
 _FIELD_SCALE = 0.25  # of the last layer's output; keeps the first fields small
 _GATE_SLOPE = 8.0  # painting reaches 96% of its strength at a change of 0.25
+_OPENING = (25, 26)  # the AUs that open the mouth: lips part, jaw drop
 
 
 class FlowOutputs(NamedTuple):
@@ -41,7 +43,7 @@ class FlowOutputs(NamedTuple):
 
     def part(self, chosen: slice) -> "FlowOutputs":
         """The outputs for some of the faces."""
-        attention, colour, face, flow = self.masks
+        attention, colour, face, flow, _ = self.masks  # no blur in training
         assert flow is not None
         masks = Masks(attention[chosen], colour[chosen], face[chosen], flow[chosen])
         return FlowOutputs(masks, self.fields[chosen], self.rest[chosen])
@@ -172,13 +174,20 @@ class FlowGenerator(nn.Module):
     def animate(self, face: FaceFeatures, aus: Tensor, own_aus: Tensor) -> Masks:
         """`forward` of faces that are encoded: once for a face that shows many expressions.
 
-        What spoils pictures is taken from the masks here, and not in training: a generator that was
-        trained with it learned to paint more, in patches.
+        What spoils pictures is taken from the masks here, and not in training (cleaning.py).
         """
         change = (aus - own_aus) * self.gain
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
         masks = self._render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
-        return without_faint_painting(without_checkerboard(masks))
+        masks = without_faint_painting(without_checkerboard(masks))
+        return without_strips(masks, self._opening(face, change))
+
+    def _opening(self, face: FaceFeatures, change: Tensor) -> Tensor:
+        """(n, 2, h, w): the part of the flow by which the mouth opens."""
+        known = [at for at, number in enumerate(self.settings.aus) if number in _OPENING]
+        change = change[:, self._known][:, known].clamp(min=0)
+        flow = (face.fields[:, known] * change[:, :, None, None, None]).sum(1)
+        return _resized(flow, face.faces)
 
     def outputs(self, faces: Tensor, aus: Tensor, change: Tensor, nuisance: Tensor) -> FlowOutputs:
         """All outputs, for training: `change` (n, 17) may go beyond the AUs' range, `nuisance`

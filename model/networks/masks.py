@@ -2,14 +2,10 @@
 
 from typing import NamedTuple
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from ...pipeline.faces.paste import Change
 from ..pixels import from_model
-
-_FAINT = 0.03
-"""In half the range of pixels: 4 levels of 255."""
 
 
 class Masks(NamedTuple):
@@ -24,6 +20,8 @@ class Masks(NamedTuple):
     flow: Tensor | None = None
     """(n, 2, h, w): the offset (right, down) from each pixel of `face` to the pixel of the input
     that it shows, in half sides; None without `motion`."""
+    blur: Tensor | None = None
+    """(n, 1, h, w) in 0-1: as `Change.blur`; None keeps all detail."""
 
     def blend(self) -> Tensor:
         """The new face (n, 3, h, w) in -1..1.
@@ -42,35 +40,7 @@ class Masks(NamedTuple):
         if self.flow is None:
             return [Change(difference) for difference in differences]
         flows = self.flow.permute(0, 2, 3, 1).cpu().numpy()
-        return [Change(*pair) for pair in zip(differences, flows, strict=True)]
-
-
-def without_checkerboard(masks: Masks) -> Masks:
-    """Masks smoothed by a binomial 3x3 filter, for a generator of which the four pixels of a 2x2
-    block come from different channels, and so differ in a regular pattern.
-
-    Compare Sugawara et al. 2018, Super-resolution using convolutional neural networks without any
-    checkerboard artifacts.
-    """
-    painted = _smoothed(masks.colour - masks.face)
-    shares = _smoothed(1 - masks.attention)
-    return masks._replace(attention=1 - shares, colour=masks.face + painted)
-
-
-def without_faint_painting(masks: Masks) -> Masks:
-    """Masks whose attention is 1 where painting would change little: a faint change of a whole face
-    shows nothing, and tells that it was edited.
-
-    Of a change of root mean square s in 7x7 pixels a share of s^2 / (s^2 + _FAINT^2) is kept, as in
-    the shrinkage of noise in wavelets.
-    """
-    shares = 1 - masks.attention
-    change = (shares * (masks.colour - masks.face)).square().mean(1, keepdim=True)
-    strength = F.avg_pool2d(change, 7, 1, 3, count_include_pad=False)
-    return masks._replace(attention=1 - shares * strength / (strength + _FAINT**2))
-
-
-def _smoothed(values: Tensor) -> Tensor:
-    line = values.new_tensor([0.25, 0.5, 0.25])
-    kernel = (line[:, None] * line).expand(values.shape[1], 1, 3, 3)
-    return F.conv2d(F.pad(values, (1, 1, 1, 1), "replicate"), kernel, groups=values.shape[1])
+        if self.blur is None:
+            return [Change(*pair) for pair in zip(differences, flows, strict=True)]
+        blurs = self.blur.squeeze(1).cpu().numpy()
+        return [Change(*three) for three in zip(differences, flows, blurs, strict=True)]

@@ -17,7 +17,7 @@ SIZE_KEY, REFERENCE_KEY, AUS_KEY = "ganim_generator_size", "ganim_reference", "g
 """Keys of the file's metadata: `Renderer.size`; `Renderer.reference`, x and y in turn; and
 `Renderer.aus`."""
 INPUTS = ("faces", "aus", "own_aus")
-OUTPUTS = ("attention", "difference", "flow")
+OUTPUTS = ("attention", "difference", "flow", "blur")
 
 
 class OnnxRenderer:
@@ -30,7 +30,8 @@ class OnnxRenderer:
         if not path.exists():
             raise WrongUse(f"{path} does not exist. Write it with ganim export -o {path}")
         self._session, known = open_session(path, "a generator of ganim", SIZE_KEY)
-        if AUS_KEY not in known:
+        outputs = {output.name for output in self._session.get_outputs()}
+        if AUS_KEY not in known or not outputs.issuperset(OUTPUTS):
             raise WrongUse(
                 f"{path} is of an older version of ganim: write it anew with ganim export -o {path}"
             )
@@ -41,9 +42,8 @@ class OnnxRenderer:
     def render(self, faces: np.ndarray, aus: np.ndarray, own_aus: np.ndarray) -> Edits:
         given = (faces, np.asarray(aus, np.float32), np.asarray(own_aus, np.float32))
         found = self._session.run(OUTPUTS, dict(zip(INPUTS, given, strict=True)))
-        attention, differences, flows = found
-        changes = [Change(*pair) for pair in zip(differences, flows, strict=True)]
-        return Edits(changes, attention)
+        attention, *of_changes = found
+        return Edits([Change(*each) for each in zip(*of_changes, strict=True)], attention)
 
     def still(self, face: np.ndarray, own_aus: np.ndarray) -> Callable[[np.ndarray], Edits]:
         return still_by_render(self, face, own_aus)

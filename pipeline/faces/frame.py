@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from .crop import Box, cut_crop
-from .paste import Change, added, changed_part, feather, paste_change, with_part
+from .paste import Change, added, blurred, changed_part, feather, paste_change, with_part
 
 _BLUR_BELOW = 0.6
 """A photograph that is reduced by more than this factor is blurred first, against aliasing."""
@@ -161,6 +161,9 @@ class Frame:
             moves = (np.abs(offsets[:, :, 0]) >= _STILL) | (np.abs(offsets[:, :, 1]) >= _STILL)
             region = region.copy()
             cv2.copyTo(moved.reshape(region.shape), moves.astype(np.uint8), region)
+        if change.blur is not None:
+            share = enlarged(change.blur[:, :, None])
+            region = blurred(region, share, 2 * self.scale / size)
         return part, added(region, enlarged(change.difference))
 
     def _bounds(self, picture: np.ndarray, margin: float = 0.0) -> tuple[int, int, int, int]:

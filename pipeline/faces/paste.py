@@ -13,14 +13,22 @@ _FEATHER = 0.08
 Without it the crop's edge would show."""
 
 
+_BLUR = 1.2
+"""Standard deviation, in pixels of the change, of a blur that leaves nothing finer than these."""
+
+
 class Change(NamedTuple):
-    """A change of a crop: pixels are moved, then a difference is added. At any resolution."""
+    """A change of a crop, at any resolution: pixels are moved, the moved picture is blurred in
+    parts, and a difference is added."""
 
     difference: np.ndarray
     """(size, size, channels) float, in levels of the picture: added after the pixels were moved."""
     flow: np.ndarray | None = None
     """(size, size, 2) float: how far right of and below its place each pixel is taken from, in
     half sides of the crop. None moves nothing."""
+    blur: np.ndarray | None = None
+    """(size, size) float in 0-1: how much of the moved picture's detail that is finer than the
+    pixels of the change is left out. None leaves out nothing."""
 
 
 def paste_change(image: np.ndarray, crop: Box, change: Change) -> np.ndarray:
@@ -42,7 +50,25 @@ def changed_part(image: np.ndarray, crop: Box, change: Change) -> tuple[Box, np.
         return visible, region
     if change.flow is not None:
         region = _warp(region, _resize_faded(change.flow, crop, visible) * (crop.width / 2))
+    if change.blur is not None:
+        share = _resize_faded(change.blur[:, :, None], crop, visible)
+        region = blurred(region, share, crop.width / change.blur.shape[0])
     return visible, added(region, _resize_faded(change.difference, crop, visible))
+
+
+def blurred(pixels: np.ndarray, share: np.ndarray, enlargement: float) -> np.ndarray:
+    """Pixels (h, w, channels) uint8 or uint16 without a share (h, w) in 0-1 of the detail that is
+    finer than pixels `enlargement` times as large."""
+    share = share.reshape(*pixels.shape[:2], 1)
+    left, top, width, height = cv2.boundingRect((share[:, :, 0] > 1 / 255).astype(np.uint8))
+    if not width or enlargement <= 1:
+        return pixels
+    part = np.s_[top : top + height, left : left + width]
+    result = pixels.copy()
+    sharp, share = result[part], share[part].clip(0, 1)
+    smooth = cv2.GaussianBlur(sharp, (0, 0), _BLUR * enlargement).reshape(sharp.shape)
+    result[part] = np.rint(sharp + share * (smooth.astype(np.float32) - sharp))
+    return result
 
 
 def added(pixels: np.ndarray, difference: np.ndarray) -> np.ndarray:

@@ -1,0 +1,113 @@
+"""What is taken from masks in use: patterns of the network, faint painting, and strips in mouths.
+
+In training none of it is: a generator that was trained with it learned to paint more, in patches.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from .masks import Masks
+
+_FAINT = 0.03
+"""In half the range of pixels: 4 levels of 255."""
+_WHOLE, _STRIPS = 0.75, 0.45
+"""Source rows per row of the result: from the first on a stretched part of a picture is left as it
+is, and at the second all its strips are removed."""
+_TEETH = 0.05
+"""How far below the upper lip strips are left, as a share of the face: the upper teeth."""
+_NEAR, _FAR = 1 / 32, 3 / 32
+"""Sides of the filters, as shares of the face: of the part's edge, and of what are strips."""
+_DARKER = 0.75
+"""By how many standard deviations of the strips what is put in their place is darker."""
+
+
+def without_checkerboard(masks: Masks) -> Masks:
+    """Masks smoothed by a binomial 3x3 filter, for a generator of which the four pixels of a 2x2
+    block come from different channels, and so differ in a regular pattern.
+
+    Compare Sugawara et al. 2018, Super-resolution using convolutional neural networks without any
+    checkerboard artifacts.
+    """
+    painted = _smoothed(masks.colour - masks.face)
+    shares = _smoothed(1 - masks.attention)
+    return masks._replace(attention=1 - shares, colour=masks.face + painted)
+
+
+def without_faint_painting(masks: Masks) -> Masks:
+    """Masks whose attention is 1 where painting would change little: a faint change of a whole face
+    shows nothing, and tells that it was edited.
+
+    Of a change of root mean square s in 7x7 pixels a share of s^2 / (s^2 + _FAINT^2) is kept, as in
+    the shrinkage of noise in wavelets.
+    """
+    shares = 1 - masks.attention
+    change = (shares * (masks.colour - masks.face)).square().mean(1, keepdim=True)
+    strength = F.avg_pool2d(change, 7, 1, 3, count_include_pad=False)
+    return masks._replace(attention=1 - shares * strength / (strength + _FAINT**2))
+
+
+def without_strips(masks: Masks, opening: Tensor) -> Masks:
+    """Masks without the upright strips that are seen where a mouth opens.
+
+    Teeth that are moved apart with the lips become long strips, in the moved face and in what is
+    painted over it. In a mouth that opens the upper teeth stay where they are, and below them it is
+    dark. So where the opening stretches the face, below the upper teeth, what is constant from top
+    to bottom loses its detail from left to right, and is darkened by as much as it had; and the
+    photograph, moved at its full size, is blurred to the resolution of the masks.
+
+    opening: (n, 2, h, w), the flow by which the mouth opens, in half sides.
+    """
+    share = _stretched(opening[:, 1:])
+    face = masks.blend()
+    columns = _mean(face, share, 1, _FAR)
+    level = _mean(columns, share, 0, _FAR)
+    strips = columns - level
+    contrast = _mean(strips.square(), share, 0, _FAR).sqrt().mean(1, keepdim=True)
+    face = face - share * (strips + _DARKER * contrast)
+    # Attention and colour whose blend this is: the moved face has no part where strips were.
+    attention = masks.attention * (1 - share)
+    colour = (face - attention * masks.face) / (1 - attention).clamp(min=1e-4)
+    changed = share > 0
+    return masks._replace(
+        attention=attention.where(changed, masks.attention),
+        colour=colour.where(changed, masks.colour),
+        blur=share,
+    )
+
+
+def _stretched(down: Tensor) -> Tensor:
+    """(n, 1, h, w) in 0-1: where a flow (n, 1, h, w) down, in half sides, stretches a face, below
+    the upper teeth."""
+    height = down.shape[2]
+    pixels = F.pad(down, (0, 0, 1, 1), "replicate") * (height / 2)
+    rows = 1 + (pixels[:, :, 2:] - pixels[:, :, :-2]) / 2
+    share = ((_WHOLE - rows) / (_WHOLE - _STRIPS)).clamp(0, 1)
+    near, teeth = _odd(_NEAR * height), round(_TEETH * height)
+    share = F.max_pool2d(share, near, 1, near // 2)
+    # The least of a row and of those above it, to the height of teeth.
+    share = -F.max_pool2d(F.pad(-share, (0, 0, teeth, 0), "replicate"), (teeth + 1, 1), 1)
+    return _box(_box(share, 0, near), 1, near)
+
+
+def _mean(values: Tensor, share: Tensor, axis: int, side: float) -> Tensor:
+    """Means of values (n, channels, h, w) from left to right (axis 0) or top to bottom (1), over
+    `side` of the face, each value counted by its share (n, 1, h, w)."""
+    pixels = _odd(side * share.shape[2])
+    return _box(values * share, axis, pixels) / _box(share, axis, pixels).clamp(min=1e-4)
+
+
+def _box(values: Tensor, axis: int, pixels: int) -> Tensor:
+    side = pixels // 2
+    if axis == 0:
+        return F.avg_pool2d(F.pad(values, (side, side, 0, 0), "replicate"), (1, pixels), 1)
+    return F.avg_pool2d(F.pad(values, (0, 0, side, side), "replicate"), (pixels, 1), 1)
+
+
+def _odd(pixels: float) -> int:
+    return 2 * round((pixels - 1) / 2) + 1
+
+
+def _smoothed(values: Tensor) -> Tensor:
+    line = values.new_tensor([0.25, 0.5, 0.25])
+    kernel = (line[:, None] * line).expand(values.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(values, (1, 1, 1, 1), "replicate"), kernel, groups=values.shape[1])

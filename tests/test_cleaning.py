@@ -1,0 +1,107 @@
+"""What is taken from masks in use: checkerboards, faint painting, strips in mouths that open."""
+
+import numpy as np
+import torch
+
+from ganim.model.animation.animator import Animator
+from ganim.model.config import GeneratorSettings
+from ganim.model.networks import flow_generator
+from ganim.model.networks.cleaning import (
+    without_checkerboard,
+    without_faint_painting,
+    without_strips,
+)
+from ganim.model.networks.flow_generator import FlowGenerator
+from ganim.model.networks.masks import Masks
+from ganim.pipeline.action_units import Edit, apply_edits, positions
+
+
+def test_faint_painting_is_left_out_and_strong_painting_stays():
+    face = torch.zeros(1, 3, 64, 64)
+    colour = torch.full((1, 3, 64, 64), 2 / 255)
+    colour[..., 40:56, 40:56] = 80 / 255
+    masks = Masks(torch.zeros(1, 1, 64, 64), colour, face)
+    shares = 1 - without_faint_painting(masks).attention
+    assert shares[..., :30, :30].max() < 0.1
+    assert shares[..., 44:52, 44:52].min() > 0.95
+    unchanged = without_faint_painting(masks._replace(attention=torch.ones(1, 1, 64, 64)))
+    assert (unchanged.attention == 1).all(), "what is not painted stays so"
+
+
+def test_masks_have_no_checkerboard():
+    checks = torch.ones(1, 1, 16, 16)
+    checks[..., ::2, ::2] = checks[..., 1::2, 1::2] = -1
+    face = torch.rand(1, 3, 16, 16)
+    masks = without_checkerboard(Masks((1 + checks) / 2, face + checks / 4, face))
+    inside = (..., slice(1, -1), slice(1, -1))
+    torch.testing.assert_close(masks.colour[inside], face[inside])
+    torch.testing.assert_close(masks.attention[inside], torch.full((1, 1, 14, 14), 0.5))
+    kept = without_checkerboard(Masks(torch.ones(1, 1, 16, 16), face, face))
+    assert (kept.attention == 1).all() and torch.equal(kept.colour, face)
+
+
+def test_what_spoils_pictures_is_left_out_in_use_and_not_in_training():
+    generator = FlowGenerator(GeneratorSettings(8, architecture="flow")).eval()
+    for parameter in generator.parameters():
+        torch.nn.init.normal_(parameter, 0, 0.1)
+    faces, aus, own = torch.rand(1, 3, 32, 32) * 2 - 1, torch.rand(1, 17), torch.rand(1, 17)
+    aus[:, positions((25, 26))] = own[:, positions((25, 26))]  # the mouth does not open
+    trained = generator.outputs(faces, aus, aus - own, torch.zeros(1, 12)).masks
+    used = generator(faces, aus, own)
+    expected = without_faint_painting(without_checkerboard(trained))
+    torch.testing.assert_close(used.attention, expected.attention)
+    assert not torch.allclose(used.attention, trained.attention)
+
+
+def striped_mouth() -> tuple[Masks, torch.Tensor]:
+    """A grey face with upright strips in rows 48 to 80, and the flow that made them of 8 rows."""
+    face = torch.zeros(1, 3, 128, 128)
+    face[..., 48:80, 40:88:4] = 0.8
+    rows = torch.arange(128.0)
+    source = torch.where(rows < 80, 48 + (rows - 48) / 4, rows - 24)
+    down = torch.where(rows < 48, 0.0, (source - rows) / 64)
+    opening = torch.stack([torch.zeros(128, 128), down[:, None].expand(-1, 128)])[None]
+    return Masks(torch.ones(1, 1, 128, 128), face, face, opening), opening
+
+
+def test_strips_of_a_mouth_that_opens_become_dark_below_the_upper_teeth():
+    masks, opening = striped_mouth()
+    face, cleaned = masks.face, without_strips(masks, opening)
+    found, hole = cleaned.blend(), (..., slice(62, 74), slice(48, 80))
+    assert found[hole].std() < 0.3 * face[hole].std()
+    assert found[hole].mean() < face[hole].mean() - 0.1
+    assert cleaned.blur is not None and cleaned.blur[hole].min() > 0.9
+    for kept in ((..., slice(0, 50), slice(None)), (..., slice(92, 128), slice(None))):
+        assert torch.equal(found[kept], face[kept])
+        assert not cleaned.blur[kept].any()
+
+
+def test_a_mouth_that_opens_little_or_closes_stays_to_the_bit():
+    masks, opening = striped_mouth()
+    for flow in (opening * 0, opening * 0.2, -opening):
+        cleaned = without_strips(masks, flow)
+        assert torch.equal(cleaned.blend(), masks.blend())
+        assert cleaned.blur is not None and not cleaned.blur.any()
+
+
+def test_the_teeth_of_a_smile_do_not_become_strips_when_the_jaw_drops(astronaut, monkeypatch):
+    animator = Animator()
+    face = animator.find(astronaut)
+    asked = apply_edits(face.own_aus, [Edit(25, 1.0), Edit(26, 1.0)])
+    used = animator.render(astronaut, face, asked)
+    monkeypatch.setattr(flow_generator, "without_strips", lambda masks, opening: masks)
+    before = animator.render(astronaut, face, asked)
+
+    def strips(picture: np.ndarray) -> float:
+        """The mean contrast of columns of the opened mouth, below the upper teeth."""
+        top, left = face.crop.top, face.crop.left
+        mouth = picture[top + 83 : top + 90, left + 40 : left + 58].mean((0, 2))
+        return float(np.abs(np.diff(mouth)).mean())
+
+    assert strips(before) > 2 * strips(used), (strips(before), strips(used))
+    for au in (5, 12, 45):  # no other AU is changed by it
+        alone = apply_edits(face.own_aus, [Edit(au, 1.0)])
+        plain = animator.render(astronaut, face, alone)
+        monkeypatch.undo()
+        assert np.array_equal(animator.render(astronaut, face, alone), plain)
+        monkeypatch.setattr(flow_generator, "without_strips", lambda masks, opening: masks)
