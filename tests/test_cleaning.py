@@ -8,6 +8,7 @@ from ganim.model.config import GeneratorSettings
 from ganim.model.networks import flow_generator
 from ganim.model.networks.cleaning import (
     without_checkerboard,
+    without_cold_colours,
     without_faint_painting,
     without_strips,
 )
@@ -51,6 +52,21 @@ def test_what_spoils_pictures_is_left_out_in_use_and_not_in_training():
     expected = without_faint_painting(without_checkerboard(trained))
     torch.testing.assert_close(used.attention, expected.attention)
     assert not torch.allclose(used.attention, trained.attention)
+
+
+def test_teeth_are_painted_white_and_not_green_and_green_light_stays():
+    skin, teeth = torch.tensor([0.4, 0.1, 0.0]), torch.tensor([0.2, 0.6, 0.4])
+    face = skin[:, None, None].expand(3, 8, 8)[None].clone()
+    face[..., 4:] = torch.tensor([-0.5, 0.2, -0.3])[:, None, None]  # an eye, or green light
+    colour = teeth[:, None, None].expand(3, 8, 8)[None].clone()
+    masks = Masks(torch.full((1, 1, 8, 8), 0.25), colour, face)
+    before, after = masks.blend(), without_cold_colours(masks).blend()
+    red, green, blue = after[0, :, 0, 0]
+    assert max(green, blue) < red + 0.03 < before[0, 1, 0, 0] - 0.15
+    torch.testing.assert_close(red, before[0, 0, 0, 0])
+    assert torch.equal(after[..., 4:], before[..., 4:])
+    kept = masks._replace(attention=torch.ones(1, 1, 8, 8))
+    assert torch.equal(without_cold_colours(kept).blend(), face)
 
 
 def striped_mouth() -> tuple[Masks, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""What is taken from masks in use: patterns of the network, faint painting, and strips in mouths.
+"""What is taken from masks in use: a checkerboard, faint painting, cold colours, strips in mouths.
 
 In training none of it is: a generator that was trained with it learned to paint more, in patches.
 """
@@ -10,6 +10,8 @@ from .masks import Masks
 
 _FAINT = 0.03
 """In half the range of pixels: 4 levels of 255."""
+_COLD = 0.02
+"""In half the range of pixels: how much greener or bluer than the face painting may be."""
 _WHOLE, _STRIPS = 0.75, 0.45
 """Source rows per row of the result: from the first on a stretched part of a picture is left as it
 is, and at the second all its strips are removed."""
@@ -46,6 +48,19 @@ def without_faint_painting(masks: Masks) -> Masks:
     return masks._replace(attention=1 - shares * strength / (strength + _FAINT**2))
 
 
+def without_cold_colours(masks: Masks) -> Masks:
+    """Masks by which nothing becomes greener or bluer, compared with red, than grey, or than the
+    moved face is there.
+
+    Skin, lips and gums reflect red most, and teeth and eyes all colours alike; but a network that
+    has seen few teeth paints them greenish. Coloured light and irises are in the face already.
+    """
+    face, red = masks.blend(), masks.blend()[:, :1]
+    cold = (masks.face - masks.face[:, :1]).clamp(min=0)
+    warm = face.minimum(red + cold + _COLD)
+    return _blending_to(warm, masks, masks.attention, warm < face)
+
+
 def without_strips(masks: Masks, opening: Tensor) -> Masks:
     """Masks without the upright strips that are seen where a mouth opens.
 
@@ -64,15 +79,15 @@ def without_strips(masks: Masks, opening: Tensor) -> Masks:
     strips = columns - level
     contrast = _mean(strips.square(), share, 0, _FAR).sqrt().mean(1, keepdim=True)
     face = face - share * (strips + _DARKER * contrast)
-    # Attention and colour whose blend this is: the moved face has no part where strips were.
+    # The moved face has no part where the strips were.
     attention = masks.attention * (1 - share)
+    return _blending_to(face, masks, attention, share > 0)._replace(blur=share)
+
+
+def _blending_to(face: Tensor, masks: Masks, attention: Tensor, where: Tensor) -> Masks:
+    """Masks with another attention, and the colours by which some pixels become those of `face`."""
     colour = (face - attention * masks.face) / (1 - attention).clamp(min=1e-4)
-    changed = share > 0
-    return masks._replace(
-        attention=attention.where(changed, masks.attention),
-        colour=colour.where(changed, masks.colour),
-        blur=share,
-    )
+    return masks._replace(attention=attention, colour=colour.where(where, masks.colour))
 
 
 def _stretched(down: Tensor) -> Tensor:

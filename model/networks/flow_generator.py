@@ -18,7 +18,12 @@ from ...pipeline.action_units import COUNT, positions
 from ..config import GeneratorSettings
 from ..landmarks.points import POINTS
 from ..warp import warped
-from .cleaning import without_checkerboard, without_faint_painting, without_strips
+from .cleaning import (
+    without_checkerboard,
+    without_cold_colours,
+    without_faint_painting,
+    without_strips,
+)
 from .masks import Masks
 
 NUISANCE = 12
@@ -179,7 +184,7 @@ class FlowGenerator(nn.Module):
         change = (aus - own_aus) * self.gain
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
         masks = self._render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
-        masks = without_faint_painting(without_checkerboard(masks))
+        masks = without_cold_colours(without_faint_painting(without_checkerboard(masks)))
         return without_strips(masks, self._opening(face, change))
 
     def _opening(self, face: FaceFeatures, change: Tensor) -> Tensor:
