@@ -1,4 +1,4 @@
-"""What is taken from masks in use: a checkerboard, faint painting, cold colours, strips in mouths.
+"""What is taken from masks in use: a checkerboard, faint painting, cold colours, and strips.
 
 In training none of it is: a generator that was trained with it learned to paint more, in patches.
 """
@@ -61,24 +61,25 @@ def without_cold_colours(masks: Masks) -> Masks:
     return _blending_to(warm, masks, masks.attention, warm < face)
 
 
-def without_strips(masks: Masks, opening: Tensor) -> Masks:
-    """Masks without the upright strips that are seen where a mouth opens.
+def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
+    """Masks without the upright strips that are seen where a mouth opens and where lids unfold.
 
-    Teeth that are moved apart with the lips become long strips, in the moved face and in what is
-    painted over it. In a mouth that opens the upper teeth stay where they are, and below them it is
-    dark. So where the opening stretches the face, below the upper teeth, what is constant from top
-    to bottom loses its detail from left to right, and is darkened by as much as it had; and the
-    photograph, moved at its full size, is blurred to the resolution of the masks.
+    Teeth that are moved apart with the lips become long strips, as do lashes below a brow that is
+    raised and irises behind a lid that closes: in the moved face, and in what is painted over it.
+    So where the face is stretched, what is constant from top to bottom loses its detail from left
+    to right, and the photograph, moved at its full size, is blurred to the resolution of the masks.
+    In a mouth that opens the upper teeth stay where they are, and below them it is dark: so there
+    this begins below the height of teeth, and darkens by as much as the detail was.
 
-    opening: (n, 2, h, w), the flow by which the mouth opens, in half sides.
+    mouth, lids: (n, 2, h, w), the flow that opens the mouth, and that unfolds lids, in half sides.
     """
-    share = _stretched(opening[:, 1:])
+    hole = _stretched(mouth[:, 1:], _TEETH)
+    share = hole.maximum(_stretched(lids[:, 1:], 0.0))
     face = masks.blend()
     columns = _mean(face, share, 1, _FAR)
-    level = _mean(columns, share, 0, _FAR)
-    strips = columns - level
+    strips = columns - _mean(columns, share, 0, _FAR)
     contrast = _mean(strips.square(), share, 0, _FAR).sqrt().mean(1, keepdim=True)
-    face = face - share * (strips + _DARKER * contrast)
+    face = face - share * strips - hole * _DARKER * contrast
     # The moved face has no part where the strips were.
     attention = masks.attention * (1 - share)
     return _blending_to(face, masks, attention, share > 0)._replace(blur=share)
@@ -90,17 +91,16 @@ def _blending_to(face: Tensor, masks: Masks, attention: Tensor, where: Tensor) -
     return masks._replace(attention=attention, colour=colour.where(where, masks.colour))
 
 
-def _stretched(down: Tensor) -> Tensor:
-    """(n, 1, h, w) in 0-1: where a flow (n, 1, h, w) down, in half sides, stretches a face, below
-    the upper teeth."""
+def _stretched(down: Tensor, kept: float) -> Tensor:
+    """(n, 1, h, w) in 0-1: where a flow (n, 1, h, w) down, in half sides, stretches a face, but for
+    the upper part of the stretched area, of a height of `kept` of the face."""
     height = down.shape[2]
     pixels = F.pad(down, (0, 0, 1, 1), "replicate") * (height / 2)
     rows = 1 + (pixels[:, :, 2:] - pixels[:, :, :-2]) / 2
     share = ((_WHOLE - rows) / (_WHOLE - _STRIPS)).clamp(0, 1)
-    near, teeth = _odd(_NEAR * height), round(_TEETH * height)
+    near, above = _odd(_NEAR * height), round(kept * height)
     share = F.max_pool2d(share, near, 1, near // 2)
-    # The least of a row and of those above it, to the height of teeth.
-    share = -F.max_pool2d(F.pad(-share, (0, 0, teeth, 0), "replicate"), (teeth + 1, 1), 1)
+    share = -F.max_pool2d(F.pad(-share, (0, 0, above, 0), "replicate"), (above + 1, 1), 1)
     return _box(_box(share, 0, near), 1, near)
 
 

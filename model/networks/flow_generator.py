@@ -8,6 +8,7 @@ Warping features and photograph by one flow follows Siarohin et al. 2019 (First 
 flow that is linear in the AUs follows the linear shape models of faces (Blanz & Vetter 1999).
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -34,7 +35,8 @@ UNLIMITED = 100.0
 """More than any change. Infinity would be NaN in a moving average."""
 _FIELD_SCALE = 0.25  # of the last layer's output; keeps the first fields small
 _GATE_SLOPE = 8.0  # painting reaches 96% of its strength at a change of 0.25
-_OPENING = (25, 26)  # the AUs that open the mouth: lips part, jaw drop
+_MOUTH = (25, 26)  # the AUs that open the mouth: lips part, jaw drop
+_LIDS = (1, 2, 45)  # those that unfold the upper lids: raised brows, closed eyes
 
 
 class FlowOutputs(NamedTuple):
@@ -185,13 +187,14 @@ class FlowGenerator(nn.Module):
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
         masks = self._render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
         masks = without_cold_colours(without_faint_painting(without_checkerboard(masks)))
-        return without_strips(masks, self._opening(face, change))
+        mouth, lids = (self._flow_of(numbers, face, change) for numbers in (_MOUTH, _LIDS))
+        return without_strips(masks, mouth, lids)
 
-    def _opening(self, face: FaceFeatures, change: Tensor) -> Tensor:
-        """(n, 2, h, w): the part of the flow by which the mouth opens."""
-        known = [at for at, number in enumerate(self.settings.aus) if number in _OPENING]
-        change = change[:, self._known][:, known].clamp(min=0)
-        flow = (face.fields[:, known] * change[:, :, None, None, None]).sum(1)
+    def _flow_of(self, numbers: Sequence[int], face: FaceFeatures, change: Tensor) -> Tensor:
+        """(n, 2, h, w): the part of the flow that is due to some AUs where they rise."""
+        known = [at for at, number in enumerate(self.settings.aus) if number in numbers]
+        rise = change[:, self._known][:, known].clamp(min=0)
+        flow = (face.fields[:, known] * rise[:, :, None, None, None]).sum(1)
         return _resized(flow, face.faces)
 
     def outputs(self, faces: Tensor, aus: Tensor, change: Tensor, nuisance: Tensor) -> FlowOutputs:
