@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from ganim.model.animation.animator import Animator
 from ganim.model.config import GeneratorSettings
@@ -71,14 +72,15 @@ def test_teeth_are_painted_white_and_not_green_and_green_light_stays():
 
 
 def striped_mouth() -> tuple[Masks, torch.Tensor]:
-    """A grey face with upright strips in rows 48 to 80, and the flow that made them of 8 rows."""
+    """A grey face with upright strips in rows 48 to 80, and the flow that made them of 8 rows, at
+    half its resolution."""
     face = torch.zeros(1, 3, 128, 128)
-    face[..., 48:80, 40:88:4] = 0.8
+    face[..., 48:80, 40:88] = 0.4 * (1 - torch.cos(torch.arange(48.0) * torch.pi / 4))
     rows = torch.arange(128.0)
     source = torch.where(rows < 80, 48 + (rows - 48) / 4, rows - 24)
     down = torch.where(rows < 48, 0.0, (source - rows) / 64)
     opening = torch.stack([torch.zeros(128, 128), down[:, None].expand(-1, 128)])[None]
-    return Masks(torch.ones(1, 1, 128, 128), face, face, opening), opening
+    return Masks(torch.ones(1, 1, 128, 128), face, face, opening), F.avg_pool2d(opening, 2)
 
 
 def test_strips_of_a_mouth_that_opens_become_dark_below_the_upper_teeth():

@@ -3,6 +3,7 @@
 In training none of it is: a generator that was trained with it learned to paint more, in patches.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -71,18 +72,21 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
     In a mouth that opens the upper teeth stay where they are, and below them it is dark: so there
     this begins below the height of teeth, and darkens by as much as the detail was.
 
-    mouth, lids: (n, 2, h, w), the flow that opens the mouth, and that unfolds lids, in half sides.
+    mouth, lids: (n, 2, h/2, w/2), the flow that opens the mouth, and that unfolds lids, in half
+    sides. Strips are found at this resolution, in a third of the time.
     """
     hole = _stretched(mouth[:, 1:], _TEETH)
     share = hole.maximum(_stretched(lids[:, 1:], 0.0))
     face = masks.blend()
-    columns = _mean(face, share, 1, _FAR)
+    columns = _mean(F.avg_pool2d(face, 2), share, 1, _FAR)
     strips = columns - _mean(columns, share, 0, _FAR)
     contrast = _mean(strips.square(), share, 0, _FAR).sqrt().mean(1, keepdim=True)
-    face = face - share * strips - hole * _DARKER * contrast
+    removed = torch.cat([share, share * strips + hole * _DARKER * contrast], 1)
+    removed = F.interpolate(removed, scale_factor=2, mode="bilinear", align_corners=False)
+    share, removed = removed[:, :1], removed[:, 1:]
     # The moved face has no part where the strips were.
     attention = masks.attention * (1 - share)
-    return _blending_to(face, masks, attention, share > 0)._replace(blur=share)
+    return _blending_to(face - removed, masks, attention, share > 0)._replace(blur=share)
 
 
 def _blending_to(face: Tensor, masks: Masks, attention: Tensor, where: Tensor) -> Masks:

@@ -191,11 +191,11 @@ class FlowGenerator(nn.Module):
         return without_strips(masks, mouth, lids)
 
     def _flow_of(self, numbers: Sequence[int], face: FaceFeatures, change: Tensor) -> Tensor:
-        """(n, 2, h, w): the part of the flow that is due to some AUs where they rise."""
+        """(n, 2, h/2, w/2): the part of the flow that is due to some AUs where they rise."""
         known = [at for at, number in enumerate(self.settings.aus) if number in numbers]
         rise = change[:, self._known][:, known].clamp(min=0)
         flow = (face.fields[:, known] * rise[:, :, None, None, None]).sum(1)
-        return _resized(flow, face.faces)
+        return _resized(flow, face.at_2)
 
     def outputs(self, faces: Tensor, aus: Tensor, change: Tensor, nuisance: Tensor) -> FlowOutputs:
         """All outputs, for training: `change` (n, 17) may go beyond the AUs' range, `nuisance`
