@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,9 @@ def test_the_dockerfile_copies_the_whole_package() -> None:
     assert all((ROOT / name).exists() for name in copied)
     ignored = (ROOT / ".dockerignore").read_text().split()
     assert not set(copied) & set(ignored)
-    code = {"__init__.py", "cli.py", "commands", "model", "pipeline"}
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    rooms = {name.split(".")[1] for name in packages if "." in name}
+    code = {"__init__.py", "cli.py"} | rooms
     assert set(copied) == code | {"pyproject.toml", "README.md"}
     assert 'ENTRYPOINT ["ganim"]' in DOCKERFILE
 
