@@ -62,7 +62,8 @@ def test_the_dockerfile_copies_the_whole_package() -> None:
     assert all((ROOT / name).exists() for name in copied)
     ignored = (ROOT / ".dockerignore").read_text().split()
     assert not set(copied) & set(ignored)
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["setuptools"]["packages"]
     rooms = {name.split(".")[1] for name in packages if "." in name}
     code = {"__init__.py", "cli.py"} | rooms
     assert set(copied) == code | {"pyproject.toml", "README.md"}
