@@ -1,13 +1,16 @@
-"""What is taken from masks in use: checkerboards, faint painting, strips in mouths that open."""
+"""What is taken from masks in use: checkerboards, faint painting, cold colours, strips."""
 
+import cv2
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
 from ganim.model.animation.animator import Animator
 from ganim.model.config import GeneratorSettings
-from ganim.model.networks import flow_generator
+from ganim.model.networks import cleaning
 from ganim.model.networks.cleaning import (
+    cleaned,
     without_checkerboard,
     without_cold_colours,
     without_faint_painting,
@@ -15,7 +18,10 @@ from ganim.model.networks.cleaning import (
 )
 from ganim.model.networks.flow_generator import FlowGenerator
 from ganim.model.networks.masks import Masks
+from ganim.model.pixels import from_model
 from ganim.pipeline.action_units import Edit, apply_edits, positions
+from ganim.pipeline.faces.crop import Box
+from ganim.pipeline.faces.frame import CropRegion
 
 
 def test_faint_painting_is_left_out_and_strong_painting_stays():
@@ -47,13 +53,21 @@ def test_what_spoils_pictures_is_left_out_in_use_and_not_in_training():
     for parameter in generator.parameters():
         torch.nn.init.normal_(parameter, 0, 0.1)
     faces, aus, own = torch.rand(1, 3, 32, 32) * 2 - 1, torch.rand(1, 17), torch.rand(1, 17)
-    still = positions((1, 2, 25, 26, 45))  # mouth and lids do not open
-    aus[:, still] = own[:, still]
     trained = generator.outputs(faces, aus, aus - own, torch.zeros(1, 12)).masks
     used = generator(faces, aus, own)
-    expected = without_faint_painting(without_checkerboard(trained))
-    torch.testing.assert_close(used.attention, expected.attention)
+    for au in (1, 2, 25, 26, 45):  # where these rise
+        assert (aus - own)[0, positions((au,))].item() != 0
+    risen = (aus - own).clamp(min=0)[:, :, None, None, None]
+    fields = generator.encode(faces).fields
+    mouth, lids = (
+        F.interpolate((fields[:, at] * risen[:, at]).sum(1), (16, 16), mode="bilinear")
+        for at in (positions((25, 26)), positions((1, 2, 45)))
+    )
+    expected = cleaned(trained, mouth, lids)
+    for part in ("attention", "colour", "blur"):
+        torch.testing.assert_close(getattr(used, part), getattr(expected, part))
     assert not torch.allclose(used.attention, trained.attention)
+    assert trained.blur is None
 
 
 def test_teeth_are_painted_white_and_not_green_and_green_light_stays():
@@ -71,34 +85,41 @@ def test_teeth_are_painted_white_and_not_green_and_green_light_stays():
     assert torch.equal(without_cold_colours(kept).blend(), face)
 
 
-def striped_mouth() -> tuple[Masks, torch.Tensor]:
+def striped_mouth(side: int = 128) -> tuple[Masks, torch.Tensor]:
     """A grey face with upright strips in rows 48 to 80, and the flow that made them of 8 rows, at
-    half its resolution."""
+    half its resolution; all of it enlarged to `side` from 128 px."""
     face = torch.zeros(1, 3, 128, 128)
     face[..., 48:80, 40:88] = 0.4 * (1 - torch.cos(torch.arange(48.0) * torch.pi / 4))
     rows = torch.arange(128.0)
     source = torch.where(rows < 80, 48 + (rows - 48) / 4, rows - 24)
     down = torch.where(rows < 48, 0.0, (source - rows) / 64)
     opening = torch.stack([torch.zeros(128, 128), down[:, None].expand(-1, 128)])[None]
-    return Masks(torch.ones(1, 1, 128, 128), face, face, opening), F.avg_pool2d(opening, 2)
+    face, flow = (F.interpolate(one, (side, side), mode="bilinear") for one in (face, opening))
+    return Masks(torch.ones(1, 1, side, side), face, face, flow), F.avg_pool2d(flow, 2)
 
 
-def test_strips_of_a_mouth_that_opens_become_dark_below_the_upper_teeth():
-    masks, opening = striped_mouth()
-    face, cleaned = masks.face, without_strips(masks, opening, 0 * opening)
-    found, hole = cleaned.blend(), (..., slice(62, 74), slice(48, 80))
+@pytest.mark.parametrize("side", [64, 128, 160])
+def test_strips_of_a_mouth_that_opens_become_dark_below_the_upper_teeth(side):
+    masks, opening = striped_mouth(side)
+    face, used = masks.face, without_strips(masks, opening, 0 * opening)
+
+    def rows(first: int, last: int) -> tuple[slice, ...]:
+        return ..., slice(first * side // 128, last * side // 128), slice(None)
+
+    columns = slice(48 * side // 128, 80 * side // 128)
+    found, hole = used.blend(), (*rows(62, 74)[:2], columns)
     assert found[hole].std() < 0.3 * face[hole].std()
     assert found[hole].mean() < face[hole].mean() - 0.1
-    assert cleaned.blur is not None and cleaned.blur[hole].min() > 0.9
-    for kept in ((..., slice(0, 50), slice(None)), (..., slice(92, 128), slice(None))):
+    assert used.blur is not None and used.blur[hole].min() > 0.9
+    for kept in (rows(0, 46), rows(96, 128)):
         assert torch.equal(found[kept], face[kept])
-        assert not cleaned.blur[kept].any()
+        assert not used.blur[kept].any()
 
 
 def test_lids_that_unfold_lose_their_strips_and_no_light():
     masks, opening = striped_mouth()
-    face, cleaned = masks.face, without_strips(masks, 0 * opening, opening)
-    found, lid = cleaned.blend(), (..., slice(54, 74), slice(48, 80))
+    face, used = masks.face, without_strips(masks, 0 * opening, opening)
+    found, lid = used.blend(), (..., slice(54, 74), slice(48, 80))
     assert found[lid].std() < 0.3 * face[lid].std()
     torch.testing.assert_close(found[lid].mean(), face[lid].mean(), atol=0.02, rtol=0)
 
@@ -106,9 +127,25 @@ def test_lids_that_unfold_lose_their_strips_and_no_light():
 def test_a_mouth_that_opens_little_or_closes_stays_to_the_bit():
     masks, opening = striped_mouth()
     for flow in (opening * 0, opening * 0.2, -opening):
-        cleaned = without_strips(masks, flow, flow)
-        assert torch.equal(cleaned.blend(), masks.blend())
-        assert cleaned.blur is not None and not cleaned.blur.any()
+        used = without_strips(masks, flow, flow)
+        assert torch.equal(used.blend(), masks.blend())
+        assert used.blur is not None and not used.blur.any()
+
+
+@pytest.mark.parametrize("enlargement", [0.5, 1, 2, 4])
+def test_a_photograph_of_any_size_shows_what_the_masks_blend(enlargement):
+    masks, opening = striped_mouth()
+    still = torch.zeros_like(opening)
+    used = without_strips(masks, opening, still)._replace(flow=torch.zeros_like(masks.flow))
+    side = int(128 * enlargement)
+    wanted, photograph = (
+        cv2.resize(from_model(faces[0]).permute(1, 2, 0).numpy(), (side, side))
+        for faces in (used.blend(), masks.face)
+    )
+    region = CropRegion(Box(0, 0, side, side))
+    pasted = region.paste(np.rint(photograph).astype(np.uint8), used.changes()[0])
+    middle = np.s_[side // 5 : -side // 5, side // 5 : -side // 5]
+    assert np.abs(pasted - wanted)[middle].max() < 0.15 * np.ptp(photograph[middle])
 
 
 def test_the_teeth_of_a_smile_do_not_become_strips_when_the_jaw_drops(astronaut, monkeypatch):
@@ -116,7 +153,7 @@ def test_the_teeth_of_a_smile_do_not_become_strips_when_the_jaw_drops(astronaut,
     face = animator.find(astronaut)
     asked = apply_edits(face.own_aus, [Edit(25, 1.0), Edit(26, 1.0)])
     used = animator.render(astronaut, face, asked)
-    monkeypatch.setattr(flow_generator, "without_strips", lambda masks, *_: masks)
+    monkeypatch.setattr(cleaning, "without_strips", lambda masks, *_: masks)
     before = animator.render(astronaut, face, asked)
 
     def strips(picture: np.ndarray) -> float:
@@ -131,4 +168,4 @@ def test_the_teeth_of_a_smile_do_not_become_strips_when_the_jaw_drops(astronaut,
         plain = animator.render(astronaut, face, alone)
         monkeypatch.undo()
         assert np.array_equal(animator.render(astronaut, face, alone), plain)
-        monkeypatch.setattr(flow_generator, "without_strips", lambda masks, *_: masks)
+        monkeypatch.setattr(cleaning, "without_strips", lambda masks, *_: masks)

@@ -11,8 +11,9 @@ from pathlib import Path
 from ... import __version__
 from ...pipeline.errors import WrongUse
 
-_FORMAT = 2
-"""Raised when inputs, outputs or metadata of the files change."""
+_FORMAT = 3
+"""Raised when inputs, outputs or metadata of the files change, or what is computed from the same
+weights (model/networks/cleaning.py)."""
 
 
 def are_exported(weights: Path) -> bool:

@@ -17,11 +17,23 @@ _WHOLE, _STRIPS = 0.75, 0.45
 """Source rows per row of the result: from the first on a stretched part of a picture is left as it
 is, and at the second all its strips are removed."""
 _TEETH = 0.05
-"""How far below the upper lip strips are left, as a share of the face: the upper teeth."""
-_NEAR, _FAR = 1 / 32, 3 / 32
-"""Sides of the filters, as shares of the face: of the part's edge, and of what are strips."""
-_DARKER = 0.75
+"""How far below the top of the stretched part strips are left, as a share of the face: the upper
+teeth."""
+_NEAR = 1 / 32
+"""By how much a stretched part is widened, and then its edge smoothed, as a share of the face."""
+_TALL, _WIDE = 1 / 32, 3 / 32
+"""Strips are what is left of a mean over columns so tall after that over rows so wide is taken from
+it, as shares of the face."""
+_DARKER = 1.0
 """By how many standard deviations of the strips what is put in their place is darker."""
+
+
+def cleaned(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
+    """Masks as they are used: all of the below, in full precision. mouth, lids: as for
+    `without_strips`."""
+    with torch.autocast(mouth.device.type, enabled=False):
+        masks = without_faint_painting(without_checkerboard(masks))
+        return without_strips(without_cold_colours(masks), mouth, lids)
 
 
 def without_checkerboard(masks: Masks) -> Masks:
@@ -38,7 +50,7 @@ def without_checkerboard(masks: Masks) -> Masks:
 
 def without_faint_painting(masks: Masks) -> Masks:
     """Masks whose attention is 1 where painting would change little: a faint change of a whole face
-    shows nothing, and tells that it was edited.
+    is not seen, and makes edits detectable.
 
     Of a change of root mean square s in 7x7 pixels a share of s^2 / (s^2 + _FAINT^2) is kept, as in
     the shrinkage of noise in wavelets.
@@ -73,17 +85,17 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
     this begins below the height of teeth, and darkens by as much as the detail was.
 
     mouth, lids: (n, 2, h/2, w/2), the flow that opens the mouth, and that unfolds lids, in half
-    sides. Strips are found at this resolution, in a third of the time.
+    sides. Strips are found at half the height.
     """
     hole = _stretched(mouth[:, 1:], _TEETH)
-    share = hole.maximum(_stretched(lids[:, 1:], 0.0))
+    both = torch.cat([hole.maximum(_stretched(lids[:, 1:], 0.0)), hole], 1)
     face = masks.blend()
-    columns = _mean(F.avg_pool2d(face, 2), share, 1, _FAR)
-    strips = columns - _mean(columns, share, 0, _FAR)
-    contrast = _mean(strips.square(), share, 0, _FAR).sqrt().mean(1, keepdim=True)
+    share, hole = _resized(both, face.shape[2] // 2, face.shape[3]).split(1, 1)
+    columns = _mean(F.avg_pool2d(face, (2, 1)), share, 1, _TALL)
+    strips = columns - _mean(columns, share, 0, _WIDE)
+    contrast = _mean(strips.square(), share, 0, _WIDE).sqrt().mean(1, keepdim=True)
     removed = torch.cat([share, share * strips + hole * _DARKER * contrast], 1)
-    removed = F.interpolate(removed, scale_factor=2, mode="bilinear", align_corners=False)
-    share, removed = removed[:, :1], removed[:, 1:]
+    share, removed = _resized(removed, *face.shape[2:]).split([1, 3], 1)
     # The moved face has no part where the strips were.
     attention = masks.attention * (1 - share)
     return _blending_to(face - removed, masks, attention, share > 0)._replace(blur=share)
@@ -91,7 +103,7 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
 
 def _blending_to(face: Tensor, masks: Masks, attention: Tensor, where: Tensor) -> Masks:
     """Masks with another attention, and the colours by which some pixels become those of `face`."""
-    colour = (face - attention * masks.face) / (1 - attention).clamp(min=1e-4)
+    colour = (face.clamp(-1, 1) - attention * masks.face) / (1 - attention).clamp(min=1e-4)
     return masks._replace(attention=attention, colour=colour.where(where, masks.colour))
 
 
@@ -111,7 +123,7 @@ def _stretched(down: Tensor, kept: float) -> Tensor:
 def _mean(values: Tensor, share: Tensor, axis: int, side: float) -> Tensor:
     """Means of values (n, channels, h, w) from left to right (axis 0) or top to bottom (1), over
     `side` of the face, each value counted by its share (n, 1, h, w)."""
-    pixels = _odd(side * share.shape[2])
+    pixels = _odd(side * share.shape[3 - axis])
     return _box(values * share, axis, pixels) / _box(share, axis, pixels).clamp(min=1e-4)
 
 
@@ -123,7 +135,12 @@ def _box(values: Tensor, axis: int, pixels: int) -> Tensor:
 
 
 def _odd(pixels: float) -> int:
-    return 2 * round((pixels - 1) / 2) + 1
+    """The nearest odd number, 3 at least."""
+    return max(2 * round((pixels - 1) / 2) + 1, 3)
+
+
+def _resized(values: Tensor, height: int, width: int) -> Tensor:
+    return F.interpolate(values, (height, width), mode="bilinear", align_corners=False)
 
 
 def _smoothed(values: Tensor) -> Tensor:

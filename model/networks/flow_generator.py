@@ -19,12 +19,7 @@ from ...pipeline.action_units import COUNT, positions
 from ..config import GeneratorSettings
 from ..landmarks.points import POINTS
 from ..warp import warped
-from .cleaning import (
-    without_checkerboard,
-    without_cold_colours,
-    without_faint_painting,
-    without_strips,
-)
+from .cleaning import cleaned
 from .masks import Masks
 
 NUISANCE = 12
@@ -175,7 +170,8 @@ class FlowGenerator(nn.Module):
         self.whitening.copy_(matrix)
 
     def forward(self, faces: Tensor, aus: Tensor, own_aus: Tensor) -> Masks:
-        """The masks of faces that are asked for `aus`; the change of each AU times its gain."""
+        """The cleaned masks of faces that are asked for `aus`; the change of each AU times its
+        gain. Training uses `outputs`."""
         return self.animate(self.encode(faces), aus, own_aus)
 
     def animate(self, face: FaceFeatures, aus: Tensor, own_aus: Tensor) -> Masks:
@@ -186,9 +182,8 @@ class FlowGenerator(nn.Module):
         change = (aus - own_aus) * self.gain
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
         masks = self._render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
-        masks = without_cold_colours(without_faint_painting(without_checkerboard(masks)))
         mouth, lids = (self._flow_of(numbers, face, change) for numbers in (_MOUTH, _LIDS))
-        return without_strips(masks, mouth, lids)
+        return cleaned(masks, mouth, lids)
 
     def _flow_of(self, numbers: Sequence[int], face: FaceFeatures, change: Tensor) -> Tensor:
         """(n, 2, h/2, w/2): the part of the flow that is due to some AUs where they rise."""

@@ -2,10 +2,15 @@
 
 from typing import NamedTuple
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ...pipeline.faces.paste import Change
+from ...pipeline.faces.paste import BLUR, Change
 from ..pixels import from_model
+
+_RADIUS = 4
+"""Of the kernel of the blur, in pixels."""
 
 
 class Masks(NamedTuple):
@@ -14,14 +19,15 @@ class Masks(NamedTuple):
     attention: Tensor
     """(n, 1, h, w) in 0-1: the share of `face` in the new face."""
     colour: Tensor
-    """(n, 3, h, w) in -1..1: the colour mask, which has the remaining share."""
+    """(n, 3, h, w) in -1..1: the colour mask, which has the remaining share. In cleaned masks it
+    may lie beyond, but the new face does not."""
     face: Tensor
     """(n, 3, h, w) in -1..1: the input; with `motion`, the input warped by `flow`."""
     flow: Tensor | None = None
     """(n, 2, h, w): the offset (right, down) from each pixel of `face` to the pixel of the input
     that it shows, in half sides; None without `motion`."""
     blur: Tensor | None = None
-    """(n, 1, h, w) in 0-1: as `Change.blur`; None keeps all detail."""
+    """(n, 1, h, w) in 0-1: as `Change.blur`; None blurs nothing."""
 
     def blend(self) -> Tensor:
         """The new face (n, 3, h, w) in -1..1.
@@ -31,8 +37,12 @@ class Masks(NamedTuple):
         return self.attention * self.face + (1 - self.attention) * self.colour
 
     def difference(self) -> Tensor:
-        """What blending adds to `face`: (n, 3, h, w), in levels of 8 bits, -255 to 255."""
-        return from_model(self.blend()) - from_model(self.face)
+        """What blending adds to `face`, as far as it is blurred to its blurred copy: (n, 3, h, w),
+        in levels of 8 bits, -255 to 255."""
+        face = self.face
+        if self.blur is not None:
+            face = face + self.blur * (_blurred(face) - face)
+        return from_model(self.blend()) - from_model(face)
 
     def changes(self) -> list[Change]:
         """The change of each face, which `paste_change` can apply at another resolution."""
@@ -44,3 +54,13 @@ class Masks(NamedTuple):
             return [Change(*pair) for pair in zip(differences, flows, strict=True)]
         blurs = self.blur.squeeze(1).cpu().numpy()
         return [Change(*three) for three in zip(differences, flows, blurs, strict=True)]
+
+
+def _blurred(faces: Tensor) -> Tensor:
+    """Faces (n, channels, h, w) as `paste.blurred` blurs them."""
+    places = torch.arange(-_RADIUS, _RADIUS + 1, device=faces.device, dtype=faces.dtype)
+    kernel = torch.exp(-(places**2) / (2 * BLUR**2))
+    kernel = (kernel / kernel.sum()).repeat(faces.shape[1], 1, 1, 1)
+    for shape, pad in ((kernel, (_RADIUS,) * 2 + (0, 0)), (kernel.mT, (0, 0) + (_RADIUS,) * 2)):
+        faces = F.conv2d(F.pad(faces, pad, "replicate"), shape, groups=faces.shape[1])
+    return faces
