@@ -1,5 +1,6 @@
 """Animations in files: pictures, times, repetitions, sound and labels, as others read them."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from PIL import Image
 
 from ganim.model.animation import encode
+from ganim.model.animation.motion import Animation
+from ganim.model.animation.save import save
 from ganim.model.animation.timing import Timing
 from ganim.pipeline.images.embed_xmp import embed_xmp
 from ganim.pipeline.images.metadata import labelled_xmp
@@ -62,6 +65,22 @@ def test_animated_pictures_keep_times_and_still_pixels(tmp_path: Path, ending: s
         assert np.array_equal(picture[56:], shown[0][56:])
     squares = [picture[32:48, 44:66].mean() for picture in shown]
     assert np.allclose(squares, [20, 70, 120, 170], atol=6)
+
+
+@pytest.mark.parametrize(
+    ("ending", "rate", "count"),
+    [(".gif", 120, 60), (".gif", 240, 60), (".gif", 240, 1), (".webp", 2000, 60)],
+)
+def test_more_pictures_than_a_format_can_time_are_thinned_out(
+    tmp_path: Path, ending: str, rate: int, count: int
+) -> None:
+    encode.write(tmp_path / "out", ending, pictures(count), Timing.steady(count, Fraction(rate)))
+    shown, durations, _ = read_picture_file(tmp_path / "out")
+    unit = 0.01 if ending == ".gif" else 0.001
+    assert min(durations) == pytest.approx(unit)
+    assert sum(durations) == pytest.approx(max(count / rate, unit), abs=1.01 * unit)
+    lasts = [picture[32:48, 44:66].mean() for picture in (shown[-1], pictures(count)[-1])]
+    assert lasts[0] == pytest.approx(lasts[1], abs=3)
 
 
 def test_an_apng_is_exact(tmp_path: Path) -> None:
@@ -215,3 +234,17 @@ def test_a_label_is_found_and_leaves_the_pictures(tmp_path: Path, ending: str) -
         with Image.open(path) as image:
             found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
         assert "compositeWithTrainedAlgorithmicMedia" in str(found)
+
+
+def test_two_that_save_one_folder_leave_each_other_alone(tmp_path: Path) -> None:
+    folder, timing = tmp_path / "pictures", Timing.steady(2, Fraction(10))
+
+    def saving_meanwhile() -> Iterator[np.ndarray]:
+        save(folder, Animation(iter(pictures(2)), timing))
+        yield from pictures(2)
+
+    save(folder, Animation(saving_meanwhile(), timing))
+    (tmp_path / "usual").mkdir()
+    assert sorted(path.name for path in folder.iterdir()) == ["frame-0001.png", "frame-0002.png"]
+    assert {path.name for path in tmp_path.iterdir()} == {"pictures", "usual"}
+    assert folder.stat().st_mode == (tmp_path / "usual").stat().st_mode

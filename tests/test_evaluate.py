@@ -17,7 +17,7 @@ from ganim.cli import main
 from ganim.model.animation.animator import Animator, Face, Rendered, faces_of_crops
 from ganim.model.checkpoint import save_weights
 from ganim.model.config import GeneratorSettings
-from ganim.model.evaluation import report, table
+from ganim.model.evaluation import metrics, report, table
 from ganim.model.evaluation.evaluate import INACTIVE_BELOW, evaluate, evaluate_generator
 from ganim.model.evaluation.features import FeatureExtractor
 from ganim.model.evaluation.metrics import MAX_PSNR
@@ -226,6 +226,9 @@ def test_faces_that_the_annotator_cannot_read_are_counted_and_left_out(folder):
     result = evaluate_generator(PaintingAnimator(), sample, extractor)
     assert result.metrics["unreadable"] == pytest.approx(1 / (COUNT - 1))
     assert result.metrics["correlation"] > 0.999
+    read = result.per_face["expression_distance"].notna().to_numpy()
+    unedited = metrics.expression_distance(sample.target_aus, sample.own_aus)[read].mean()
+    assert result.metrics["expression_distance_unedited"] == pytest.approx(unedited)
     with pytest.raises(NothingUsable, match="can read 1 of 10"):
         load_sample(folder, 100, 0, extractor_for(folder, Refusing(lambda count: count > 1)))
 

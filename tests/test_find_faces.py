@@ -92,11 +92,16 @@ def test_no_face_is_a_reason() -> None:
     assert find_faces(load_estimator(), np.full((200, 300, 3), 90, np.uint8)) == []
     with pytest.raises(NothingUsable, match="No face was found"):
         choose([], 1)
+    face = Face(Box(0, 0, 128, 128), np.zeros(17))
+    for number in (-1, 0, 3):
+        with pytest.raises(WrongUse, match=f"There is no face {number}: 2 faces were found"):
+            choose([face, face], number)
 
 
-def test_a_face_of_a_crop_has_no_pose() -> None:
+@pytest.mark.parametrize("angle", ["roll", "yaw"])
+def test_a_face_of_a_crop_has_no_pose(angle: str) -> None:
     with pytest.raises(ValueError, match="no landmarks"):
-        _ = Face(Box(0, 0, 128, 128), np.zeros(17)).roll
+        getattr(Face(Box(0, 0, 128, 128), np.zeros(17)), angle)
 
 
 @pytest.mark.parametrize(

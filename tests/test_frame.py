@@ -70,6 +70,14 @@ def test_a_flow_fetches_pixels_along_the_frames_axes(astronaut: np.ndarray) -> N
     assert np.abs(middle - astronaut[116:146, 205:235]).mean() < 2
 
 
+def test_a_panorama_longer_than_opencv_moves_is_edited(astronaut: np.ndarray) -> None:
+    panorama = np.zeros((300, 33_000, 3), np.uint8)
+    panorama[:, :512] = astronaut[:300]
+    one, moving = frame(60.0, 0.3), change(flow=(0.1, 0.05))
+    pasted = one.paste(panorama, moving)[:, :400]
+    assert np.array_equal(pasted, one.paste(astronaut, moving)[:300, :400])
+
+
 @pytest.mark.parametrize("centre", [(0.0, 0.0), (600.0, 100.0), (-300.0, 900.0)])
 def test_frames_that_leave_the_picture(astronaut: np.ndarray, centre) -> None:
     one = frame(70.0, 0.2, centre)

@@ -410,6 +410,19 @@ def test_a_run_goes_on_from_another_with_its_critic(folder, finished):
         start(wider, faces, CPU, init=finished)
 
 
+def test_a_run_starts_from_the_state_before_a_damaged_one_of_another(folder, finished, tmp_path):
+    source, faces = shutil.copytree(finished, tmp_path / "source"), load_faces(folder, "train", 64)
+    (source / STATE).write_bytes(b"damaged")
+    words = []
+    trainer = start(TINY, faces, CPU, init=source, on_message=words.append)
+    assert words == [f"{source / STATE} is damaged: starting from the state before it."]
+    assert same(trainer.critic.state_dict(), load_state(source / PREVIOUS_STATE)["critic"])
+    (source / PREVIOUS_STATE).write_bytes(b"damaged")
+    with pytest.raises(WrongUse, match="generator alone") as refused:
+        start(TINY, faces, CPU, init=source)
+    assert "delete" not in str(refused.value)
+
+
 def test_a_run_goes_on_at_another_size(folder, finished, tmp_path):
     larger = replace(TINY, size=96, epochs=1, decay_epochs=0)
     faces = load_faces(folder, "train", 96)

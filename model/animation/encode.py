@@ -52,7 +52,7 @@ class _Format:
 
 def _gif(timing: Timing, plays: int) -> dict[str, str]:
     # GIF counts repetitions: 0 is for ever, and -1 writes no count, which plays once.
-    last = round((timing.end - timing.times[-1]) / _CENTISECOND)
+    last = max(round((timing.end - timing.times[-1]) / _CENTISECOND), 1)
     return {"loop": str(plays - 1 if plays > 1 else -plays), "final_delay": str(last)}
 
 
@@ -144,9 +144,13 @@ def write(
             track = Sound(sound, output, kind.copied_sound, kind.sound)
             opened.callback(track.close)
         base = stream.codec_context.time_base
-        starts = [round(time / base) for time in (*timing.times, timing.end)]
-        durations = {start: end - start for start, end in pairwise(starts)}
-        frames = _frames(itertools.chain([first], computed), durations, base)
+        starts = [round(time / base) for time in timing.times]
+        starts.append(max(round(timing.end / base), starts[-1] + 1))
+        durations = {start: end - start for start, end in pairwise(starts) if end > start}
+        # Of pictures that start in one unit of the file's time, the last one is shown.
+        are_shown = [end > start for start, end in pairwise(starts)]
+        shown = itertools.compress(itertools.chain([first], computed), are_shown)
+        frames = _frames(shown, durations, base)
         for frame in itertools.chain(
             _in_one_palette(frames) if ending == ".gif" else frames, [None]
         ):

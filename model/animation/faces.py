@@ -76,8 +76,8 @@ class Face:
     def yaw(self) -> float:
         """Degrees, about, by which the face is turned to the side; positive to the right of the
         picture. From where the tip of the nose lies between the eyes."""
-        assert self.landmarks is not None
         first, second = self._eyes
+        assert self.landmarks is not None
         right = second - first
         aside = (self.landmarks[30] - (first + second) / 2) @ right / (right @ right)
         return float(np.degrees(np.arctan(aside / _NOSE_DEPTH)))
@@ -124,7 +124,7 @@ def choose(faces: Sequence[Face], which: int | None) -> list[Face]:
         )
     if which is None:
         return list(faces)
-    if which > len(faces):
+    if not 1 <= which <= len(faces):
         count = "one face was" if len(faces) == 1 else f"{len(faces)} faces were"
         raise WrongUse(f"There is no face {which}: {count} found. See --list-faces.")
     return [faces[which - 1]]

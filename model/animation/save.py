@@ -1,8 +1,8 @@
 """Save an animation under a name that says how: a file, a folder of PNGs, or a contact strip."""
 
-import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -123,19 +123,21 @@ def _save_file(
 
 
 def _save_folder(path: Path, animation: Animation, label: bytes | None) -> None:
-    beside = path.with_name(f".{path.name[:40]}.{os.getpid()}.tmp")
     try:
-        beside.mkdir(parents=True)
-        for number, picture in enumerate(animation.pictures, start=1):
-            content = _encoded(picture, ".png", label)
-            (beside / f"frame-{number:04d}.png").write_bytes(content)
-        if path.is_dir():
-            shutil.rmtree(path)
-        beside.replace(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            ".tmp", f".{path.name[:40]}.", path.parent, ignore_cleanup_errors=True
+        ) as temporary:
+            beside = Path(temporary) / "pictures"  # others may read it, unlike `temporary`
+            beside.mkdir()
+            for number, picture in enumerate(animation.pictures, start=1):
+                content = _encoded(picture, ".png", label)
+                (beside / f"frame-{number:04d}.png").write_bytes(content)
+            if path.is_dir():
+                shutil.rmtree(path)
+            beside.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _strip(path: Path, animation: Animation, label: bytes | None) -> bytes:

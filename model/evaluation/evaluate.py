@@ -155,7 +155,7 @@ def evaluate_generator(
         target_sd=target.std(0) * MAX_INTENSITY,
         expression_distance=[known_mean(e) * MAX_INTENSITY for e in np.abs(target - measured).T],
     )
-    unedited = float(metrics.expression_distance(target, own).mean())
+    unedited = known_mean(metrics.expression_distance(target, own)[~np.isnan(distance)])
     values = {
         "expression_distance": known_mean(distance),
         "expression_distance_reference": float(

@@ -23,6 +23,7 @@ are, and for other `--aus`, which are refused. The frame of the faces carries ov
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -54,18 +55,21 @@ def start(
     device: torch.device,
     init: Path | None = None,
     workers: Workers | None = None,
+    on_message: Callable[[str], None] = lambda said: None,
 ) -> AnyTrainer:
     """A trainer at iteration 0: a PairedTrainer if the settings ask for pairs, else a Trainer.
 
     init: None for random weights; a weights file; or the folder of another run. See the table
-    above. Raises WrongUse for weights and runs that do not fit the settings, and as Trainer does.
+    above. on_message: is called with a sentence if the last state of that run is damaged and the
+    one before it is used. Raises WrongUse for weights and runs that do not fit the settings, and
+    as Trainer does.
     """
     kind = PairedTrainer if settings.paired else Trainer
     if init is None:
         return kind(settings, faces, device, workers)
     if init.is_dir():
         trainer = kind(settings, faces, device, workers, warm_average=False)
-        _init_from_run(trainer, init)
+        _init_from_run(trainer, init, on_message)
         return trainer
     if settings.paired:
         initial_flow = partial(_init_flow_from_weights, init, settings.generator)
@@ -184,10 +188,8 @@ def _init_flow_from_weights(path: Path, asked: GeneratorSettings) -> FlowGenerat
     return generator.train()
 
 
-def _init_from_run(trainer: AnyTrainer, run: Path) -> None:
-    if not (run / STATE).exists():
-        raise WrongUse(f"{run} holds no {STATE}: name the folder of a run, or a weights file.")
-    state = load_state(run / STATE)
+def _init_from_run(trainer: AnyTrainer, run: Path, on_message: Callable[[str], None]) -> None:
+    state = _last_state(run, on_message)
     asked, started = trainer.settings, TrainSettings.from_dict(state["settings"])
     if started.generator.architecture != asked.generator.architecture:
         raise WrongUse(
@@ -217,6 +219,23 @@ def _init_from_run(trainer: AnyTrainer, run: Path) -> None:
     trainer.generator.load_state_dict(state["generator"])
     trainer.average.load_state_dict(state["average"])
     trainer.critic.load_resized(state["critic"])
+
+
+def _last_state(run: Path, on_message: Callable[[str], None]) -> dict[str, Any]:
+    """The last readable state of another run. Raises WrongUse if there is none."""
+    paths = [path for path in (run / STATE, run / PREVIOUS_STATE) if path.exists()]
+    if not paths:
+        raise WrongUse(f"{run} holds no {STATE}: name the folder of a run, or a weights file.")
+    for path in paths:
+        with suppress(WrongUse):
+            state = load_state(path)
+            if path != run / STATE:
+                on_message(f"{run / STATE} is damaged: starting from the state before it.")
+            return state
+    raise WrongUse(
+        f"The state in {run} is damaged. Start from its generator alone, --init {run / WEIGHTS}, "
+        "or from another run."
+    )
 
 
 def _differences(state: dict[str, Any], settings: TrainSettings) -> list[tuple[str, Any, Any]]:

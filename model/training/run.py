@@ -72,9 +72,9 @@ def train(
                 "--test-fraction 0.1, or leave out --patience."
             )
         constant = constant_aus(faces, settings.generator.aus)
-        trainer = start(settings, faces, device, init, workers)
         if not workers.first:
             callbacks = Callbacks()
+        trainer = start(settings, faces, device, init, workers, callbacks.on_message)
         for name in constant:
             callbacks.on_message(
                 f"{name} is the same in every face: the generator cannot learn it."

@@ -19,6 +19,8 @@ _BLUR_BELOW = 0.6
 """A photograph that is reduced by more than this factor is blurred first, against aliasing."""
 _BLUR = 0.45
 """Standard deviation of that blur, in pixels of the frame."""
+_TAPS = 4
+"""Pixels on each side that Lanczos looks at."""
 _STILL = 1e-3
 """Pixels that move less than this, in pixels of the photograph, are not resampled."""
 
@@ -157,7 +159,16 @@ class Frame:
             offsets = enlarged(change.flow) @ self.matrix.T.astype(np.float32)
             down, across = np.indices(region.shape[:2], np.float32)
             x, y = across + offsets[:, :, 0] + left, down + offsets[:, :, 1] + top
-            moved = cv2.remap(picture, x, y, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+            # From the pixels around alone: OpenCV moves no picture of 32,767 pixels a side.
+            reach = float(np.ceil(np.abs(offsets).max())) + _TAPS
+            first_x, first_y, end_x, end_y = self._bounds(picture, margin=reach)
+            moved = cv2.remap(
+                picture[first_y:end_y, first_x:end_x],
+                x - first_x,
+                y - first_y,
+                cv2.INTER_LANCZOS4,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
             moves = (np.abs(offsets[:, :, 0]) >= _STILL) | (np.abs(offsets[:, :, 1]) >= _STILL)
             region = region.copy()
             cv2.copyTo(moved.reshape(region.shape), moves.astype(np.uint8), region)
