@@ -20,7 +20,7 @@ from .options import FILE, face_option, given
 if TYPE_CHECKING:
     from ..pipeline.annotator import Annotator
 
-_ONLY_FOR_SHARDS = ("scheduler", "workers", "min_confidence", "overwrite", "check", "redo_below")
+_ONLY_FOR_SHARDS = ("scheduler", "workers", "min_confidence", "check", "redo_below")
 
 
 @click.command()
@@ -79,7 +79,7 @@ _ONLY_FOR_SHARDS = ("scheduler", "workers", "min_confidence", "overwrite", "chec
     default=MIN_CONFIDENCE,
     help="Faces with less of OpenFace's confidence get a reason in place of AUs.",
 )
-@click.option("--overwrite", is_flag=True, help="Read every face again.")
+@click.option("--overwrite", is_flag=True, help="Read every face again; replace the CSV of a file.")
 @click.option(
     "--check",
     is_flag=True,
@@ -117,7 +117,10 @@ def annotate(
     one person or of all (--face, by size over the clip) are written to a CSV with OpenFace's
     columns; of a photograph, those of each face are printed.
     """
-    refuse_unused_options(context)
+    if check:
+        _check_alone(context, shards)
+    else:
+        refuse_unused_options(context)
     if overwrite and redo_below is not None:
         raise WrongUse("--overwrite reads every face again, --redo-below some: name one of them.")
     if scheduler is not None and openface["workers"] is not None:
@@ -127,7 +130,6 @@ def annotate(
     _check_path(context, shards, out)
     annotator: Annotator
     if check:
-        _check_alone(context, shards)
         check_shards(shards, make_estimator(weights, coding))
         return
     if labels is not None:
@@ -141,7 +143,7 @@ def annotate(
         if is_photograph(shards):
             annotate_photograph(shards, out, annotator)
         elif shards.is_file():
-            annotate_clip(shards, out, annotator, face)
+            annotate_clip(shards, out or _default_out(shards), annotator, face)
         else:
             _annotate_shards(shards, annotator, scheduler, overwrite, redo_below)
 
@@ -160,10 +162,31 @@ def _check_path(context: click.Context, shards: Path, out: Path | None) -> None:
         raise WrongUse(f"--face is for clips; every face of {shards} is read. Leave it out.")
     if shards.is_file() and unused:
         raise WrongUse(f"{', '.join(unused)}: for shards only, and {shards} is a file. Leave out.")
+    if shards.is_file():
+        _check_csv(shards, out, "overwrite" in asked)
     if not shards.is_file():
         from ..pipeline.shards import shard_paths
 
         shard_paths(shards)  # here, as an annotator takes seconds to load
+
+
+def _default_out(clip: Path) -> Path:
+    return clip.with_suffix(".csv")
+
+
+def _check_csv(file: Path, out: Path | None, overwrite: bool) -> None:
+    """Raise WrongUse if the CSV of a photograph or a clip would replace what must stay."""
+    if out is None and is_photograph(file):
+        if overwrite:
+            raise WrongUse(f"--overwrite: the AUs of {file} are only printed. Leave it out.")
+        return
+    out = out or _default_out(file)
+    if not out.exists():
+        return
+    if out.samefile(file):
+        raise WrongUse(f"{out} is what is to be read: name another file with --out.")
+    if not overwrite:
+        raise WrongUse(f"{out} exists already: name another file with --out, or give --overwrite.")
 
 
 def _check_alone(context: click.Context, shards: Path) -> None:

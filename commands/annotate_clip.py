@@ -9,14 +9,13 @@ if TYPE_CHECKING:
     from ..pipeline.annotator import Annotator
 
 
-def annotate_clip(clip: Path, out: Path | None, annotator: "Annotator", face: int | None) -> None:
+def annotate_clip(clip: Path, out: Path, annotator: "Annotator", face: int | None) -> None:
     """Read a person of a clip, or all (None), and say what was written, and what was not read.
 
-    out: the CSV; the clip's own name with `.csv` if None.
+    out: the CSV.
     """
     from ..pipeline.annotate import clip as work
 
-    out = out or clip.with_suffix(".csv")
     with Tracker("annotate", "frames") as tracker:
         summary = work.annotate_clip(clip, out, annotator, face, lambda status: tracker.advance())
     say(f"{summary.with_aus} of {summary.frames} frames have AUs; wrote {out}")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..pipeline.errors import NothingUsable, WrongUse
+from ..pipeline.errors import NothingUsable
 from .console import say
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ def annotate_photograph(photograph: Path, out: Path | None, annotator: "Annotato
     from ..pipeline.faces.crop import CROP_SIZE, encode_jpeg
     from ..pipeline.files import write_whole
 
-    if out is not None and out.exists() and out.samefile(photograph):
-        raise WrongUse(f"{out} is the photograph itself: name another file with --out.")
     picture = read(photograph).rgb
     crops = []
     for number, face in enumerate(choose(find_faces(load_reader(), picture), None)):

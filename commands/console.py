@@ -14,7 +14,7 @@ from types import TracebackType
 
 import click
 
-from ..pipeline.errors import GanimError, NothingUsable
+from ..pipeline.errors import CannotWrite, GanimError, NothingUsable
 
 REPORT = "report.html"
 _LINE_EVERY_SECONDS = 15.0
@@ -34,7 +34,7 @@ def say(text: str, err: bool = False) -> None:
 
 
 def _printable(text: str) -> str:
-    """Text that any terminal takes, though a path in it may hold bytes that are not UTF-8."""
+    """Text that can be encoded as UTF-8: bytes of a path that are not UTF-8 are escaped."""
     return text.encode(errors="backslashreplace").decode()
 
 
@@ -53,6 +53,8 @@ def report_after(shards: Path) -> Iterator[None]:
 
     try:
         yield
+    except CannotWrite:  # nor could the report be written
+        raise
     except NothingUsable:
         write_report(read_statistics(shards))
         raise
@@ -77,7 +79,7 @@ class Tracker:
     """Progress of long work: a bar on a terminal, otherwise a line every 15 seconds.
 
     It shows a count, the rate, the remaining time and a note. Use it as a context; call `start`
-    when the amount of work is known, then `advance` for finished items.
+    if and when the amount of work is known, and `advance` for finished items.
     """
 
     def __init__(self, what: str, unit: str) -> None:
@@ -129,8 +131,11 @@ class Tracker:
         self._bar.update(self._task, completed=self._done, rate=speed, note=self._note)
         if not self._console.is_terminal and now - self._last_line > _LINE_EVERY_SECONDS:
             self._last_line = now
-            left = (self._total - self._done) / rate if rate else 0.0
-            line = f"{self._what}: {self._done}/{self._total}, {speed}, {left / 60:.1f} min left"
+            done = f"{self._done} {self._unit}"
+            if self._total:
+                left = (self._total - self._done) / rate if rate else 0.0
+                done, speed = f"{self._done}/{self._total}", f"{speed}, {left / 60:.1f} min left"
+            line = f"{self._what}: {done}, {speed}"
             self._console.print(f"{line}  {self._note}".rstrip(), soft_wrap=True, highlight=False)
 
     def __enter__(self) -> "Tracker":

@@ -46,6 +46,8 @@ class Annotator(ABC):
     """The most crops that `read` is given at a time."""
     workers: int = 1
     """How many batches `run` reads at once."""
+    reads_clips: bool = False
+    """Whether clips are read by `read_clip`, which chooses the face itself; otherwise as crops."""
 
     @abstractmethod
     def read(self, crops: Sequence[Crop]) -> list[Reading]:
@@ -66,10 +68,9 @@ class Annotator(ABC):
         time."""
         return self
 
-    def read_clip(self, clip: Path) -> str | None:
-        """A CSV of the AUs of a clip, one row per frame, if the annotator's program reads clips
-        itself; None if the frames are to be read as crops."""
-        return None
+    def read_clip(self, clip: Path) -> str:
+        """A CSV of the AUs of a clip, one row per frame. Only of annotators that read clips."""
+        raise NotImplementedError
 
     def summary(self, seconds: float) -> str:
         """What is to be said of the work on batches that took so many seconds; may be empty."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from clips import write_clip
 from PIL import Image
 
 from ganim.cli import main
@@ -83,8 +84,25 @@ def test_what_has_no_face_is_a_sentence(content, sentence: str, tmp_path: Path) 
 
 
 def test_wrong_use_is_a_sentence(two: Path, tmp_path: Path) -> None:
-    assert "name another file" in annotate(two, *ESTIMATOR, "--out", two).output
-    assert "for shards only" in annotate(two, *ESTIMATOR, "--overwrite").output
+    assert "are only printed" in annotate(two, *ESTIMATOR, "--overwrite").output
+    assert "for shards only" in annotate(two, *ESTIMATOR, "--redo-below", 0.5).output
     done = annotate(two, *ESTIMATOR, "--out", "/proc/aus.csv")
     assert done.exit_code == 1 and "/proc/aus.csv cannot be written" in done.output
     assert annotate(tmp_path / "absent.jpg", *ESTIMATOR).exit_code == 2
+
+
+def test_no_file_is_replaced_unasked(two: Path, tmp_path: Path) -> None:
+    """Neither what is read nor, without --overwrite, a table that somebody may have corrected."""
+    clip, table = tmp_path / "clip.mp4", tmp_path / "clip.csv"
+    write_clip(clip, [np.asarray(Image.open(two))[:256, :320]] * 2, 25)
+    table.write_text("mine")
+    for source in (two, clip):
+        before = source.read_bytes()
+        done = annotate(source, *ESTIMATOR, "--out", source, "--overwrite")
+        assert done.exit_code == 2 and "name another file" in done.output
+        assert source.read_bytes() == before
+        done = annotate(source, *ESTIMATOR, "--out", table)
+        assert done.exit_code == 2 and "exists already" in done.output
+    assert annotate(clip, *ESTIMATOR).exit_code == 2 and table.read_text() == "mine"
+    assert annotate(clip, *ESTIMATOR, "--overwrite").exit_code == 0
+    assert len(read_csv(table)) == 2

@@ -75,8 +75,13 @@ def test_check_lists_faces_and_changes_nothing(tmp_path: Path, crop_jpeg: bytes)
     read[7] = np.nan
     true[:, 16] = np.nan
     folder = labelled(tmp_path / "set", crop_jpeg, true)
+    rows = shards.read_shard(folder / "train-00000.parquet").to_pylist()
+    rows.append(face_row(30, crop_jpeg, annotator="a table") | dict.fromkeys(COLUMNS))
+    shards.write_shard(folder / "train-00000.parquet", shards.rows_to_table(rows))
     before = (folder / "train-00000.parquet").read_bytes()
-    found = check(folder, Known(read))
+    progress: list[int] = []
+    found = check(folder, Known(read), progress.append, lambda: progress.append(-1))
+    assert sum(progress) == 0, "as many faces are read as were announced"
     assert len(found) == 29 and "7.jpg" not in {one.source for one in found}
     one = next(one for one in found if one.source == "5.jpg")
     assert (one.number, one.label, one.reading) == (12, 5, 0)
@@ -100,6 +105,7 @@ def test_the_command(tmp_path: Path, crop_jpeg: bytes) -> None:
     assert "3 faces were read again" in result.output and "  1.jpg: AU" in result.output
     assert (tmp_path / "set" / "check.html").exists()
     assert "<h2>Second reading</h2>" in (tmp_path / "set" / "report.html").read_text()
+    assert ganim(str(tmp_path / "set"), "--coding", "facs").exit_code == 0
     result = ganim(str(tmp_path / "set"), "--overwrite")
     assert result.exit_code == 2 and "leave out --overwrite" in result.output
 

@@ -15,8 +15,10 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from ganim.cli import COMMANDS, main
+from ganim.commands import console
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import NUMBERS
+from ganim.pipeline.errors import CannotWrite
 from ganim.pipeline.openface.output import read_csv
 from ganim.pipeline.prepare.prepare import prepare
 
@@ -284,7 +286,6 @@ def test_auto_asks_for_openface_if_an_option_does(
         ("--workers", "1"),
         ("--min-confidence", "0.7"),
         ("--scheduler", "tcp://localhost:1"),
-        ("--overwrite",),
         ("--redo-below", "0.5"),
     ],
 )
@@ -428,3 +429,19 @@ def test_animate_of_what_is_no_picture_exits_with_1(tmp_path: Path) -> None:
     result = ganim("animate", tmp_path / "text.jpg", "--au", "12=1", "-o", tmp_path / "out.png")
     assert result.exit_code == 1
     assert "not a picture in a known format" in result.output
+
+
+def test_progress_without_a_total_says_how_much_is_done(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(console, "_LINE_EVERY_SECONDS", -1)
+    with console.Tracker("annotate", "frames") as tracker:
+        tracker.advance()
+        tracker.start(4)
+        tracker.advance(3)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("annotate: 1 frames, ") and "left" not in first
+    assert second.startswith("annotate: 3/4, ") and "min left" in second
+
+
+def test_what_could_not_be_written_is_the_error_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CannotWrite, match="a shard"), console.report_after(tmp_path / "gone"):
+        raise CannotWrite("a shard")

@@ -148,6 +148,15 @@ def test_the_csv_of_a_clip_with_two_persons(clip: Path, tmp_path: Path) -> None:
         annotate_clip(clip, out, Brightness(), face=3)
 
 
+class Program(Brightness):
+    reads_clips = True
+
+
+def test_who_chooses_the_face_itself_is_not_asked_for_another(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="chooses the face of a clip itself"):  # and does not read
+        annotate_clip(clip, tmp_path / "out.csv", Program(), face=2)
+
+
 def series_of(clip: Path, **settings: Any) -> dict[str, set[bool]]:
     """For each series of the rows of a clip, whether its faces are hers (False) or his (True)."""
     task = Task(clip.parent, clip.name, clip.name, FaceSettings(**settings), clip.name)

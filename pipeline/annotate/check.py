@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,10 +60,17 @@ def check(
         raise WrongUse(
             f"The AUs in {folder} are by {annotator.name} itself, which would agree with all."
         )
-    statuses = list(shards.read_column(folder, "status"))
-    on_start(statuses.count(shards.OK))
+    columns = positions(known)
+    names = [COLUMNS[position] for position in columns]
+    on_start(
+        sum(
+            _has_aus(row, names)
+            for path in shards.shard_paths(folder)
+            for row in shards.read_shard(path, ["status", *names]).to_pylist()
+        )
+    )
     faces, annotators, labels, readings = [], [], [], []
-    for batch in batched(_annotated(folder), annotator.batch):
+    for batch in batched(_annotated(folder, names), annotator.batch):
         read = read_faces(annotator, [face for face, _, _ in batch])
         for (face, by, aus), reading in zip(batch, read, strict=True):
             on_face()
@@ -73,7 +81,6 @@ def check(
                 readings.append(reading.aus)
     if not faces:
         raise NothingUsable(f"{annotator.name} read no AUs from any face in {folder}.")
-    columns = positions(known)
     ours, theirs = np.array(labels)[:, columns], np.array(readings)[:, columns]
     scores = disagreement(ours, theirs)
     worst = np.abs(ours - theirs).argmax(axis=1)
@@ -119,12 +126,16 @@ def _mahalanobis(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return np.einsum("ij,jk,ik->i", values, np.linalg.inv(covariance), values)
 
 
-def _annotated(folder: Path) -> Iterator[tuple[Face, str, np.ndarray]]:
-    """The annotated faces of a set, who annotated each, and its AUs, (17,), NaN if not known."""
-    known = [COLUMNS[position] for position in positions(shards.known_aus(folder))]
+def _has_aus(row: dict[str, Any], names: list[str]) -> bool:
+    return row["status"] == shards.OK and all(row[name] is not None for name in names)
+
+
+def _annotated(folder: Path, names: list[str]) -> Iterator[tuple[Face, str, np.ndarray]]:
+    """The faces that have the AUs of these columns, who annotated each, and its AUs, (17,), NaN
+    if not known."""
     for path in shards.shard_paths(folder):
         for index, row in enumerate(shards.read_shard(path).to_pylist()):
-            if row["status"] == shards.OK and all(row[name] is not None for name in known):
+            if _has_aus(row, names):
                 image, box = row["image"]["bytes"], tuple(row["box"])
                 aus = np.array([row[name] for name in COLUMNS], np.float64)
                 face = Face(path, index, Crop(row["key"], row["source"], image, box))

@@ -44,11 +44,12 @@ class _Frame:
 
 @dataclass(frozen=True)
 class _Read:
-    """What was read of a frame."""
+    """What was read of a frame. It stays in memory to the end of the clip, so without crops."""
 
-    frame: _Frame
-    faces: dict[int, tuple[Crop, Reading]]
-    """By the number of the person."""
+    index: int
+    seconds: float
+    faces: dict[int, tuple[tuple[int, int, int, int], Reading]]
+    """The HOG box and the reading, by the number of the person."""
 
 
 def annotate_clip(
@@ -64,17 +65,25 @@ def annotate_clip(
     After the AUs stands the HOG box in pixels. A frame without the person, or in which no AUs were
     read, has zeros and success 0, as in OpenFace's CSVs. The CSV of an annotator that reads clips
     itself is kept unchanged, and `on_frame` is not called. Raises NothingUsable if the clip cannot
-    be read, or, after the CSV is written, if no frame has AUs; WrongUse if the person is not there.
+    be read, or, after the CSV is written, if no frame has AUs; WrongUse if the person is not there,
+    or if one is asked for and the annotator that reads clips itself cannot choose.
 
     face: which person, by size over all frames: 1, whose `face_id` is 0, is the largest. None: all,
     each with a row in the frames that show them.
     on_frame: called with the status of each frame, `ok` or `no_aus`.
     """
+    if annotator.reads_clips and face != 1:
+        raise WrongUse(
+            f"{annotator.name} chooses the face of a clip itself: for --face, choose "
+            "--annotator estimator."
+        )
     problems: list[str] = []
+    text = None
     try:
         if next(video.frames(clip), None) is None:
             raise UnreadableImage("it has no frames")
-        text = annotator.read_clip(clip)
+        if annotator.reads_clips:
+            text = annotator.read_clip(clip)
     except (UnreadableImage, BadCsv) as reason:
         raise NothingUsable(f"{clip} cannot be read: {reason}.") from reason
     people = None
@@ -91,11 +100,6 @@ def annotate_clip(
         if face is not None and face > max(people, 1):
             raise WrongUse(f"{clip} shows {people} persons, so there is no --face {face}.")
         text = "\n".join([", ".join(_HEADER), *_lines(frames, ranks, face)]) + "\n"
-    elif face != 1:
-        raise WrongUse(
-            f"{annotator.name} chooses the face of a clip itself: for --face, choose "
-            "--annotator estimator."
-        )
     summary = _write(text, out, clip)
     return replace(summary, problem="; ".join(problems) or None, people=people)
 
@@ -130,10 +134,10 @@ def _read(
             ]
         )
         for frame in frames:
-            faces = {person: (crop, next(readings)) for person, crop in frame.faces}
+            faces = {person: (crop.box, next(readings)) for person, crop in frame.faces}
             has_aus = any(reading.aus is not None for _, reading in faces.values())
             on_frame("ok" if has_aus else "no_aus")
-            yield _Read(frame, faces)
+            yield _Read(frame.index, frame.seconds, faces)
 
 
 def _follow(clip: Path, tracker: FaceTracker, problems: list[str]) -> Iterator[_Frame]:
@@ -158,8 +162,7 @@ def _by_size(frames: list[_Read]) -> list[int]:
     """The numbers of the persons, those with the largest area over all frames first."""
     areas: dict[int, int] = defaultdict(int)
     for read in frames:
-        for person, (crop, _) in read.faces.items():
-            left, top, right, bottom = crop.box
+        for person, ((left, top, right, bottom), _) in read.faces.items():
             areas[person] += (right - left) * (bottom - top)
     return sorted(areas, key=lambda person: -areas[person])
 
@@ -171,13 +174,13 @@ def _lines(frames: list[_Read], ranks: list[int], face: int | None) -> Iterator[
     for read in frames:
         here = [person for person in chosen if person in read.faces]
         for person in here:
-            crop, reading = read.faces[person]
-            yield _line(read.frame, ranks.index(person), reading, crop.box)
+            box, reading = read.faces[person]
+            yield _line(read, ranks.index(person), reading, box)
         if not here:
-            yield _line(read.frame, 0 if face is None else face - 1, no_face, (0, 0, 0, 0))
+            yield _line(read, 0 if face is None else face - 1, no_face, (0, 0, 0, 0))
 
 
-def _line(frame: _Frame, face_id: int, reading: Reading, box: tuple[int, int, int, int]) -> str:
+def _line(frame: _Read, face_id: int, reading: Reading, box: tuple[int, int, int, int]) -> str:
     """The row of a face in the CSV."""
     confidence = reading.confidence
     if confidence is None:

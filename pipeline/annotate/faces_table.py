@@ -9,8 +9,8 @@ _HEADER = ["face", "confidence", *COLUMNS, "left", "top", "right", "bottom"]
 
 
 def to_csv(crops: Sequence[Crop], readings: Sequence[Reading]) -> str:
-    """A CSV with a row for each face: OpenFace's columns, AUs in 0-5, and the box of the face in
-    pixels. Faces are counted from 0, as OpenFace does; AUs that were not read are empty."""
+    """A CSV with a row for each face: OpenFace's columns, AUs in 0-5, and the crop's
+    box in pixels. Faces are counted from 0, as OpenFace does; AUs that were not read are empty."""
     lines = [", ".join(_HEADER)]
     for number, (crop, reading) in enumerate(zip(crops, readings, strict=True)):
         confidence = "" if reading.confidence is None else f"{reading.confidence:.2f}"

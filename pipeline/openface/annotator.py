@@ -28,6 +28,8 @@ _MAX_BATCHES_SUM = 4000
 class OpenFace(Annotator):
     """The annotator that runs OpenFace. `find_openface` makes one."""
 
+    reads_clips = True
+
     def __init__(
         self,
         program: Program,
