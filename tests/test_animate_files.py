@@ -13,6 +13,7 @@ from PIL import Image
 
 from ganim.cli import main
 from ganim.pipeline.images.metadata import SOURCE_TYPE
+from ganim.pipeline.images.outputs import plan
 from ganim.pipeline.images.picture import read_picture
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +71,18 @@ def test_several_photographs_and_folders(small: Path, tmp_path: Path) -> None:
     assert (out / "a.png").read_bytes() != before[out / "a.png"]
 
 
+def test_every_photograph_has_a_file_of_its_own(tmp_path: Path) -> None:
+    for name in ("a/1.jpg", "b/1.jpg", "c/1.jpg", "c/I.jpg", "c/i.jpg", "c/out/x.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    folders, out = [str(tmp_path / name) for name in "abc"], tmp_path / "c" / "out"
+    targets = [job.target for job in plan(folders, None, out, False)]
+    names = [target.name.casefold() for target in targets if target is not None]
+    assert len(set(names)) == len(targets) == 5, "nothing in out is a photograph to animate"
+    again = plan([*folders, str(tmp_path / "c" / "i.jpg")], None, out, False)
+    assert [job.target for job in again[:5]] == targets and again[5].target not in targets
+
+
 def test_no_photograph_of_several_gives_a_picture(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(b"no picture")
@@ -92,6 +105,13 @@ def test_what_nothing_changes_is_copied(tmp_path: Path) -> None:
     done = ganim(HOPPER, "--au", "12=+0", "-o", same)
     assert "shows this already" in done.output
     assert same.read_bytes() == HOPPER.read_bytes()
+    phone = tmp_path / "phone.jpg"  # a JPEG with a second picture after it
+    with Image.open(HOPPER) as picture:
+        picture.save(phone, "MPO", save_all=True, append_images=[picture.resize((64, 64))])
+    done = subprocess.run(
+        [GANIM, "animate", phone, "--au", "12=+0", "-o", "-"], capture_output=True, check=False
+    )
+    assert done.stdout == phone.read_bytes()
     other = tmp_path / "same.png"
     assert ganim(HOPPER, "--au", "12=+0", "-o", other).exit_code == 0
     assert np.array_equal(read_picture(other).rgb, read_picture(HOPPER).rgb)

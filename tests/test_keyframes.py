@@ -218,6 +218,17 @@ def test_frames_of_a_csv_without_success_are_unseen(tmp_path: Path) -> None:
     assert read.unseen == 1 and np.isnan(read.aus[3]).all()
 
 
+def test_of_a_csv_with_several_persons_one_drives(tmp_path: Path) -> None:
+    rows = csv_rows(10, 25)
+    others = [[row[0], 1, *row[2:3], 0.99, 1, *[5.0] * 17] for row in rows]
+    del rows[3]
+    write_csv(tmp_path / "clip.csv", [*rows, *others])
+    read = read_driver(load_estimator(), tmp_path / "clip.csv")
+    assert np.isnan(read.aus[3]).all() and np.nanmax(read.aus[:, 0]) == 0, "she alone, seen or not"
+    write_csv(tmp_path / "clip.csv", others)
+    assert read_driver(load_estimator(), tmp_path / "clip.csv").unseen == 0
+
+
 def test_a_csv_of_a_varying_rate_keeps_its_times(tmp_path: Path) -> None:
     rows = csv_rows(10, 25)
     for row in rows[5:]:

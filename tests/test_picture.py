@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.faces.edit import edit_picture
 from ganim.pipeline.faces.frame import Frame
 from ganim.pipeline.faces.paste import Change
@@ -177,6 +178,25 @@ def test_types_that_are_not_kept_are_said(colours: np.ndarray) -> None:
     Image.fromarray(colours).convert("F").save(file, "TIFF")
     picture = read_picture(file.getvalue())
     assert picture.mode == "RGB" and "type F" in picture.notes[0]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
+def test_pictures_one_pixel_wide_are_pictures(size: tuple[int, int]) -> None:
+    for mode in ("L", "LA", "RGB", "RGBA", "P"):
+        file = io.BytesIO()
+        Image.new(mode, size).save(file, "PNG")
+        assert read_picture(file.getvalue()).rgb.shape == (size[1], size[0], 3)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".avif"])
+def test_a_format_holds_its_largest_size_and_says_what_it_does_not_hold(suffix: str) -> None:
+    most = FORMATS[suffix].most_side
+    assert most is not None
+    for shape in ((1, most), (most, 1)):
+        content, _ = encode(Picture(np.zeros((*shape, 3), np.uint8), "RGB"), suffix)
+        assert read_picture(content).pixels.shape[:2] == shape
+    with pytest.raises(WrongUse, match=f"only up to {most} a side: name the output .png"):
+        encode(Picture(np.zeros((1, most + 1, 3), np.uint8), "RGB"), suffix)
 
 
 def test_damaged_16_bits_are_unreadable(colours: np.ndarray) -> None:

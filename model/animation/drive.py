@@ -97,7 +97,8 @@ def _bridged(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def read_driver(reader: Reader, path: Path, on_frame: Callable[[], None] = lambda: None) -> Driver:
-    """Read the AUs of the person in a clip, or those in an OpenFace CSV of a clip.
+    """Read the AUs of the person in a clip, or those in an OpenFace CSV of a clip: of several
+    persons, those of the lowest `face_id`.
 
     Raises NothingUsable if the file cannot be used, or shows no face.
     """
@@ -119,9 +120,16 @@ def _from_csv(path: Path) -> Driver:
             f"{path} cannot be used: it has no columns frame and timestamp, so it is not of a "
             "clip; write one with ganim annotate CLIP, or with OpenFace's FeatureExtraction."
         )
-    best = {row.frame or 0: row for row in sorted(rows, key=lambda row: row.confidence)}
+    person = min((row.face_id or 0 for row in rows if row.success), default=0)
+    rows.sort(key=lambda row: ((row.face_id or 0) == person, row.confidence))
+    best = {row.frame or 0: row for row in rows}
     rows = [best[frame] for frame in sorted(best)]
-    aus = np.stack([to_unit(row.aus) if row.success else _UNSEEN for row in rows])
+    aus = np.stack(
+        [
+            to_unit(row.aus) if row.success and (row.face_id or 0) == person else _UNSEEN
+            for row in rows
+        ]
+    )
     aus[np.isnan(aus).any(1)] = np.nan
     if np.isnan(aus).all():
         raise NothingUsable(f"{path} cannot be used: no face was seen in any of its frames.")

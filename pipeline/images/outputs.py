@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from ..errors import NothingUsable, WrongUse
@@ -32,7 +33,8 @@ def plan(
     """Decide what is made of each photograph; `sources` are files, folders or `-`.
 
     output: of a single photograph; None: `NAME-animated.png`, or standard output for standard
-        input. out_dir: the folder for several, in which they keep their names.
+        input. out_dir: the folder for several, in which they keep their names, and which is not
+        searched for photographs.
 
     Raises WrongUse if a source is not there or the options do not fit, if the output is one of the
     sources, or exists and may not be replaced; and NothingUsable if folders hold no photograph. Of
@@ -40,7 +42,7 @@ def plan(
     """
     if output is not None and out_dir is not None:
         raise WrongUse("-o names one file and --out-dir a folder: give one of them.")
-    found = [pair for source in sources for pair in _photographs(source)]
+    found = [pair for source in sources for pair in _photographs(source, out_dir)]
     if not found:
         raise NothingUsable(f"There is no photograph in {', '.join(sources)}.")
     if out_dir is None:
@@ -52,7 +54,7 @@ def plan(
     return list(_several(found, out_dir, overwrite))
 
 
-def _photographs(source: str) -> Iterator[tuple[Path | None, Path]]:
+def _photographs(source: str, out_dir: Path | None) -> Iterator[tuple[Path | None, Path]]:
     """The photographs of a source, each with its place below the folder for results."""
     if source == STANDARD:
         yield None, Path("standard-input.png")
@@ -64,7 +66,12 @@ def _photographs(source: str) -> Iterator[tuple[Path | None, Path]]:
         yield path, Path(path.name)
         return
     for folder, subfolders, names in os.walk(path):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        subfolders[:] = sorted(
+            name
+            for name in subfolders
+            if not name.startswith(".")
+            and not (out_dir is not None and _same(out_dir, Path(folder, name)))
+        )
         for name in sorted(names):
             file = Path(folder, name)
             if file.suffix.lower() in SUFFIXES and not name.startswith("."):
@@ -88,14 +95,18 @@ def _several(
     found: Sequence[tuple[Path | None, Path]], out_dir: Path, overwrite: bool
 ) -> Iterator[Job]:
     sources = {path.resolve() for path, _ in found if path is not None}
-    taken: set[Path] = set()
+    taken: set[str] = set()
     for source, place in found:
         target = out_dir / place
         if target.suffix.lower() not in FORMATS:
             target = target.with_suffix(".png")
-        if target in taken:  # face.heic and face.png
-            target = target.with_name(f"{place.name}.png")
-        taken.add(target)
+        names = chain(
+            [target, target.with_name(f"{place.name}.png")],  # face.heic and face.png
+            (target.with_name(f"{place.name}.{number}.png") for number in count(2)),
+        )
+        # Some file systems take A.png and a.png for one file.
+        target = next(name for name in names if str(name).casefold() not in taken)
+        taken.add(str(target).casefold())
         if target.resolve() in sources:
             raise WrongUse(f"{target} is one of the photographs: name another --out-dir.")
         yield Job(source, target, done=_exists(target) and not overwrite)

@@ -74,8 +74,10 @@ class Picture:
             return self.pixels
         eight = self.in_8_bits()
         colours = eight.pixels if self.alpha is None else eight.pixels[:, :, :-1]
+        if colours.shape[2] == 1:
+            colours = colours[:, :, 0]
         mode = self.mode.removesuffix("A")
-        image = Image.fromarray(np.ascontiguousarray(colours.squeeze()), mode)
+        image = Image.fromarray(np.ascontiguousarray(colours), mode)
         rgb = np.asarray(to_srgb(image, None if self.is_srgb else self.metadata.icc))
         alpha = eight.alpha
         if alpha is None or alpha.min(initial=255) == 255:
@@ -114,7 +116,9 @@ def picture_of_image(image: Image.Image) -> Picture:
     depth = image.info.get("bit_depth", 8)
     picture = _of_upright(make_upright(image, orientation), read_metadata(image))
     notes = (f"Its {depth} bits a channel are read as 8.",) if depth > 8 else ()
-    return replace(picture, format=image.format, notes=picture.notes + notes)
+    # MPO is a JPEG with further pictures after it, as phones write them.
+    kind = "JPEG" if image.format == "MPO" else image.format
+    return replace(picture, format=kind, notes=picture.notes + notes)
 
 
 def picture_of_array(pixels: np.ndarray) -> Picture:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
+from ..errors import WrongUse
 from .metadata import Metadata
 from .palette import paletted
 from .picture import Picture
@@ -35,17 +36,19 @@ class Format:
     deep: bool = False
     """Whether it holds 16 bits a channel."""
     palette: bool = False
+    most_side: int | None = None
+    """The most pixels of a side, as the encoder, or for AVIF the decoder, says."""
 
 
 _ALL = frozenset(("L", "LA", "RGB", "RGBA"))
 FORMATS = {
     ".png": Format("PNG", _ALL, deep=True, palette=True),
-    ".jpg": Format("JPEG", frozenset(("L", "RGB", "CMYK"))),
-    ".jpeg": Format("JPEG", frozenset(("L", "RGB", "CMYK"))),
-    ".webp": Format("WebP", frozenset(("RGB", "RGBA"))),
+    ".jpg": Format("JPEG", frozenset(("L", "RGB", "CMYK")), most_side=65_500),
+    ".jpeg": Format("JPEG", frozenset(("L", "RGB", "CMYK")), most_side=65_500),
+    ".webp": Format("WebP", frozenset(("RGB", "RGBA")), most_side=16_383),
     ".tif": Format("TIFF", _ALL | {"CMYK"}, deep=True, palette=True),
     ".tiff": Format("TIFF", _ALL | {"CMYK"}, deep=True, palette=True),
-    ".avif": Format("AVIF", frozenset(("RGB", "RGBA"))),
+    ".avif": Format("AVIF", frozenset(("RGB", "RGBA")), most_side=32_768),
 }
 """By the ending of a file's name, in lower case."""
 
@@ -55,9 +58,16 @@ def encode(picture: Picture, suffix: str, quality: int | None = None) -> tuple[b
 
     quality: 1-100, of JPEG, WebP and AVIF; WebP of 100 is lossless, as PNG and TIFF always are.
 
-    Returns the file, and a sentence about each thing that the format cannot hold.
+    Returns the file, and a sentence about each thing that the format cannot hold. Raises WrongUse
+    if it cannot hold the picture's size.
     """
     kind = FORMATS[suffix]
+    height, width = picture.pixels.shape[:2]
+    if kind.most_side is not None and max(height, width) > kind.most_side:
+        raise WrongUse(
+            f"{kind.name} holds no picture of {width} x {height} pixels, only up to "
+            f"{kind.most_side} a side: name the output .png."
+        )
     picture, notes = fitted(picture, kind)
     metadata = picture.metadata
     if kind.name == "JPEG":

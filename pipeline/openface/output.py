@@ -76,6 +76,7 @@ def read_csv(path: Path) -> list[FaceRecord]:
                 frame=int(row[column_of["frame"]]) if "frame" in column_of else None,
                 seconds=float(row[column_of["timestamp"]]) if "timestamp" in column_of else None,
                 success=float(row[column_of["success"]]) > 0 if "success" in column_of else True,
+                face_id=int(row[column_of["face_id"]]) if "face_id" in column_of else None,
             )
             for row in rows
         ]
