@@ -131,11 +131,12 @@ class Tracker:
         self._bar.update(self._task, completed=self._done, rate=speed, note=self._note)
         if not self._console.is_terminal and now - self._last_line > _LINE_EVERY_SECONDS:
             self._last_line = now
-            done = f"{self._done} {self._unit}"
+            progress = f"{self._done} {self._unit}"
             if self._total:
                 left = (self._total - self._done) / rate if rate else 0.0
-                done, speed = f"{self._done}/{self._total}", f"{speed}, {left / 60:.1f} min left"
-            line = f"{self._what}: {done}, {speed}"
+                progress = f"{self._done}/{self._total}"
+                speed += f", {left / 60:.1f} min left"
+            line = f"{self._what}: {progress}, {speed}"
             self._console.print(f"{line}  {self._note}".rstrip(), soft_wrap=True, highlight=False)
 
     def __enter__(self) -> "Tracker":
