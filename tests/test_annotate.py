@@ -406,6 +406,13 @@ def test_after_two_kills_the_result_is_the_same(folder: Path) -> None:
     assert not list(folder.glob("*.tmp"))
 
 
+def test_what_killed_writers_left_is_removed_and_nothing_else(folder: Path) -> None:
+    for name in (".train-00000.parquet.7.tmp", ".annotating.json.7.tmp", ".notes.tmp"):
+        (folder / name).touch()
+    annotate(folder, Fake())
+    assert [path.name for path in folder.glob(".*.tmp")] == [".notes.tmp"]
+
+
 # ---- no faces, no shards
 
 

@@ -1,5 +1,6 @@
 """OpenFace's processes and their workspaces: start, time out, stop, and what a kill leaves."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -109,6 +110,19 @@ def test_a_workspace_in_use_is_not_abandoned(size: int, monkeypatch: pytest.Monk
         workspace.remove_abandoned()
         assert folder.is_dir() and not workspace.is_abandoned(folder)
     assert not folder.exists() and workspace.is_abandoned(folder)
+
+
+def test_a_temporary_folder_without_locks_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(WrongUse, match=r"No locks available\. Set TMPDIR"), workspace.workspace():
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_is_an_error(openface: OpenFace, monkeypatch: pytest.MonkeyPatch) -> None:

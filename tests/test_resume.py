@@ -317,7 +317,11 @@ def test_overwrite_replaces_the_set_and_nothing_else(
     other = replace(SETTINGS, size=64, shard_rows=512)
     (finished / "notes.txt").write_text("mine")
     (finished / "train-00000 (copy).parquet").write_text("mine too")
+    (finished / ".overwrite").mkdir()
+    (finished / ".overwrite" / ".DS_Store").touch()  # as the Finder of macOS leaves it
     prepare.prepare(album, finished, other, overwrite=True)
+    (finished / ".overwrite" / ".DS_Store").unlink()
+    (finished / ".overwrite").rmdir()
     assert sorted(files(finished)) == [
         "manifest.json",
         "notes.txt",

@@ -1,6 +1,7 @@
 """What lies under a folder: found, named and opened."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,38 @@ def test_an_address_is_walked_and_read_like_a_folder(album: Path) -> None:
         read_photograph(root, "absent.jpg")
 
 
+def prepare_command(source: Path, out: Path, *words: str) -> Result:
+    paths = ["prepare", "--src", str(source), "--out", str(out), "--workers", "1"]
+    return CliRunner().invoke(main, [*paths, *words])
+
+
+def test_the_photographs_folder_takes_no_shards(album: Path) -> None:
+    before = sorted(album.rglob("*"))
+    result = prepare_command(album, album / "a" / "..")
+    assert result.exit_code == 2 and "another folder for the shards" in result.output
+    assert sorted(album.rglob("*")) == before
+
+
+def test_folders_that_cannot_be_listed_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root, who may list all, runs tests, too, the answer of the system is replaced."""
+    (tmp_path / "raw" / "closed").mkdir(parents=True)
+    scandir, closed = os.scandir, tmp_path / "raw" / "closed"
+
+    def refuse(path: str) -> Iterator[os.DirEntry[str]]:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    result = prepare_command(closed, tmp_path / "s")
+    assert result.exit_code == 2 and "closed cannot be listed: Permission denied" in result.output
+    assert not (tmp_path / "s").exists()
+    result = prepare_command(tmp_path / "raw", tmp_path / "s")
+    assert result.exit_code == 1 and "1 folders could not be listed" in result.output
+
+
 def test_prepare_names_links_and_no_file_that_is_not_there(
     tmp_path: Path, astronaut_path: Path
 ) -> None:
@@ -162,8 +195,7 @@ def test_prepare_names_links_and_no_file_that_is_not_there(
     (tmp_path / "raw" / "celeba").symlink_to("../data", target_is_directory=True)
 
     def prepare(*words: str) -> Result:
-        paths = ["prepare", "--src", str(tmp_path / "raw"), "--out", str(tmp_path / "s")]
-        return CliRunner().invoke(main, [*paths, "--workers", "1", *words])
+        return prepare_command(tmp_path / "raw", tmp_path / "s", *words)
 
     result = prepare()
     assert result.exit_code == 1 and "celeba → ../data: --follow-links" in result.output

@@ -95,6 +95,7 @@ def annotate(
     started = time.monotonic()
     shards.shard_paths(folder)  # raises if there are none, before the folder is locked
     with locked(folder):
+        shards.remove_temporary_files(folder)
         paths = shards.shard_paths(folder)
         manifest = shards.read_manifest(folder)
         again = reannotation.start(folder, annotator.name, overwrite, redo_below)

@@ -31,7 +31,7 @@ def workspace(size: int = 0) -> Iterator[Path]:
     size: how many bytes will be written. With a size, the folder is made in memory (`/dev/shm`)
     if twice as much is free there, so that short-lived pictures are not written to a disk.
     Without one, or where TMPDIR is set, it is made in the temporary folder. Raises WrongUse if the
-    folder cannot be made.
+    folder cannot be made or locked.
     """
     parent = _MEMORY if size and _fits_in_memory(size) else None
     while True:
@@ -42,7 +42,14 @@ def workspace(size: int = 0) -> Iterator[Path]:
                 f"No temporary folder can be made: {error.strerror}. Free some space in "
                 f"{tempfile.gettempdir()}, or set TMPDIR to another folder."
             ) from error
-        lock = _lock(folder)
+        try:
+            lock = _lock(folder)
+        except OSError as error:
+            folder.rmdir()
+            raise WrongUse(
+                f"A folder in {folder.parent} cannot be locked: {error.strerror}. Set TMPDIR to a "
+                "folder of a disk of this machine."
+            ) from error
         # Another process may have deleted the folder as abandoned before it was locked.
         if lock is not None:
             break
@@ -65,7 +72,7 @@ def is_abandoned(folder: Path) -> bool:
     """Whether a workspace is deleted, or no process holds its lock."""
     if not folder.exists():
         return True
-    lock = _lock(folder)
+    lock = _lock_if_free(folder)
     if lock is not None:
         os.close(lock)
     return lock is not None
@@ -80,7 +87,7 @@ def remove_abandoned() -> None:
     """Delete the workspaces that killed processes left, and kill the programs that run in them."""
     parents = (Path(tempfile.gettempdir()), _MEMORY)
     for folder in [path for parent in parents for path in parent.glob(f"{_PREFIX}*")]:
-        lock = _lock(folder)
+        lock = _lock_if_free(folder)
         if lock is not None:
             _kill_process(folder)
             shutil.rmtree(folder, ignore_errors=True)
@@ -126,17 +133,29 @@ def _command_line(pid: int) -> bytes:
         return subprocess.run(command, capture_output=True, check=False).stdout
 
 
+def _lock_if_free(folder: Path) -> int | None:
+    """`_lock` for a folder that may be another user's, or not a folder at all: None if so."""
+    with contextlib.suppress(OSError):
+        return _lock(folder)
+    return None
+
+
 def _lock(folder: Path) -> int | None:
-    """Lock a folder and return the file descriptor; None if it is locked already or deleted."""
+    """Lock a folder and return the file descriptor; None if it is locked already or deleted.
+
+    Raises OSError if it cannot be locked, as on file systems without locks.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
+    except FileNotFoundError:
         return None
+    locked = False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), folder.stat()):
-            return descriptor
-    except OSError:
+        locked = os.path.samestat(os.fstat(descriptor), folder.stat())
+    except (BlockingIOError, FileNotFoundError):
         pass
-    os.close(descriptor)
-    return None
+    finally:
+        if not locked:
+            os.close(descriptor)
+    return descriptor if locked else None

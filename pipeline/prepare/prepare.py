@@ -142,6 +142,8 @@ def _nothing(source: Path, found: sources.Found, folder: Path, has_rows: bool) -
         f"No face was found in {source}: {len(found.photographs)} pictures, {len(found.clips)} "
         f"clips, {found.other_files} other files."
     )
+    if found.closed_folders:
+        said += f" {found.closed_folders} folders could not be listed: check if you may read them."
     if found.links:
         said += (
             f" {len(found.links)} linked folders outside were not followed, such as "

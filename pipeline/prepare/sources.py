@@ -38,7 +38,7 @@ def find(root: Path, out: Path, follow_links: bool = False) -> Found:
 
     Hidden files and folders, and the folder `out`, are skipped. Links to folders outside are
     followed with `follow_links`, and counted otherwise. Each folder is walked once, whatever links
-    lead to it. Raises WrongUse if `root` cannot be listed.
+    lead to it. Raises WrongUse if `root` cannot be listed, or is `out`.
     """
     found = Found([], [])
     walk = _walk(root, out, found, follow_links) if is_local(root) else _walk_address(root, out)
@@ -57,7 +57,15 @@ def find(root: Path, out: Path, follow_links: bool = False) -> Found:
 def _walk(root: Path, out: Path, found: Found, follow_links: bool) -> Iterator[str]:
     if not root.is_dir():
         raise WrongUse(f"{root} is not a folder. Give --src a folder of photographs.")
+    try:
+        os.scandir(root).close()
+    except OSError as error:
+        raise WrongUse(
+            f"{root} cannot be listed: {error.strerror}. Check who may read it."
+        ) from error
     inside = Path(os.path.realpath(root))
+    if is_local(out) and Path(os.path.realpath(out)) == inside:
+        raise _is_out(root)
     walked = {Path(os.path.realpath(out))} if is_local(out) else set()
     # Folders themselves go before links to them, so that files are found under their own path.
     waiting = [root]
@@ -102,12 +110,18 @@ def _below(root: Path, path: Path) -> str:
     return os.fspath(path.relative_to(root)).replace(os.sep, "/")
 
 
+def _is_out(root: Path) -> WrongUse:
+    return WrongUse(f"{root} holds the photographs: name another folder for the shards with --out.")
+
+
 def _walk_address(root: Path, out: Path) -> Iterator[str]:
     address = cast(Any, root)
     prefix = address.path.rstrip("/") + "/"
     skipped = None
     if not is_local(out) and cast(Any, out).protocol == address.protocol:
         skipped = cast(Any, out).path.rstrip("/") + "/"
+    if skipped == prefix:
+        raise _is_out(root)
     try:
         if not root.is_dir():
             raise WrongUse(f"There is nothing at {root}. Give --src a folder of photographs.")

@@ -1,5 +1,6 @@
 """Remove or replace a whole shard set."""
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from .manifest import MANIFEST, read_manifest
 from .paths import split_paths
 from .schema import SPLITS
 
-_TEMPORARY = re.compile(rf"\.((train|test)-\d+\.parquet|{re.escape(MANIFEST)})\.\d+\.tmp")
+_TEMPORARY = re.compile(r"\.((train|test)-\d+\.parquet|[a-z]+\.json)\.\d+\.tmp")
+"""Of what is written under the lock: shards, the manifest, and the progress of annotate."""
 
 
 def remove_temporary_files(folder: Path) -> None:
@@ -43,4 +45,5 @@ def replace_set(folder: Path, new: Path) -> None:
                 path.unlink()
     move(new / MANIFEST, folder / MANIFEST)
     if is_local(new):
-        new.rmdir()
+        with contextlib.suppress(OSError):  # another program's file is in it, such as .DS_Store
+            new.rmdir()
