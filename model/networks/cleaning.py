@@ -68,9 +68,9 @@ def without_cold_colours(masks: Masks) -> Masks:
     Skin, lips and gums reflect red most, and teeth and eyes all colours alike; but a network that
     has seen few teeth paints them greenish. Coloured light and irises are in the face already.
     """
-    face, red = masks.blend(), masks.blend()[:, :1]
+    face = masks.blend()
     cold = (masks.face - masks.face[:, :1]).clamp(min=0)
-    warm = face.minimum(red + cold + _COLD)
+    warm = face.minimum(face[:, :1] + cold + _COLD)
     return _blending_to(warm, masks, masks.attention, warm < face)
 
 
