@@ -9,6 +9,7 @@ import click
 from ..pipeline.action_units import parse_edits, usage
 from ..pipeline.errors import NothingUsable, WrongUse
 from ..pipeline.expressions import Request, parse_expression
+from ..pipeline.images import is_clip
 from .animate_motion import animate_motion, plan_motion
 from .animate_stills import animate_stills, plan_stills
 from .console import say
@@ -91,6 +92,8 @@ def animate(
     the face is exactly the photograph's, if the format is lossless.
     """
     request = _request(aus, expression, neutral, like is not None)
+    if list_faces and is_clip(photographs[0]):
+        raise WrongUse("--list-faces is for photographs: of a clip, --face all takes everyone.")
     moving = not list_faces and is_motion(photographs[0], output, given(context))
     said = like is not None or list_faces or bool(motion["keys"]) or motion["drive"] is not None
     if request is None and not said:

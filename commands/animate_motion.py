@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..pipeline.errors import WrongUse
 from ..pipeline.expressions import Request
-from ..pipeline.images import is_clip
+from ..pipeline.images import STANDARD, is_clip
 from .console import Tracker, say
-from .motion_options import STANDARD, check_motion
+from .motion_options import check_motion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,8 +88,15 @@ def plan_motion(
         options["drive_neutral"],
         options["loop"],
         not options["no_label"],
-        " ".join(f"{name}={given[name]}" for name in _ASKED if name in given),
+        " ".join(f"{name}={_public(given[name])}" for name in _ASKED if name in given),
     )
+
+
+def _public(value: Any) -> str:
+    """A value of an option as files may say it: of a path, the name alone."""
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return value.name if isinstance(value, Path) else str(value)
 
 
 def animate_motion(job: MotionJob, animator: "Animator", request: Request) -> None:

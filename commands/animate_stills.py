@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..pipeline.errors import CannotWrite, GanimError, NothingUsable, WrongUse
+from ..pipeline.images import STANDARD
 from .console import Tracker, say
 from .motion_options import MOVING
 
@@ -26,7 +27,8 @@ def plan_stills(
     from ..pipeline.images.outputs import plan
 
     if list_faces and output is None and out_dir is None:
-        output = f"{Path(photographs[0]).stem}-faces.png"
+        name = "standard-input" if photographs[0] == STANDARD else Path(photographs[0]).stem
+        output = f"{name}-faces.png"
     jobs = plan(photographs, output, out_dir, overwrite)
     for job in jobs:
         _check_target(job.target)

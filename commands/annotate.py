@@ -15,7 +15,7 @@ from .annotate_photograph import annotate_photograph, is_photograph
 from .annotator_options import annotator_option, openface_options, refuse_unused_options
 from .annotators import make_estimator, make_labels, openface_or_estimator
 from .console import REPORT, Tracker, failures, report_after, say, stopped_by_signals
-from .options import FILE, face_option, given
+from .options import FILE, FiniteRange, face_option, given
 
 if TYPE_CHECKING:
     from ..pipeline.annotator import Annotator
@@ -75,7 +75,7 @@ _ONLY_FOR_SHARDS = ("scheduler", "workers", "min_confidence", "check", "redo_bel
 @annotator_option(
     ["openface", "labels"],
     "--min-confidence",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=MIN_CONFIDENCE,
     help="Faces with less of OpenFace's confidence get a reason in place of AUs.",
 )
@@ -87,7 +87,7 @@ _ONLY_FOR_SHARDS = ("scheduler", "workers", "min_confidence", "check", "redo_bel
 )
 @click.option(
     "--redo-below",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="Read faces again that have less confidence, or no AUs.",
 )
 @click.option("--out", type=FILE, show_default="CLIP.csv", help="CSV of a clip or a photograph.")

@@ -8,8 +8,8 @@ import click
 
 from ..model.animation.keyframes import EASES
 from ..pipeline.errors import WrongUse
-from ..pipeline.images import is_clip
-from .options import EXISTING_FILE, combined
+from ..pipeline.images import STANDARD, is_clip
+from .options import EXISTING_FILE, FiniteRange, combined
 
 _NAMES = {
     "frames": "--frames",
@@ -36,7 +36,7 @@ motion_options = combined(
             default=24,
             help="Pictures of an animation, from the photograph to what is asked for.",
         ),
-        click.option("--fps", type=click.FloatRange(1, 100), default=25, help="Pictures a second."),
+        click.option("--fps", type=FiniteRange(1, 100), default=25, help="Pictures a second."),
         click.option(
             "--ease", type=click.Choice(list(EASES)), default="in-out", help="Which ends are slow."
         ),
@@ -62,7 +62,7 @@ motion_options = combined(
         click.option(
             "--drive-neutral",
             metavar="SECONDS",
-            type=click.FloatRange(min=0),
+            type=FiniteRange(min=0),
             show_default="its median",
             help="When the person of --drive shows no expression.",
         ),
@@ -70,8 +70,6 @@ motion_options = combined(
 )
 """--frames, --fps, --ease, --ping-pong, --loop, --key, --drive and --drive-neutral."""
 
-
-STANDARD = "-"
 MOVING = (".gif", ".mp4", ".webm", ".apng")
 """Endings that only animations have."""
 
@@ -104,8 +102,12 @@ def check_motion(given: Mapping[str, Any], source: str, kind: str) -> None:
                 if other in given:
                     flag = "--au" if other == "aus" else f"--{other}"
                     raise WrongUse(f"{_NAMES[name]} says what the face shows: leave out {flag}.")
+    if "quality" in given:
+        raise WrongUse("--quality is for photographs, not for animations: leave it out.")
     if is_clip(source):
         _refuse(given, _UNUSED_FOR_CLIPS, "for a clip, which keeps its own pictures")
+        if "keys" not in given:
+            _refuse(given, ("ease",), "for a clip without --key")
     if "drive_neutral" in given and "drive" not in given:
         raise WrongUse("--drive-neutral is a time of the clip of --drive: give --drive too.")
     if "loop" in given and not (kind in ENDINGS and repeats(kind)):

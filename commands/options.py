@@ -1,5 +1,6 @@
 """Options that are made from settings, and those that several commands have."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -21,6 +22,16 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 EXISTING_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range. `nan`, which Python's float() reads, is in none."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 def setting_options(kind: type[Settings]) -> Decorator:
@@ -84,7 +95,7 @@ def _click_type(type_: Any, declared: Declaration) -> Any:
     high = declared.at_most if declared.below is None else declared.below
     if low is None and high is None:
         return type_
-    range_: Any = click.IntRange if type_ is int else click.FloatRange
+    range_: Any = click.IntRange if type_ is int else FiniteRange
     return range_(low, high, declared.above is not None, declared.below is not None)
 
 

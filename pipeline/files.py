@@ -1,7 +1,7 @@
 """Folders at a path or an address, locks on folders, and atomic writing of files.
 
 A local folder is a Path. A folder at an address such as s3://bucket/raw is a UPath, which has the
-same interface. Only this module and `prepare.sources` distinguish the two.
+same interface. `is_local` tells them apart.
 """
 
 import errno

@@ -158,6 +158,12 @@ def test_faces_are_listed_and_numbered(small: Path, tmp_path: Path) -> None:
     assert_fails(ganim(small / "a.png", "--au", "12=1", "--face", "zero"), 2, "neither a number")
 
 
+def test_the_faces_of_standard_input_have_a_name(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ganim("-", "--list-faces", stdin=HOPPER.read_bytes()).exit_code == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["standard-input-faces.png"]
+
+
 def test_outputs_that_are_refused(small: Path, tmp_path: Path) -> None:
     face, smile = small / "a.png", ("--au", "12=1")
     before = face.read_bytes()

@@ -66,6 +66,33 @@ def test_a_standard_output_that_takes_nothing_is_a_sentence(face: Path) -> None:
     assert "Standard output cannot be written" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("face.png", "--au", "12=1", "-o", "x.gif", "--quality", "80"), "--quality is for photog"),
+        (("clip.mp4", "--au", "12=1", "--ease", "linear"), "--ease: of no use for a clip without"),
+        (("face.png", "--au", "12=1", "--fps", "nan"), "nan is not a finite number"),
+        (("clip.mp4", "--list-faces"), "--list-faces is for photographs"),
+    ],
+)
+def test_options_that_an_animation_does_not_use_are_refused(words, said: str, tmp_path) -> None:
+    (tmp_path / words[0]).touch()
+    out = () if "-o" in words else ("-o", tmp_path / "x.mp4")
+    words = ["animate", tmp_path / words[0], *words[1:], *out]
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    assert done.exit_code == 2 and said in done.output, done.output
+    assert "Traceback" not in done.output
+
+
+def test_an_animation_says_what_was_asked_for_and_no_folder(face: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.gif"
+    ganim(
+        "animate", face, "--au", "25=1", "--au", "26=0.5", "--like", face, "--frames", 2, "-o", out
+    )
+    content = out.read_bytes()
+    assert b"aus=25=1,26=0.5 like=face.png" in content and bytes(face.parent) not in content
+
+
 @pytest.mark.slow
 def test_the_csv_of_a_clip_drives_as_the_clip(face: Path, tmp_path: Path) -> None:
     clip, csv = tmp_path / "clip.mp4", tmp_path / "clip.csv"

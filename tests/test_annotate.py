@@ -363,6 +363,12 @@ def test_a_truncated_clip_is_annotated_up_to_its_end(tmp_path: Path, astronaut: 
     assert len(read_csv(tmp_path / "clip.csv")) == summary.frames
 
 
+def test_a_photograph_without_an_ending_is_not_called_a_clip_alone(tmp_path: Path) -> None:
+    (tmp_path / "IMG_1").write_bytes(b"a picture")
+    with pytest.raises(NothingUsable, match=r"If it is a photograph, .* ending like \.jpg"):
+        annotate_clip(tmp_path / "IMG_1", tmp_path / "clip.csv", Fake())
+
+
 def test_a_file_that_is_not_a_clip_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_text("no clip")
     with pytest.raises(NothingUsable, match=r"clip\.mp4 cannot be read"):

@@ -11,7 +11,7 @@ from ..errors import NothingUsable, WrongUse
 from ..faces.extract import extract_faces_from_image
 from ..faces.tracking import FaceTracker
 from ..files import write_whole
-from ..images import video
+from ..images import is_clip, video
 from ..images.decode import UnreadableImage
 from ..openface.output import BadCsv, read_csv
 from .batches import batched
@@ -85,7 +85,8 @@ def annotate_clip(
         if annotator.reads_clips:
             text = annotator.read_clip(clip)
     except (UnreadableImage, BadCsv) as reason:
-        raise NothingUsable(f"{clip} cannot be read: {reason}.") from reason
+        more = "" if is_clip(clip.name) else " If it is a photograph, give it an ending like .jpg."
+        raise NothingUsable(f"{clip} cannot be read: {reason}.{more}") from reason
     people = None
     if text is None:
         tracker = FaceTracker()

@@ -10,6 +10,8 @@ CLIP_SUFFIXES = frozenset(
 )
 """The endings, in lower case, of files that are read as clips. They are here because the decoder
 takes long to import."""
+STANDARD = "-"
+"""Standard input as a source, standard output as a target."""
 
 
 def is_clip(name: str) -> bool:

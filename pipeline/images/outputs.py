@@ -7,11 +7,10 @@ from itertools import chain, count
 from pathlib import Path
 
 from ..errors import NothingUsable, WrongUse
+from . import STANDARD
 from .decode import SUFFIXES
 from .write import FORMATS
 
-STANDARD = "-"
-"""Standard input as a source, standard output as a target."""
 _ADDED = "-animated"
 
 

@@ -1,6 +1,6 @@
 """Scales of intensity in label files, and their conversion to 0-5."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,6 @@ from ..action_units import MAX_INTENSITY
 from .columns import BadLabels
 
 Scale = Literal["0-5", "0-1", "A-E"]
-SCALES: tuple[Scale, ...] = get_args(Scale)
 
 TOLERANCE = 0.05
 """How far from 0-5 an intensity may be to count as its nearest end: what rounding and filters add.

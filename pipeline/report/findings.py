@@ -137,18 +137,26 @@ def _action_units(statistics: Statistics, aus: list[AuStatistics]) -> Iterator[F
     constant = [au.column for au in aus if au.std < 0.01]
     if constant:
         yield Finding(
-            f"{_join(constant)} {'is' if len(constant) == 1 else 'are'} the same in every face, so "
-            "a model cannot learn it."
+            f"{_join(constant)} {_has(constant)} one value in all faces, so a model cannot learn "
+            f"{_it(constant)}."
         )
     rare = [au.column for au in aus if au.above_1 < 0.005 and au.column not in constant]
     if rare:
         yield Finding(
             f"{_join(rare)} {'is' if len(rare) == 1 else 'are'} above 1 in fewer than 1 of 200 "
-            "faces, so a model will hardly learn it."
+            f"faces, so a model will hardly learn {_it(rare)}."
         )
     for one, other, r in statistics.strongest_correlations():
         if abs(r) > 0.95:
             yield Finding(f"{one} and {other} are nearly the same label (r = {r:.2f}).")
+
+
+def _has(names: list[str]) -> str:
+    return "has" if len(names) == 1 else "have"
+
+
+def _it(names: list[str]) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 def _join(names: list[str]) -> str:
