@@ -1,7 +1,6 @@
 """The tab in which a clip drives the photograph: its face follows the face in the clip."""
 
 import contextvars
-import shlex
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +18,7 @@ from .events import CALM, Changes, guarded, sentence
 from .photograph import MAX_BYTES
 from .results import new_path, one_at_a_time
 from .session import Session
+from .sliders import command
 
 MAX_FRAMES = 1800
 """Longer clips are refused: about a minute."""
@@ -64,8 +64,9 @@ class DriveTab:
                     cancel = gr.Button("Cancel", min_width=60, elem_id="cancel")
                 self._status = gr.HTML(sentence(_HINT), elem_id="drive-status")
                 self._command = gr.Textbox(
-                    label="In a terminal", interactive=False, buttons=["copy"]
-                )
+                    label="In a terminal", interactive=False, buttons=["copy"],
+                    elem_id="drive-command",
+                )  # fmt: skip
             with gr.Column(min_width=320):
                 self._result = gr.Video(
                     label="Result",
@@ -75,7 +76,11 @@ class DriveTab:
                     buttons=["download"],
                     elem_id="driven",
                 )
-        start.click(
+        # The one that was given last drives.
+        clip.upload(lambda: None, None, recording, **CALM)
+        recording.stop_recording(lambda: None, None, clip, **CALM)
+        # Not in the queue, so that one can cancel while waiting in it.
+        start.click(self._begin, session, None, queue=False, **CALM).then(
             self._follow,
             [session, clip, recording],
             [self._result, self._status, self._command],
@@ -83,6 +88,10 @@ class DriveTab:
             api_visibility="private",
         )
         cancel.click(self._cancel, session, self._status, queue=False, **CALM)
+
+    def _begin(self, session: Session | None) -> None:
+        if session is not None:
+            session.cancelled.clear()
 
     def _cancel(self, session: Session | None) -> Changes:
         if session is None:
@@ -102,7 +111,6 @@ class DriveTab:
             return {self._status: sentence("Give the first tab a photograph.")}
         if driver is None:
             return {self._status: sentence("Choose a clip, or record one.")}
-        session.cancelled.clear()
         return guarded(self._status, lambda: self._driven(session, Path(driver), progress))
 
     def _driven(self, session: Session, clip: Path, progress: gr.Progress) -> Changes:
@@ -125,14 +133,13 @@ class DriveTab:
         drawing = _counter(session, progress, "Drawing pictures", count)
         label = labelled_xmp(None, __version__, f"drive={clip.name}")
         notes = [*animation.notes, *save(path, animation, label=label, on_picture=drawing)]
-        words = ["ganim", "animate", session.photograph.name, "--drive", clip.name, "-o", path.name]
-        if session.which:
-            words += ["--face", str(session.which + 1)]
+        options = ["--drive", clip.name, "-o", path.name]
+        name, face = session.photograph.name, session.which + 1
         told = " ".join([f"{path.name}: {count} pictures.", *notes])
         return {
             self._result: str(path),
             self._status: sentence(told),
-            self._command: shlex.join(words),
+            self._command: command(name, face, options, session.weights),
         }
 
 

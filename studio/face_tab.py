@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from ..model.animation.animator import SHIPPED, Animator
+from ..model.animation.animator import Animator
 from ..pipeline.expressions import EXPRESSIONS, Request, expression_aus
 from .downloads import Downloads
 from .events import CALM, Changes, data_url, guarded, sentence
@@ -96,7 +96,7 @@ class FaceTab:
     def _connect(self, page: gr.Blocks) -> None:
         shown = self.shown
         page.load(self._open_initial, None, shown, **CALM)
-        self._field.connect(self._open, shown)
+        self._field.connect(self._open, self.session, shown)
         self._stage.select(self._choose_face, self.session, shown, **CALM)
         self._reset.click(self._show_own, self.session, shown, **CALM)
         self._neutral.click(self._show_neutral, self.session, shown, **CALM)
@@ -131,10 +131,11 @@ class FaceTab:
             return {}
         return guarded(self.status, lambda: self._start(Session(self.animator, initial)))
 
-    def _open(self, content: bytes, name: str) -> Changes:
+    def _open(self, before: Session | None, content: bytes, name: str) -> Changes:
+        animator = self.animator if before is None else before.animator
+
         def opened() -> Changes:
-            photograph = open_photograph(content, name, self.animator)
-            return self._start(Session(self.animator, photograph))
+            return self._start(Session(animator, open_photograph(content, name, animator)))
 
         return guarded(self.status, opened)
 
@@ -184,7 +185,8 @@ class FaceTab:
         """Move the sliders to an expression, given the face's own AUs (17,)."""
         if session is None:
             return {self.status: sentence("Give it a photograph first.")}
-        positions = positions_of(expression(session.own_aus))
+        asked = positions_of(expression(session.own_aus))
+        positions = positions_of(session.target(asked))
 
         def moved() -> Changes:
             return {**self._picture(session, positions), **self._at(positions)}
@@ -206,9 +208,7 @@ class FaceTab:
         edits = session.edits(positions)
         if not edits:
             return {self._command: "", self._python: ""}
-        weights = session.animator.weights
-        named = None if weights == SHIPPED else str(weights)
-        made = Made(session.photograph.name, session.which + 1, edits, named)
+        made = Made(session.photograph.name, session.which + 1, edits, session.weights)
         return {self._command: made.command, self._python: made.python}
 
     def _start(self, session: Session) -> Changes:

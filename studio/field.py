@@ -8,9 +8,10 @@ from typing import Any
 import gradio as gr
 
 from .events import Changes
+from .session import Session
 
-Opened = Callable[[bytes, str], Changes]
-"""What is done with a photograph, given the content of the file and its name."""
+Opened = Callable[[Session | None, bytes, str], Changes]
+"""What is done with a photograph, given the session before, the file's content and its name."""
 
 
 class PhotographField:
@@ -31,19 +32,25 @@ class PhotographField:
                 elem_id="camera",
             )
 
-    def connect(self, opened: Opened, outputs: Sequence[Any]) -> None:
+    def connect(self, opened: Opened, session: gr.State, outputs: Sequence[Any]) -> None:
         """Call `opened` for each photograph. outputs: the components that it may change."""
         for field, event in (
             (self._file, self._file.upload), (self._camera, self._camera.change)
         ):  # fmt: skip
             event(
                 partial(self._take, field, opened),
-                field,
+                [field, session],
                 [field, *outputs],
                 api_visibility="private",
             )
 
-    def _take(self, field: gr.File | gr.Image, opened: Opened, path: str | None) -> Changes:
+    def _take(
+        self,
+        field: gr.File | gr.Image,
+        opened: Opened,
+        path: str | None,
+        session: Session | None,
+    ) -> Changes:
         """Read an upload into memory and remove the file."""
         if path is None:  # the field was emptied, below
             return {}
@@ -53,4 +60,4 @@ class PhotographField:
         finally:
             file.unlink(missing_ok=True)
         name = f"camera{file.suffix}" if field is self._camera else file.name
-        return {field: None, **opened(content, name)}
+        return {field: None, **opened(session, content, name)}

@@ -34,8 +34,9 @@ ENDING = threading.Event()
 def write_result(session: Session, edits: Sequence[Edit], suffix: str, folder: Path) -> Path:
     """Write a result, named as `ganim animate` names it, into a new folder of a secret name.
 
-    A PNG is the very file that `ganim animate` makes. Animations are of the size of the page's
-    picture, and go from the photograph to it. Raises WrongUse for one in which nothing moves.
+    A PNG holds the same pixels as the one that `ganim animate` makes. Animations are of the size of
+    the page's picture, and go from the photograph to it. Raises WrongUse for one in which nothing
+    moves.
 
     suffix: one of KINDS. folder: for all files of the studio.
     """

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ..model.animation.animator import Animator
+from ..model.animation.animator import SHIPPED, Animator
 from ..model.animation.faces import Face
 from ..model.animation.render import StillFace
 from ..pipeline.action_units import Edit, apply_edits
@@ -70,6 +70,12 @@ class Session:
         self.latest = Shown(0, self.own_aus, photograph.preview)
 
     @property
+    def weights(self) -> str | None:
+        """The file of the generator's weights; None: those that ship."""
+        weights = self.animator.weights
+        return None if weights == SHIPPED else str(weights)
+
+    @property
     def own_aus(self) -> np.ndarray:
         """(17,) float32 in 0-1: the AUs that the face shows."""
         return self._still.own_aus
@@ -93,8 +99,9 @@ class Session:
         return describe_landmarks(self.photograph.preview, landmarks)
 
     def edits(self, positions: Sequence[float]) -> list[Edit]:
-        """What the positions of the sliders ask for."""
-        return edits(positions, self.own_aus)
+        """What the positions of the sliders ask for, of the AUs that the generator knows."""
+        known = self.animator.renderer.aus
+        return [edit for edit in edits(positions, self.own_aus) if edit.number in known]
 
     def target(self, positions: Sequence[float]) -> np.ndarray:
         """The AUs (17,) in 0-1 that the positions of the sliders ask for."""

@@ -62,6 +62,15 @@ def option(asked: Sequence[Edit]) -> str:
     return ",".join(f"{edit.number}={edit.value:.2f}" for edit in asked)
 
 
+def command(name: str, face: int, options: Sequence[str], weights: str | None) -> str:
+    """A `ganim animate` command for a photograph. The arguments are those of `Made`."""
+    words = ["ganim", "animate", name if name[0] != "-" else f"./{name}"]
+    words += ["--face", str(face)] if face > 1 else []
+    words += options
+    words += ["--weights", weights] if weights else []
+    return shlex.join(words)
+
+
 @dataclass(frozen=True)
 class Made:
     """What made a picture, for those who want to make it without the studio."""
@@ -78,11 +87,7 @@ class Made:
     @property
     def command(self) -> str:
         """The `ganim animate` command that makes it."""
-        words = ["ganim", "animate", self.name if self.name[0] != "-" else f"./{self.name}"]
-        words += ["--face", str(self.face)] if self.face > 1 else []
-        words += ["--au", option(self.edits)]
-        words += ["--weights", self.weights] if self.weights else []
-        return shlex.join(words)
+        return command(self.name, self.face, ["--au", option(self.edits)], self.weights)
 
     @property
     def python(self) -> str:

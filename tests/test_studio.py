@@ -14,10 +14,17 @@ from browser import needs_browser
 from PIL import Image
 from studio_browser import WAIT, Studio, Visitor, chromium, pixels, running
 
+from ganim.model.animation.animator import Animator
+from ganim.model.animation.networks import Networks
+from ganim.model.networks.generator import Generator, GeneratorSettings
+from ganim.model.networks.torch_renderer import TorchRenderer
 from ganim.pipeline.action_units import COUNT, NUMBERS, Edit
+from ganim.pipeline.expressions import Request, expression_aus
 from ganim.pipeline.images import video
+from ganim.studio.photograph import open_photograph
+from ganim.studio.session import Session
 from ganim.studio.shown import shown_expressions
-from ganim.studio.sliders import GROUPS, HELP, edits, positions_of
+from ganim.studio.sliders import GROUPS, HELP, command, edits, positions_of
 
 pytest.importorskip("gradio", reason="needs the extra: pip install 'ganim[studio]'")
 
@@ -277,6 +284,23 @@ def test_a_slider_that_stands_at_the_faces_own_au_asks_for_nothing() -> None:
     assert edits(positions, own) == []
     positions[8] = 0.25
     assert edits(positions, own) == [Edit(NUMBERS[8], 0.25)]
+
+
+def test_nothing_is_asked_of_aus_that_the_weights_do_not_know(astronaut_path: Path) -> None:
+    small = TorchRenderer(Generator(GeneratorSettings(8, 1, aus=(12, 25))), 128)
+    animator = Animator.of(Networks(small, Animator().reader))
+    photograph = open_photograph(astronaut_path.read_bytes(), "a.png", animator)
+    session = Session(animator, photograph)
+    happy = Request(expression=expression_aus("happy")).target(session.own_aus)
+    asked = session.edits(positions_of(happy))
+    assert [edit.number for edit in asked] == [12, 25]
+
+
+def test_a_command_names_the_face_the_weights_and_a_file_that_begins_with_a_dash() -> None:
+    assert command("-a.png", 2, ["--drive", "b c.csv"], "w.safetensors") == (
+        "ganim animate ./-a.png --face 2 --drive 'b c.csv' --weights w.safetensors"
+    )
+    assert command("a.png", 1, [], None) == "ganim animate a.png"
 
 
 def test_every_au_has_a_slider_in_one_group_and_a_line_of_help() -> None:

@@ -130,7 +130,35 @@ def test_a_clip_drives_the_face_and_can_be_cancelled(visitor: Visitor, tmp_path:
     assert change[eyes].mean() > 5 * change[below].mean()
 
 
-def test_a_recorded_clip_is_played_and_drives_the_face(visitor: Visitor) -> None:
+def test_one_can_cancel_while_others_are_served(
+    visitor: Visitor, studio: Studio, browser, tmp_path: Path
+) -> None:
+    other = Visitor(browser, studio.address)
+    other.wait_for_picture()
+    follow(other, openface(tmp_path / "long.csv", 1500))
+    other.page.get_by_text("Drawing pictures").wait_for()
+    with visitor.page.expect_response(lambda response: "/queue/join" in response.url):
+        follow(visitor, openface(tmp_path / "blink.csv", 12))
+    visitor.page.click("#cancel")
+    said = "#drive-status"
+    visitor.page.locator(said, has_text="Cancelling …").wait_for()
+    other.page.click("#cancel")
+    other.page.locator(said, has_text="Cancelled.").wait_for()
+    visitor.page.locator(said, has_text="Cancelled.").wait_for()
+    other.close()
+
+
+def follow(visitor: Visitor, driver: Path) -> None:
+    """Let a file drive the face."""
+    visitor.page.get_by_role("tab", name="Drive").click()
+    visitor.page.locator("#driver input[type=file]").set_input_files(driver)
+    visitor.page.locator("#driver .file-preview", has_text=driver.stem).wait_for()
+    visitor.page.click("#follow")
+
+
+def test_a_recorded_clip_is_played_and_drives_the_face_until_another_is_given(
+    visitor: Visitor, tmp_path: Path
+) -> None:
     visitor.page.get_by_role("tab", name="Drive").click()
     visitor.page.get_by_text("Record a clip").click()
     visitor.page.locator("#recording button", has_text="Access Webcam").click()
@@ -140,8 +168,13 @@ def test_a_recorded_clip_is_played_and_drives_the_face(visitor: Visitor) -> None
     button.click()
     visitor.page.wait_for_function("document.querySelector('#recording video')?.readyState >= 2")
     visitor.page.click("#follow")
-    visitor.page.locator("#drive-status").filter(has_text="astronaut-animated.mp4: ").wait_for()
+    said = visitor.page.locator("#drive-status")
+    said.filter(has_text="astronaut-animated.mp4: ").wait_for()
     assert "playable" not in visitor.page.content()
+
+    follow(visitor, openface(tmp_path / "blink.csv", 12))
+    said.filter(has_text="astronaut-animated.mp4: 12 pictures.").wait_for()
+    assert visitor.page.locator("#recording video[src]").count() == 0, "the latest of both drives"
 
 
 def openface(path: Path, count: int) -> Path:
@@ -157,7 +190,7 @@ def openface(path: Path, count: int) -> Path:
 
 
 def test_a_training_is_shown_live_and_its_newest_weights_are_tried(
-    visitor: Visitor, run: Path
+    visitor: Visitor, run: Path, tmp_path: Path, astronaut_path: Path
 ) -> None:
     visitor.slider(26).fill("0.9")
     dropped = visitor.wait_for_picture(other_than=visitor.shown)
@@ -181,8 +214,18 @@ def test_a_training_is_shown_live_and_its_newest_weights_are_tried(
     visitor.page.get_by_role("tab", name="Face").click()
     assert visitor.shown == dropped, "the same weights make the same picture"
     assert visitor.slider(26).input_value() == "0.9"
-    command = visitor.text("#command textarea")
-    assert command.endswith(f"--weights {run / 'generator.safetensors'}")
+    weights = f" --weights {run / 'generator.safetensors'}"
+    assert visitor.text("#command textarea").endswith(weights)
+
+    visitor.give("next.png", astronaut_path.read_bytes())
+    visitor.wait_for_status("next.png: one face.")
+    visitor.slider(26).fill("0.9")
+    visitor.wait_for_picture(other_than=visitor.given)
+    assert visitor.text("#command textarea").endswith(weights), "also for the next photograph"
+    follow(visitor, openface(tmp_path / "blink.csv", 2))
+    visitor.page.locator("#drive-status", has_text="next-animated.mp4: 2 pictures.").wait_for()
+    told = visitor.text("#drive-command textarea")
+    assert told == "ganim animate next.png --drive blink.csv -o next-animated.mp4" + weights
 
 
 def test_the_panel_follows_the_picture_while_it_is_open(visitor: Visitor) -> None:
