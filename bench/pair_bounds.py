@@ -2,11 +2,11 @@
 
 python bench/pair_bounds.py --shards shards/
 
-`ganim evaluate` compares a face that is asked for the AUs of another photograph of the same person
-with this photograph. Here the source is moved by what the target itself shows: by its landmarks, if
-the shards have those of all, by a thin-plate spline; and by its dense optical flow (Kroeger et al.
-2016), as it is and smoothed. A line for each has L1 and 1 - SSIM divided by those of copying, and
-L1 when the mean colour of the target is told, too. A generator that is told AUs knows less.
+How small the pair errors of `ganim evaluate` get if the pixels of a source are moved by what its
+target shows: by its landmarks, if the shards have those of all, by a thin-plate spline; and by its
+dense optical flow (Kroeger et al. 2016), as it is and smoothed. A line for each has L1 and 1 - SSIM
+divided by those of copying, and L1 when the mean colour of the target is told, too. A generator
+that is told AUs knows less.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,6 @@ from pathlib import Path
 import click
 import cv2
 import numpy as np
-import pandas as pd
 from scipy.interpolate import RBFInterpolator
 
 from ganim.model.evaluation import pairs as evaluation
@@ -43,9 +42,15 @@ def main(shards: Path, seed: int) -> None:
     click.echo(f"{len(pairs)} pairs of {len(set(pairs.series))} series")
     click.echo(f"{'':<26} {'L1':>6} {'1-SSIM':>7} {'L1, colour told':>16}")
     moved = {"copying": sources}
-    if "landmarks" in faces and faces["landmarks"].iloc[indices.ravel()].notna().all():
-        flows = landmark_flows(pairs, [faces["landmarks"].iloc[pair] for pair in indices.T])
-        moved["by landmarks"] = warped(sources, flows)
+    if "landmarks" in faces:
+        known = [evaluation.known_landmarks(row) for row in faces["landmarks"]]
+        landmarks = [
+            (one, other)
+            for one, other in ((known[source], known[target]) for source, target in indices)
+            if one is not None and other is not None and len(one) == len(other)
+        ]
+        if len(landmarks) == len(pairs):
+            moved["by landmarks"] = warped(sources, landmark_flows(pairs, landmarks))
     flows = dense_flows(sources, pairs.targets)
     for deviation in SMOOTHING:
         name = f"by flow, smoothed by {deviation:.0f} px" if deviation else "by flow"
@@ -90,18 +95,19 @@ def dense_flows(sources: np.ndarray, targets: np.ndarray) -> list[np.ndarray]:
     return [method.calc(target, source, None) for target, source in zip(*grey, strict=True)]
 
 
-def landmark_flows(pairs: evaluation.Pairs, landmarks: Sequence[pd.Series]) -> list[np.ndarray]:
+def landmark_flows(
+    pairs: evaluation.Pairs, landmarks: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> list[np.ndarray]:
     """The same, interpolated between the landmarks of both by a thin-plate spline; the edge stays.
 
-    landmarks: those of the sources and of the targets, as the shards hold them.
+    landmarks: (points, 2) of source and target, in pixels of their crops.
     """
     side = np.arange(CROP_SIZE, dtype=np.float64)
     grid = np.stack(np.meshgrid(side, side), -1)
     ends = (0, CROP_SIZE // 2, CROP_SIZE - 1)
     edge = np.array([(x, y) for x in ends for y in ends if (x, y) != (ends[1], ends[1])])
     flows = []
-    for frame, *both in zip(pairs.frames, *landmarks, strict=True):
-        source, target = ((one.reshape(-1, 2) + 1) * (CROP_SIZE / 2) - 0.5 for one in both)
+    for frame, (source, target) in zip(pairs.frames, landmarks, strict=True):
         source = frame.from_picture(source)
         fixed = FIXED_BY_SCHEME[len(target)]
         target = place_frame(target, source, fixed).from_picture(target)

@@ -144,3 +144,18 @@ def load_state(path: Path) -> dict[str, Any]:
             f"{path} cannot be read as a training state. Choose another --run, or delete the file "
             "to start again."
         ) from error
+
+
+def last_state(path: Path, previous: Path) -> tuple[dict[str, Any], Path] | None:
+    """The last readable one of the two states that `save_state` keeps, and its file; None if there
+    are none. Raises WrongUse if all are damaged."""
+    damage: WrongUse | None = None
+    for each in (path, previous):
+        if each.exists():
+            try:
+                return load_state(each), each
+            except WrongUse as error:
+                damage = error
+    if damage is not None:
+        raise damage
+    return None

@@ -159,6 +159,11 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
     assert not (tmp_path / "b" / "generator.safetensors").exists()
     with pytest.raises(WrongUse, match="seed=3, and this command says 4"):
         train.train(name, series, tmp_path / "b", Budget(iterations=5), CPU, 4, None, True)
+    # As in runs from before `most` was kept; and the state that was written last is damaged.
+    state = torch.load(tmp_path / "b" / "state.pt")
+    del state["asked"]["most"]
+    torch.save(state, tmp_path / "b" / "state-previous.pt")
+    (tmp_path / "b" / "state.pt").write_bytes(b"damaged")
     for folder in ("a", "b"):
         done = train.train(
             name, series, tmp_path / folder, Budget(iterations=5), CPU, 3, None, True
@@ -173,6 +178,8 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
     assert [e["iteration"] for e in logs[0]] == [e["iteration"] for e in logs[1]] == [1, 2, 3, 4, 5]
     left = {path.name for path in (tmp_path / "b").iterdir()}
     assert left == {"generator.safetensors", "metrics.jsonl", "run.json"}
+    with pytest.raises(WrongUse, match="most=None, and this command says 20"):
+        train.train(name, series, tmp_path / "b", Budget(iterations=5), CPU, 3, 20, True)
 
 
 def test_time_ends_a_training_too(series: Path, tmp_path: Path) -> None:
@@ -211,6 +218,10 @@ def test_references_copy_and_move() -> None:
     assert np.array_equal(made["copy"].pictures[0], crop)
     assert (made["moved"].attention == 1).all() and (made["shipped"].attention < 1).any()
     assert not np.array_equal(made["moved"].pictures[0], crop)
+    network = reference("moved").renderer.network  # type: ignore[attr-defined]
+    with torch.inference_mode():
+        masks = network(torch.zeros(1, 3, 160, 160), torch.ones(1, 17), torch.zeros(1, 17))
+    assert masks.blur is None and masks.flow is not None
 
 
 def test_the_models_differ_from_the_published_one_as_they_say() -> None:
@@ -288,6 +299,9 @@ def test_models_are_measured_once_and_copying_changes_nothing(
     with pytest.raises(AssertionError):
         compare("evaluate", "--shards", series, "--out", one_run, "--faces", 4,
                 "--critic-steps", 0, "--device", "cpu")  # fmt: skip
+    monkeypatch.setattr(measure, "_VERSION", measure._VERSION + 1)
+    with pytest.raises(AssertionError):
+        compare(*command, "--critic-steps", 0, "--device", "cpu")
 
 
 def test_two_seeds_are_two_rows(one_run: Path) -> None:

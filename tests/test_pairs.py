@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 
+from ganim.bench import pair_bounds
 from ganim.model.animation.animator import Animator
 from ganim.model.animation.networks import Networks
 from ganim.model.config import GeneratorSettings
@@ -132,6 +134,21 @@ def test_known_landmarks_bring_both_into_one_frame(crop: np.ndarray) -> None:
     assert errors[0] < 0.01 < 0.1 < errors[1]
 
 
+def test_bounds_by_landmarks_need_those_of_all(
+    crop: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, unknown = known_landmarks(), known_landmarks()
+    unknown[5] = np.nan
+    for other, is_told in ((known, True), (unknown, False), (known[:100], False)):
+        faces = faces_of([crop, crop + np.uint8(LIGHTER)], [known, other])
+        monkeypatch.setattr(
+            pair_bounds.shard_sets, "annotated_faces", lambda *_, faces=faces: faces
+        )
+        done = CliRunner().invoke(pair_bounds.main, ["--shards", "s"], catch_exceptions=False)
+        assert done.exit_code == 0 and "by flow" in done.output
+        assert ("by landmarks" in done.output) == is_told
+
+
 def test_a_generator_is_judged_when_told_and_when_not_told(lighter: Pairs) -> None:
     """Its fields move a face if the light differs, and for nothing else."""
     generator = flow_generator()
@@ -143,7 +160,7 @@ def test_a_generator_is_judged_when_told_and_when_not_told(lighter: Pairs) -> No
     assert values["pairs"] == 1
     for error in ("l1", "ssim_error", "landmark_error"):
         unedited = values[f"pairs_{error}_unedited"]
-        assert values[f"pairs_{error}"] == values[f"pairs_{error}_gains"] == unedited
+        assert values[f"pairs_{error}"] == values[f"pairs_{error}_used"] == unedited
         assert values[f"pairs_{error}_ratio"] == 1
         assert abs(values[f"pairs_{error}_told"] - unedited) > 1e-5, "it has moved"
         assert values[f"pairs_{error}_told"] == values[f"pairs_{error}_moved"]
@@ -153,7 +170,7 @@ def test_a_generator_that_cannot_be_told_has_the_other_errors_only(lighter: Pair
     settings = GeneratorSettings(8, 1, "nearest", "adain", "residual")
     values = evaluate_pairs(animator_of(Generator(settings)), lighter)
     assert values["pairs_l1_ratio"] == 1, "an untrained residual generator copies"
-    assert not [name for name in values if "told" in name or "moved" in name or "gains" in name]
+    assert not [name for name in values if "told" in name or "moved" in name or "used" in name]
 
 
 def test_nuisance_of_a_mirrored_face_changes_the_signs_of_what_is_sideways() -> None:

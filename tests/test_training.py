@@ -29,8 +29,8 @@ from ganim.model.training.log import METRICS, read_metrics
 from ganim.model.training.perceptual import Perceptual
 from ganim.model.training.resume import resume_from_state, start
 from ganim.model.training.run import train
-from ganim.model.training.run_folder import BEST, PREVIOUS_STATE, Callbacks
-from ganim.model.training.trainer import STATE, WEIGHTS, Trainer
+from ganim.model.training.run_folder import BEST, Callbacks
+from ganim.model.training.trainer import PREVIOUS_STATE, STATE, WEIGHTS, Trainer
 from ganim.model.training.views import coarsened
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS

@@ -41,6 +41,9 @@ from .train import RUN
 MEASURES = "measures.json"
 RESULTS = "results.json"
 _FRAMES = 20
+_VERSION = 1
+"""Raised when the code makes other pictures of the same weights (model/networks, model/animation,
+pipeline/faces) or measures them otherwise: all is measured again."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,7 @@ def _key(
     """What the measures of a contender depend on."""
     weights = contender.weights
     return {
+        "version": _VERSION,
         "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights else None,
         "shards": [
             [path.name, path.stat().st_size]

@@ -152,15 +152,11 @@ class Moving(FlowGenerator):
     """A flow generator that moves the face and paints nothing."""
 
     def animate(self, face: FaceFeatures, aus: Tensor, own_aus: Tensor) -> Masks:
-        return _unpainted(super().animate(face, aus, own_aus))
+        return super().animate(face, aus, own_aus).without_paint()
 
     def outputs(self, faces: Tensor, aus: Tensor, change: Tensor, nuisance: Tensor) -> FlowOutputs:
         made = super().outputs(faces, aus, change, nuisance)
-        return made._replace(masks=_unpainted(made.masks))
-
-
-def _unpainted(masks: Masks) -> Masks:
-    return masks._replace(attention=torch.ones_like(masks.attention))
+        return made._replace(masks=made.masks.without_paint())
 
 
 def animator_of(

@@ -17,13 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganim.model.checkpoint import load_state, save_state
+from ganim.model.checkpoint import last_state, save_state
 from ganim.model.data import load_faces
 from ganim.model.training.base_trainer import BaseTrainer
 from ganim.model.training.export import save_generator
 from ganim.model.training.log import METRICS, Entry, read_metrics
 from ganim.model.training.paired_trainer import PairedTrainer
-from ganim.model.training.trainer import STATE, WEIGHTS
+from ganim.model.training.trainer import PREVIOUS_STATE, STATE, WEIGHTS
 from ganim.pipeline.errors import NothingUsable, WrongUse
 from ganim.pipeline.files import write_whole
 
@@ -31,7 +31,6 @@ from .budget import Budget, seconds, within
 from .models import ALL, small
 
 RUN = "run.json"
-_PREVIOUS_STATE = "state-previous.pt"
 _ENTRIES = 200
 _SAVE_SECONDS = 300.0
 _STEPS_ON_GPU = 10
@@ -72,6 +71,7 @@ def train(
         "model": name,
         "seed": seed,
         "small": is_small,
+        "most": most,
         "seconds": budget.seconds,
         "iterations": budget.iterations,
     }
@@ -105,7 +105,7 @@ def train(
     record = {"asked": asked, **_record(trainer, budget, entries)}
     text = json.dumps(record, indent=1)
     write_whole(folder / RUN, lambda beside: beside.write_text(text))
-    for state in (STATE, _PREVIOUS_STATE):  # the learning rate is 0: nothing to go on with
+    for state in (STATE, PREVIOUS_STATE):  # the learning rate is 0: nothing to go on with
         (folder / state).unlink(missing_ok=True)
     return record
 
@@ -120,9 +120,10 @@ def _left(budget: Budget) -> int:
 def _check(folder: Path, before: dict[str, Any], asked: dict[str, Any]) -> None:
     """Raise WrongUse if a folder holds a run of other settings."""
     for key, value in asked.items():
-        if before[key] != value:
+        then = before.get(key)  # early runs have no `most`
+        if then != value:
             raise WrongUse(
-                f"{folder} was trained with {key}={before[key]}, and this command says {value}. "
+                f"{folder} was trained with {key}={then}, and this command says {value}. "
                 "Choose another --out, or repeat the earlier setting."
             )
 
@@ -130,10 +131,14 @@ def _check(folder: Path, before: dict[str, Any], asked: dict[str, Any]) -> None:
 def _resume(
     trainer: BaseTrainer, folder: Path, budget: Budget, asked: dict[str, Any]
 ) -> list[Entry]:
-    """Go on from the state in a folder, if there is one. Returns the log until then."""
-    if not (folder / STATE).exists():
+    """Go on from the last readable state in a folder, if there is one. Returns the log until
+    then."""
+    found = last_state(folder / STATE, folder / PREVIOUS_STATE)
+    if found is None:
         return []
-    state = load_state(folder / STATE)
+    state, path = found
+    if path != folder / STATE:  # otherwise the next save would replace the good one by it
+        (folder / STATE).unlink(missing_ok=True)
     _check(folder, state["asked"], asked)
     if state["faces"] != len(trainer.faces):
         raise WrongUse(
@@ -176,7 +181,7 @@ def _save(
 ) -> None:
     _write_log(folder, entries)
     state = trainer.state_dict() | {"asked": asked, "used_seconds": budget.used_seconds}
-    save_state(folder / STATE, state, folder / _PREVIOUS_STATE)
+    save_state(folder / STATE, state, folder / PREVIOUS_STATE)
 
 
 def _write_log(folder: Path, entries: list[Entry]) -> None:

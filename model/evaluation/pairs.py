@@ -26,7 +26,6 @@ from ..estimator.reader import landmarks_in
 from ..landmarks.nuisance import difference, nuisance
 from ..landmarks.placing import FIXED_BY_SCHEME, place_frame
 from ..networks.flow_generator import FlowGenerator
-from ..networks.masks import Masks
 from ..networks.torch_renderer import TorchRenderer
 from ..pixels import to_model
 from . import metrics
@@ -127,7 +126,7 @@ def make_pairs(faces: pd.DataFrame, indices: np.ndarray, aus: Sequence[int]) -> 
     crops = np.stack([decode_crop(image, CROP_SIZE) for image in faces["image"]])
     labels = to_unit(faces[list(COLUMNS)].to_numpy(np.float32))
     found = [_find(crop) for crop in crops]
-    known = [_known_landmarks(row) for row in faces.get("landmarks", [None] * len(faces))]
+    known = [known_landmarks(row) for row in faces.get("landmarks", [None] * len(faces))]
     own, columns = labels[places[:, 0]], positions(aus)
     target_aus = own.copy()
     target_aus[:, columns] = labels[places[:, 1]][:, columns]
@@ -198,8 +197,8 @@ def evaluate_pairs(
 
     Returns values by `pairs_ERROR`, for the generator that is told AUs only, and with the endings
     `_unedited`; `_moved` (pixels moved, none painted); `_told` (pose, gaze and light told, too)
-    and `_gains` (with the gains of the weights, as `animate` uses them); and with `_ratio` each
-    divided by that of the unedited sources. Only those that the generator has.
+    and `_used` (with gains and cleaning, as `animate` makes it); and with `_ratio` each divided by
+    that of the unedited sources. Only those that the generator has.
     """
     parts: dict[str, list[Errors]] = defaultdict(list)
     for which in batches(np.arange(len(pairs))):
@@ -236,19 +235,14 @@ def _results(animator: Animator, pairs: Pairs, which: np.ndarray) -> dict[str, l
         masks = {
             "": generator.outputs(inputs, target, target - own, torch.zeros_like(told)).masks,
             "_told": of_told,
-            "_moved": _without_paint(of_told),
+            "_moved": of_told.without_paint(),
+            "_used": generator(inputs, target, own),
         }
-        if not torch.all(generator.gain == 1):
-            masks["_gains"] = generator(inputs, target, own)
     else:
         masks = {"": generator(inputs, target, own)}
         if masks[""].flow is not None:
-            masks["_moved"] = _without_paint(masks[""])
+            masks["_moved"] = masks[""].without_paint()
     return {ending: paste(crops, regions, one.changes()) for ending, one in masks.items()}
-
-
-def _without_paint(masks: Masks) -> Masks:
-    return masks._replace(attention=torch.ones_like(masks.attention))
 
 
 def _pyramid_l1(a: Tensor, b: Tensor) -> Tensor:
@@ -275,7 +269,7 @@ def _to_tensor(pictures: np.ndarray) -> Tensor:
     return to_model(torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2))
 
 
-def _known_landmarks(row: np.ndarray | None) -> np.ndarray | None:
+def known_landmarks(row: np.ndarray | None) -> np.ndarray | None:
     """Landmarks (points, 2) in pixels of the crop, from those of the shards in -1..1 as x0, y0, x1,
     y1, …; None if some are not known."""
     if row is None or len(row) // 2 not in FIXED_BY_SCHEME:

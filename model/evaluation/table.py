@@ -117,7 +117,7 @@ CONDITIONS = {
     "_moved": "moved, not painted",
     "": "AUs told",
     "_told": "pose, gaze and light told, too",
-    "_gains": "AUs told, gains of the weights",
+    "_used": "as `ganim animate` makes it",
 }
 """What is compared with the target of a pair, by the ending of the metric."""
 

@@ -44,6 +44,10 @@ class Masks(NamedTuple):
             face = face + self.blur * (_blurred(face) - face)
         return from_model(self.blend()) - from_model(face)
 
+    def without_paint(self) -> "Masks":
+        """Masks that move the face alone."""
+        return self._replace(attention=torch.ones_like(self.attention), blur=None)
+
     def changes(self) -> list[Change]:
         """The change of each face, which `paste_change` can apply at another resolution."""
         differences = self.difference().permute(0, 2, 3, 1).cpu().numpy()

@@ -23,7 +23,6 @@ are, and for other `--aus`, which are refused. The frame of the faces carries ov
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +32,7 @@ import torch
 
 from ...pipeline.action_units import in_words
 from ...pipeline.errors import WrongUse
-from ..checkpoint import load_state
+from ..checkpoint import last_state
 from ..config import GeneratorSettings, TrainSettings
 from ..data import Faces
 from ..networks.flow_generator import FlowGenerator
@@ -43,8 +42,7 @@ from .base_trainer import BaseTrainer
 from .distributed import Workers
 from .log import current_names
 from .paired_trainer import PairedTrainer
-from .run_folder import PREVIOUS_STATE
-from .trainer import STATE, WEIGHTS, Trainer
+from .trainer import PREVIOUS_STATE, STATE, WEIGHTS, Trainer
 
 AnyTrainer = BaseTrainer[Any]
 
@@ -84,27 +82,17 @@ def resume(trainer: AnyTrainer, run: Path, on_message: Callable[[str], None]) ->
     on_message: is called with a sentence if the last state is damaged and the one before it is
     used. Raises WrongUse if all states are damaged, or if the last one has other settings.
     """
-    damage: WrongUse | None = None
-    for path in (run / STATE, run / PREVIOUS_STATE):
-        if not path.exists():
-            continue
-        try:
-            state = load_state(path)
-        except WrongUse as error:
-            damage = error
-            continue
+    found = last_state(run / STATE, run / PREVIOUS_STATE)
+    if found is not None:
+        state, path = found
         resume_from_state(trainer, state)
-        if damage is not None:
+        if path != run / STATE and (run / STATE).exists():
             on_message(
                 f"{run / STATE} is damaged: resuming from the state before it, of iteration "
                 f"{trainer.iteration}."
             )
             if trainer.workers.first:  # otherwise the next save would replace the good one by it
                 (run / STATE).unlink(missing_ok=True)
-        break
-    else:
-        if damage is not None:
-            raise damage
     if len(set(trainer.workers.gather(trainer.iteration))) > 1:
         raise WrongUse(
             f"The processes do not find the same state in {run}: it must be a folder that all of "
@@ -189,7 +177,18 @@ def _init_flow_from_weights(path: Path, asked: GeneratorSettings) -> FlowGenerat
 
 
 def _init_from_run(trainer: AnyTrainer, run: Path, on_message: Callable[[str], None]) -> None:
-    state = _last_state(run, on_message)
+    try:
+        found = last_state(run / STATE, run / PREVIOUS_STATE)
+    except WrongUse as damage:
+        raise WrongUse(
+            f"The state in {run} is damaged. Start from its generator alone, --init "
+            f"{run / WEIGHTS}, or from another run."
+        ) from damage
+    if found is None:
+        raise WrongUse(f"{run} holds no {STATE}: name the folder of a run, or a weights file.")
+    state, path = found
+    if path != run / STATE:
+        on_message(f"{run / STATE} is damaged: starting from the state before it.")
     asked, started = trainer.settings, TrainSettings.from_dict(state["settings"])
     if started.generator.architecture != asked.generator.architecture:
         raise WrongUse(
@@ -219,23 +218,6 @@ def _init_from_run(trainer: AnyTrainer, run: Path, on_message: Callable[[str], N
     trainer.generator.load_state_dict(state["generator"])
     trainer.average.load_state_dict(state["average"])
     trainer.critic.load_resized(state["critic"])
-
-
-def _last_state(run: Path, on_message: Callable[[str], None]) -> dict[str, Any]:
-    """The last readable state of another run. Raises WrongUse if there is none."""
-    paths = [path for path in (run / STATE, run / PREVIOUS_STATE) if path.exists()]
-    if not paths:
-        raise WrongUse(f"{run} holds no {STATE}: name the folder of a run, or a weights file.")
-    for path in paths:
-        with suppress(WrongUse):
-            state = load_state(path)
-            if path != run / STATE:
-                on_message(f"{run / STATE} is damaged: starting from the state before it.")
-            return state
-    raise WrongUse(
-        f"The state in {run} is damaged. Start from its generator alone, --init {run / WEIGHTS}, "
-        "or from another run."
-    )
 
 
 def _differences(state: dict[str, Any], settings: TrainSettings) -> list[tuple[str, Any, Any]]:

@@ -21,11 +21,10 @@ from .calibration import calibrated_gains
 from .export import save_gains, save_generator
 from .log import Entry, MetricsLog
 from .report import write_page
-from .trainer import STATE, WEIGHTS
+from .trainer import PREVIOUS_STATE, STATE, WEIGHTS
 from .validation import MAX_FACES, Validation
 
 SETTINGS = "settings.json"
-PREVIOUS_STATE = "state-previous.pt"
 BEST = "best.safetensors"
 GRIDS = "grids"
 GAINS = "gains"

@@ -18,7 +18,7 @@ from .perceptual import Perceptual
 from .prefetch import Prefetcher
 from .sampler import Batch, Sampler
 
-STATE = "state.pt"
+STATE, PREVIOUS_STATE = "state.pt", "state-previous.pt"
 WEIGHTS = "generator.safetensors"
 
 
