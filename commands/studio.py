@@ -30,7 +30,7 @@ def studio(
     """Open a page with a face and a slider for each AU.
 
     It starts with PHOTOGRAPH, or one that is dropped on the page, works without internet, and keeps
-    photographs in memory only. Ctrl-C ends it.
+    uploads and results in a temporary folder, removed at the end. Ctrl-C ends it.
     """
     if find_spec("gradio") is None:
         raise WrongUse(
@@ -39,7 +39,7 @@ def studio(
 
     from ..model.animation.animator import SHIPPED, Animator
     from ..studio.photograph import open_photograph
-    from ..studio.server import listen, serve
+    from ..studio.server import host_and_port, listen, serve
 
     listening = listen(host, port)
     animator = Animator(weights or SHIPPED)
@@ -50,7 +50,7 @@ def studio(
         except OSError as error:
             raise NothingUsable(f"{photograph} cannot be read: {error.strerror}.") from error
         initial = open_photograph(content, photograph.name, animator)
-    address = f"http://{host}:{listening.getsockname()[1]}"
+    address = f"http://{host_and_port(host, listening.getsockname()[1])}"
     say(f"The studio is at {address} (Ctrl-C ends it).")
     with stopped_by_signals():  # so that the folder of uploads is removed
         serve(listening, animator, initial, run, browser)

@@ -25,7 +25,7 @@ from .sliders import Made, positions_of
 _HERE = Path(__file__).parent
 _HINT = (
     f"Give it a photograph with a face: up to {MAX_BYTES / 1e6:g} MB and {MAX_PIXELS / 1e6:g} "
-    "megapixels. It stays in this computer's memory."
+    "megapixels. It stays on this computer."
 )
 _SESSION_SECONDS = 3600
 

@@ -1,5 +1,8 @@
 """Serve the page: a local web server that hands out no more than the page needs."""
 
+import contextlib
+import errno
+import fcntl
 import os
 import re
 import shutil
@@ -41,6 +44,7 @@ _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 ]
+_FOLDER = "ganim-studio-"
 _MULTIPART = 100_000  # bytes around the file in an upload
 _SHUTDOWN_SECONDS = 1
 
@@ -53,11 +57,40 @@ def listen(host: str, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
         bound.listen()  # a browser that comes before the server is ready waits
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: such a host cannot be
+        reason = error.strerror if isinstance(error, OSError) else "not the name of a computer"
+        number = error.errno if isinstance(error, OSError) else None
+        option = "--port" if number in (errno.EADDRINUSE, errno.EACCES) else "--host"
         raise WrongUse(
-            f"The studio cannot use {host}:{port} ({error.strerror}): choose another with --port."
+            f"The studio cannot use {host_and_port(host, port)} ({reason}): choose another with "
+            f"{option}."
         ) from error
     return bound
+
+
+def host_and_port(host: str, port: int) -> str:
+    """As they stand in the address of a page."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def temporary_folder() -> Path:
+    """A new folder for uploads, until the page has read them, and results, until the browser has:
+    in memory, if there is such a folder. Those that killed processes left are deleted."""
+    memory = Path("/dev/shm")
+    parent = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+    for old in parent.glob(f"{_FOLDER}*"):
+        with contextlib.suppress(OSError):  # it is another user's, or in use
+            lock = os.open(old, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(old, ignore_errors=True)
+            finally:
+                os.close(lock)
+    # Locked until this process ends, however it ends; under another name until it is locked.
+    new = Path(tempfile.mkdtemp(prefix=f".{_FOLDER}{os.getpid()}-", dir=parent))
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(os.open(new, os.O_RDONLY), fcntl.LOCK_EX)
+    return new.rename(parent / new.name[1:])
 
 
 def serve(
@@ -76,24 +109,20 @@ def serve(
         run: the folder of a training that is shown; None: none.
         browse: whether to open it in the browser.
     """
-    # Uploads lie here until the page has read them, and results until the browser has: in memory,
-    # if there is such a folder.
-    memory = Path("/dev/shm")
-    folder = tempfile.mkdtemp(
-        prefix=f"ganim-studio-{os.getpid()}-", dir=memory if os.access(memory, os.W_OK) else None
-    )
-    os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
+    folder = temporary_folder()
+    os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
     try:
         import uvicorn
 
         config = uvicorn.Config(
-            _application(animator, initial, Path(folder), run),
+            _application(animator, initial, folder, run),
             log_level="warning",
             timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
         if browse:
             host, port = listening.getsockname()[:2]
-            opening = threading.Timer(1.0, webbrowser.open, [f"http://{host}:{port}"])
+            page = f"http://{host_and_port(host, port)}"
+            opening = threading.Timer(1.0, webbrowser.open, [page])
             opening.daemon = True
             opening.start()
         uvicorn.Server(config).run([listening])

@@ -70,6 +70,13 @@ def test_the_dockerfile_copies_the_whole_package() -> None:
     assert 'ENTRYPOINT ["ganim"]' in DOCKERFILE
 
 
+def test_the_image_holds_compiled_code() -> None:
+    compiled = DOCKERFILE.index("ENV UV_COMPILE_BYTECODE=1")
+    assert compiled < DOCKERFILE.index("RUN uv sync"), "of the dependencies"
+    (own,) = re.findall(r"compileall -q (.+)$", DOCKERFILE, re.M)
+    assert all(name in own.split() for name in ("commands", "model", "pipeline", "studio", "*.py"))
+
+
 def test_compose_accepts_the_file() -> None:
     version = ["docker", "compose", "version"]
     if shutil.which("docker") is None or subprocess.call(version, stderr=subprocess.DEVNULL) != 0:

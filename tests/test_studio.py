@@ -19,9 +19,11 @@ from ganim.model.animation.networks import Networks
 from ganim.model.networks.generator import Generator, GeneratorSettings
 from ganim.model.networks.torch_renderer import TorchRenderer
 from ganim.pipeline.action_units import COUNT, NUMBERS, Edit
+from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.expressions import Request, expression_aus
 from ganim.pipeline.images import video
 from ganim.studio.photograph import open_photograph
+from ganim.studio.server import host_and_port, listen, temporary_folder
 from ganim.studio.session import Session
 from ganim.studio.shown import shown_expressions
 from ganim.studio.sliders import GROUPS, HELP, command, edits, positions_of
@@ -268,14 +270,42 @@ def test_a_port_that_is_taken_and_a_photograph_without_a_face_are_sentences(
     grey = tmp_path / "grey.png"
     grey.write_bytes(to_png(np.full((200, 200, 3), 128, np.uint8)))
     port = studio.address.rpartition(":")[2]
+    taken = f"cannot use 127.0.0.1:{port} (Address already in use): choose another with --port."
     for arguments, code, sentence in (
-        (["--port", port], 2, f"cannot use 127.0.0.1:{port}"),
+        (["--port", port], 2, taken),
         ([str(grey), "--port", "0"], 1, "No face was found in grey.png"),
     ):
         command = [sys.executable, "-m", "ganim.cli", "studio", "--no-browser", *arguments]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == code
         assert sentence in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_host_that_cannot_be_used_is_a_sentence_and_ipv6_stands_in_brackets() -> None:
+    for host in ("a..b", "203.0.113.1"):  # the latter is no computer's
+        with pytest.raises(WrongUse, match=f"cannot use {host}:0 .* another with --host"):
+            listen(host, 0)
+    assert host_and_port("::1", 7860) == "[::1]:7860"
+
+
+def test_folders_that_killed_studios_left_are_deleted_and_those_in_use_are_not() -> None:
+    lines = "from ganim.studio.server import *\nprint(temporary_folder(), flush=True); input()"
+    command = [sys.executable, "-c", lines]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as killed, subprocess.Popen(command, **pipes) as runs:
+        left, used = (
+            Path(process.stdout.readline().decode().strip()) for process in (killed, runs)
+        )
+        (left / "upload.png").write_bytes(b"somebody's")
+        killed.kill()
+        killed.wait()
+        assert left.is_dir()
+        mine = temporary_folder()
+        assert not left.exists()
+        assert used.is_dir() and mine.is_dir()
+        runs.kill()
+    for folder in (mine, used):
+        folder.rmdir()
 
 
 def test_a_slider_that_stands_at_the_faces_own_au_asks_for_nothing() -> None:
