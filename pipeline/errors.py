@@ -17,5 +17,10 @@ class NothingUsable(GanimError):
     exit_status = 1
 
 
+def reason(error: Exception) -> str:
+    """What an exception says happened: the system's words, its own, or its name."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 class CannotWrite(NothingUsable, OSError):
     """A file cannot be written: the disk is full, or its folder takes none."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from .errors import CannotWrite, WrongUse
+from .errors import CannotWrite, WrongUse, reason
 
 LOCK = ".lock"
 """Name of the file in a folder that holds the lock."""
@@ -117,7 +117,6 @@ def _write_beside(path: Path, write: Callable[[Path], object]) -> None:
 
 def cannot_write(path: Path, error: OSError) -> CannotWrite:
     """What an error while a file was written means: what happened, and what to do."""
-    reason = error.strerror or str(error) or type(error).__name__
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         sentence = "no space is left. Free some, or write elsewhere."
     elif error.errno == errno.ENAMETOOLONG:
@@ -125,9 +124,9 @@ def cannot_write(path: Path, error: OSError) -> CannotWrite:
     elif error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
         sentence = "a file stands where a folder is meant, or a folder where a file is."
     else:
-        sentence = f"{reason}. Choose a folder in which you can write files."
+        sentence = f"{reason(error)}. Choose a folder in which you can write files."
     explained = CannotWrite(f"{path} cannot be written: {sentence}")
-    explained.strerror = reason
+    explained.strerror = reason(error)
     return explained
 
 

@@ -66,8 +66,6 @@ def test_faces_of_all_sizes_in_one_photograph(group: np.ndarray) -> None:
     )
     for most in (1, 2):
         assert extract_faces_from_image(group, most=most).faces == extraction.faces[:most]
-    assert extract_faces_from_image(group, most=None, min_face=200).faces == extraction.faces[:2]
-    assert extract_faces_from_image(group, most=None, min_face=2000).faces == []
 
 
 def test_a_jpeg_is_cut_as_its_pixels_are(group: np.ndarray) -> None:

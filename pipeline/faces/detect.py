@@ -42,18 +42,16 @@ _SAME_FACE = 0.3
 """Boxes are the same face if their intersection over union is at least this."""
 
 
-def detect_faces(
-    image: np.ndarray | Pyramid, most: int | None = None, min_width: int = 0
-) -> list[Face]:
-    """Return the `most` largest faces (None: all) with a box at least `min_width` px wide.
+def detect_faces(image: np.ndarray | Pyramid, most: int | None = None) -> list[Face]:
+    """Return the `most` largest faces (None: all).
 
     image: (height, width, 3) uint8 RGB, or its pyramid. Boxes are in pixels of level 0, and the
     largest face comes first.
     """
-    return search(image, most, min_width)[:most]
+    return search(image, most)[:most]
 
 
-def search(image: np.ndarray | Pyramid, most: int | None = None, min_width: int = 0) -> list[Face]:
+def search(image: np.ndarray | Pyramid, most: int | None = None) -> list[Face]:
     """Return all faces that are found on the way to the `most` largest ones, the largest first.
 
     Arguments as for `detect_faces`. Faces much smaller than the `most` largest are not looked for.
@@ -66,15 +64,12 @@ def search(image: np.ndarray | Pyramid, most: int | None = None, min_width: int 
         level -= 1
         confident = [face for face in found if face.score >= _CONFIDENT]
         largest_to_come = _LARGEST_PROPOSED * 2**level
-        if largest_to_come < min_width:
-            break
         if most is not None and sum(f.box.width >= largest_to_come for f in confident) >= most:
             break
         uncertain = [face for face in found if face.score < _CONFIDENT]
         found = _merge(confident, uncertain + _search_proposed(pyramid, level, confident))
-    if not found and longest <= _MAX_ENLARGED_SIDE and min_width < hog.MIN_FACE:
+    if not found and longest <= _MAX_ENLARGED_SIDE:
         found = _merge([], _search_proposed(pyramid, -1, []))
-    found = [face for face in found if face.box.width >= min_width]
     return sorted(found, key=lambda face: (face.box.width, face.score), reverse=True)
 
 

@@ -49,13 +49,11 @@ def extract_faces(
     size: int = CROP_SIZE,
     margin: float = MARGIN,
     most: int | None = 1,
-    min_face: int = 0,
 ) -> Extraction:
     """Extract the `most` largest faces (None: all) of a photograph, given as its path or bytes.
 
     size: side of the crops in pixels.
     margin: on each side of the box, as a fraction of it.
-    min_face: the least width of a HOG box in pixels.
 
     Raises UnreadableImage or TooLarge.
     """
@@ -67,7 +65,7 @@ def extract_faces(
         preview.pixels,
         preview.halvings,
     )
-    return _extract(pyramid, size, margin, most, min_face)
+    return _extract(pyramid, size, margin, most)
 
 
 def extract_faces_from_image(
@@ -75,18 +73,15 @@ def extract_faces_from_image(
     size: int = CROP_SIZE,
     margin: float = MARGIN,
     most: int | None = 1,
-    min_face: int = 0,
 ) -> Extraction:
     """Do the same for an image that is decoded already: (height, width, 3) uint8 RGB."""
-    return _extract(Pyramid.from_image(image), size, margin, most, min_face)
+    return _extract(Pyramid.from_image(image), size, margin, most)
 
 
-def _extract(
-    pyramid: Pyramid, size: int, margin: float, most: int | None, min_face: int
-) -> Extraction:
+def _extract(pyramid: Pyramid, size: int, margin: float, most: int | None) -> Extraction:
     cv2.setNumThreads(1)  # one worker process runs per core
     faces = []
-    seen = search(pyramid, most, min_face)
+    seen = search(pyramid, most)
     for face in seen[:most]:
         crop = crop_box(face.box, margin)
         # Averaged down to its size, a crop of the preview equals one of the full image up to

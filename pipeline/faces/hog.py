@@ -13,9 +13,6 @@ import numpy as np
 
 from .crop import Box
 
-MIN_FACE = 80
-"""Width in pixels of the smallest faces that the detector finds."""
-
 
 @dataclass(frozen=True)
 class Face:

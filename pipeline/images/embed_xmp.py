@@ -1,4 +1,5 @@
-"""Put an XMP packet into a file that was written without: clips and animated pictures.
+"""Put an XMP packet into a file that was written without: clips and animated pictures. Chunks of
+PNG files.
 
 By the XMP specification, part 3 (ISO 16684), and Google's of the WebP container.
 """
@@ -33,11 +34,20 @@ def _into_gif(content: bytes, packet: bytes) -> bytes:
     return content[:header] + extension + content[header:]
 
 
-def _into_png(content: bytes, packet: bytes) -> bytes:
-    data = b"iTXtXML:com.adobe.xmp\0\0\0\0\0" + packet
-    chunk = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG file, of a kind of four letters."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def xmp_chunk(packet: bytes) -> bytes:
+    """The chunk of a PNG file that holds an XMP packet."""
+    return png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + packet)
+
+
+def with_chunks(content: bytes, chunks: bytes) -> bytes:
+    """A PNG file with further chunks, which stand before those that it has."""
     header = 8 + 25  # the signature, and the chunk IHDR
-    return content[:header] + chunk + content[header:]
+    return content[:header] + chunks + content[header:]
 
 
 def _into_webp(content: bytes, packet: bytes) -> bytes:
@@ -49,6 +59,6 @@ def _into_webp(content: bytes, packet: bytes) -> bytes:
 
 _INTO: dict[str, Callable[[bytes, bytes], bytes]] = {
     ".gif": _into_gif,
-    ".apng": _into_png,
+    ".apng": lambda content, packet: with_chunks(content, xmp_chunk(packet)),
     ".webp": _into_webp,
 }

@@ -104,7 +104,8 @@ def read_picture(file: Path | bytes) -> Picture:
             pixels, mode = _deep_colour(file, image.mode), image.mode
             image.load()  # reads also what stands after the pixels, such as XMP
             if kind != "TIFF":  # of which OpenCV applies the orientation
-                pixels = _upright(pixels, orientation)
+                channels = [Image.fromarray(pixels[:, :, n]) for n in range(pixels.shape[2])]
+                pixels = np.dstack([np.asarray(make_upright(one, orientation)) for one in channels])
             return Picture(pixels, mode, read_metadata(image), format=kind)
         return picture_of_image(image)
 
@@ -195,14 +196,3 @@ def _deep_colour(file: Path | bytes, mode: str) -> np.ndarray:
     if decoded is None or decoded.ndim != 3 or decoded.shape[2] <= max(wanted):
         raise UnreadableImage("damaged, or of a kind of 16 bits that OpenCV does not read")
     return np.ascontiguousarray(decoded[:, :, wanted].astype(np.uint16))
-
-
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """What `make_upright` does, for an array of any depth."""
-    operations = {
-        2: lambda a: a[:, ::-1], 3: lambda a: a[::-1, ::-1], 4: lambda a: a[::-1],
-        5: lambda a: a.swapaxes(0, 1), 6: lambda a: np.rot90(a, -1),
-        7: lambda a: a[::-1, ::-1].swapaxes(0, 1), 8: lambda a: np.rot90(a),
-    }  # fmt: skip
-    change = operations.get(orientation)
-    return pixels if change is None else np.ascontiguousarray(change(pixels))

@@ -11,6 +11,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 
+from ..errors import reason
 from .decode import MAX_PIXELS, TooLarge, UnreadableImage
 
 # FFmpeg must try no other format, whatever a file is called: playlists open other files.
@@ -78,7 +79,7 @@ def frames(clip: Path | BinaryIO, every: float = 0.0) -> Iterator[Frame]:
         raise
     except Exception as error:  # decoders raise nearly any exception on damaged files
         after = f", from {end:.2f} s on" if end else ""
-        raise UnreadableImage(f"not a clip that can be read{after}: {_reason(error)}") from error
+        raise UnreadableImage(f"not a clip that can be read{after}: {reason(error)}") from error
     if start is None:
         raise UnreadableImage("the clip holds no frame")
     # Some formats declare the end relative to the first frame, some relative to zero. Both count
@@ -93,10 +94,6 @@ def _declared_seconds(container: Any, stream: Any) -> float:
         return float(stream.duration * stream.time_base)
     alone = len(container.streams) == 1
     return container.duration / av.time_base if alone and container.duration else 0.0
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _to_upright(frame: av.VideoFrame) -> np.ndarray:

@@ -13,6 +13,7 @@ from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..errors import WrongUse
+from .embed_xmp import png_chunk, with_chunks, xmp_chunk
 from .metadata import Metadata
 from .palette import paletted
 from .picture import Picture
@@ -227,20 +228,15 @@ def _deep_png(picture: Picture) -> bytes:
     content = encoded.tobytes()
     chunks = b""
     if metadata.icc:
-        chunks += _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc))
+        chunks += png_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc))
     if metadata.dpi:
         per_metre = (round(value / 0.0254) for value in metadata.dpi)
-        chunks += _chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
+        chunks += png_chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1))
     if metadata.exif:
-        chunks += _chunk(b"eXIf", metadata.exif.removeprefix(b"Exif\0\0"))
+        chunks += png_chunk(b"eXIf", metadata.exif.removeprefix(b"Exif\0\0"))
     if metadata.xmp:
-        chunks += _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp)
-    header = 8 + 25  # the signature, and the chunk IHDR
-    return content[:header] + chunks + content[header:]
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        chunks += xmp_chunk(metadata.xmp)
+    return with_chunks(content, chunks)
 
 
 def _deep_tiff(picture: Picture) -> tuple[bytes, list[str]]:

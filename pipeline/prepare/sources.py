@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from ..errors import WrongUse
+from ..errors import WrongUse, reason
 from ..files import is_local
 from ..images import decode, is_clip
 
@@ -129,7 +129,7 @@ def _walk_address(root: Path, out: Path) -> Iterator[str]:
     except WrongUse:
         raise
     except Exception as error:  # the exceptions of fsspec's file systems have no common base
-        raise WrongUse(f"{root} cannot be listed: {error or type(error).__name__}") from error
+        raise WrongUse(f"{root} cannot be listed: {reason(error)}") from error
     for path in paths:
         path = f"/{path}" if prefix.startswith("/") and not path.startswith("/") else path
         below = path.removeprefix(prefix)
@@ -159,8 +159,7 @@ def open_source(root: Path, path: str, follow_links: bool = False) -> BinaryIO:
     except FileNotFoundError as error:
         raise decode.UnreadableImage("the file does not exist") from error
     except Exception as error:  # those of fsspec's file systems, and circular links
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise decode.UnreadableImage(f"the file cannot be opened: {reason}") from error
+        raise decode.UnreadableImage(f"the file cannot be opened: {reason(error)}") from error
 
 
 def read_photograph(root: Path, path: str, follow_links: bool = False) -> bytes:

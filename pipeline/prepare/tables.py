@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from .. import parquet
-from ..errors import WrongUse
+from ..errors import WrongUse, reason
 
 
 def read_csv(path: Path, columns: list[str]) -> Iterator[list[str]]:
@@ -22,7 +22,7 @@ def read_csv(path: Path, columns: list[str]) -> Iterator[list[str]]:
                 if len(row) > max(positions):
                     yield [row[position] for position in positions]
     except (OSError, ValueError, csv.Error) as error:
-        raise WrongUse(f"{path} cannot be read as a table: {_reason(error)}") from error
+        raise WrongUse(f"{path} cannot be read as a table: {reason(error)}") from error
 
 
 def read_parquet(path: Path, columns: list[str]) -> pa.Table:
@@ -32,7 +32,7 @@ def read_parquet(path: Path, columns: list[str]) -> pa.Table:
             _check_columns(path, columns, file.schema_arrow.names)
             return parquet.read_columns(file, columns).select(columns)
     except (pa.ArrowException, OSError) as error:
-        raise WrongUse(f"{path} cannot be read as a table: {_reason(error)}") from error
+        raise WrongUse(f"{path} cannot be read as a table: {reason(error)}") from error
 
 
 def _check_columns(path: Path, columns: list[str], present: Sequence[str]) -> None:
@@ -52,7 +52,3 @@ def texts(path: Path, table: pa.Table, name: str) -> list[str | None]:
     if not any(is_kind(kind) for is_kind in known):
         raise WrongUse(f"The column {name} of {path} holds {kind}. It must hold texts.")
     return [None if value is None else str(value) for value in table[name].to_pylist()]
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
