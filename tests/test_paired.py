@@ -470,8 +470,21 @@ def test_a_stopped_run_goes_on_and_ends_as_if_undisturbed(
     with pytest.raises(WrongUse, match="neither starts from the other"):
         unpaired = replace(SETTINGS, paired=0.0, generator=GeneratorSettings(8))
         start(replace(unpaired, critic=CriticSettings(4, 4)), FACES, CPU, stopped)
-    plan = dry_run.measure(with_series, settings, CPU)
-    assert plan.generator_steps == plan.iterations == 8
+
+
+def test_a_dry_run_measures_unpaired_faces_too(
+    with_series: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps, step = [], PairedTrainer.step
+
+    def seen(trainer: PairedTrainer) -> Any:
+        steps.append("critic_results" in (metrics := step(trainer)))
+        return metrics
+
+    monkeypatch.setattr(PairedTrainer, "step", seen)
+    plan = dry_run.measure(with_series, replace(SETTINGS, epochs=10), CPU)
+    assert plan.generator_steps == plan.iterations == 40
+    assert steps.count(True) == steps.count(False) >= 10
 
 
 # Gains

@@ -1,4 +1,4 @@
-"""The dry run of a training: time, memory and disk space, estimated from ten iterations."""
+"""The dry run of a training: time, memory and disk space, estimated from a few iterations."""
 
 import sys
 import time
@@ -11,6 +11,7 @@ from ..config import TrainSettings
 from ..data import constant_aus, load_faces
 from . import validation
 from .distributed import join
+from .paired_trainer import PairedTrainer
 from .resume import AnyTrainer, start
 
 _ITERATIONS = 10
@@ -68,7 +69,8 @@ def measure(
     device: torch.device | None = None,
     init: Path | None = None,
 ) -> Plan:
-    """Train for ten iterations without writing anything.
+    """Train for ten iterations of each phase without writing anything. The phases are the warm-up
+    and what follows it; with pairs, pairs alone and then unpaired faces, too.
 
     The arguments, and the errors raised for them, are those of `run.train`.
     """
@@ -78,13 +80,20 @@ def measure(
         test = load_faces(shards, "test", settings.loaded_size, most=validation.MAX_FACES)
         constant_aus(faces, settings.generator.aus)
         trainer = start(settings, faces, device, init, workers)
-        warmup = 0 if settings.paired else min(settings.critic_warmup, trainer.iterations)
-        critic_steps = 1 if settings.paired else settings.critic_steps
-        warmup_seconds = _seconds_per_iteration(trainer, 0, _ITERATIONS) if warmup else 0.0
+        if isinstance(trainer, PairedTrainer):
+            warmup, critic_steps, turn = 0, 1, trainer.first_free
+        else:
+            turn = warmup = min(settings.critic_warmup, trainer.iterations)
+            critic_steps = settings.critic_steps
         # A multiple of critic_steps, so that the generator's share of the time is right.
         count = -(-_ITERATIONS // critic_steps) * critic_steps
-        seconds = _seconds_per_iteration(
-            trainer, 0 if settings.paired else settings.critic_warmup, count
+        seconds = sum(
+            length * _seconds_per_iteration(trainer, first, measured)
+            for first, length, measured in (
+                (0, turn, _ITERATIONS),
+                (turn, trainer.iterations - turn, count),
+            )
+            if length
         )
         generator_bytes = _bytes(trainer.generator)
         critic_bytes = sum(map(_bytes, trainer.critics))
@@ -101,8 +110,8 @@ def measure(
             device=str(device),
             precision="bf16" if trainer.bf16 else "fp32",
             processes=workers.count,
-            seconds=warmup * warmup_seconds + (trainer.iterations - warmup) * seconds,
-            photographs_per_second=settings.batch / seconds,
+            seconds=seconds,
+            photographs_per_second=settings.batch * trainer.iterations / seconds,
             memory=_peak_memory(device),
             disk=2 * state_bytes + 2 * generator_bytes // 2,
         )
