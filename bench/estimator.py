@@ -10,6 +10,7 @@ from the photographs again; confidence on degraded crops; speed in torch and in 
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -67,7 +68,7 @@ def show_agreement(held_out: Examples, pixels: np.ndarray, weights: Path) -> Non
     for name, chosen in groups.items():
         table = agreement(aus[chosen], theirs[chosen])
         varied = table[table["sd"] > 0.2]
-        worst = varied["r"].idxmin()
+        worst = str(varied["r"].idxmin())
         print(
             f"{name:20s} {len(chosen):5d} faces  r {varied['r'].mean():.3f}  "
             f"ICC {varied['ICC'].mean():.3f}  MAE {varied['MAE'].mean():.3f}  "
@@ -200,16 +201,20 @@ def show_speed(pixels: np.ndarray, estimator: Estimator) -> None:
             options.intra_op_num_threads = threads
             session = onnxruntime.InferenceSession(str(path), options)
             runs: dict[str, Callable[[np.ndarray], object]] = {
-                "torch": lambda crops: estimator.read_pixels(crops, "openface"),
-                "ONNX Runtime": lambda crops, session=session: session.run(None, {"crops": crops}),
+                "torch": partial(estimator.read_pixels, coding="openface"),
+                "ONNX Runtime": partial(_run, session),
             }
             for name, run in runs.items():
-                single = seconds(lambda run=run: run(pixels[:1]), 20)
-                batch = seconds(lambda run=run: run(pixels[:32]), 3)
+                single = seconds(partial(run, pixels[:1]), 20)
+                batch = seconds(partial(run, pixels[:32]), 3)
                 print(
                     f"{name:13s} {threads} threads: one crop {single * 1000:5.1f} ms, "
                     f"batch of 32 {32 / batch:6.0f} crops/s"
                 )
+
+
+def _run(session: onnxruntime.InferenceSession, crops: np.ndarray) -> object:
+    return session.run(None, {"crops": crops})
 
 
 def seconds(run: Callable[[], object], times: int) -> float:

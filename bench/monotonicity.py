@@ -22,6 +22,7 @@ from ganim.model.estimator.network import load_estimator
 from ganim.model.landmarks.dlib_models import descriptors, hog_box
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import NUMBERS, Edit, apply_edits
+from ganim.pipeline.expressions import Request
 from ganim.pipeline.faces.crop import CROP_SIZE, cut_crop
 from ganim.pipeline.images.decode import read_image
 
@@ -49,7 +50,7 @@ def main(folder: Path, photos: Path, number: str, count: int, weights: Path, see
     chosen = np.random.default_rng(seed).permutation(len(sources))[:count]
     animator, estimator = Animator(weights), load_estimator()
     edits = [Edit(int(number), level) for level in LEVELS]
-    animator.check(edits)
+    animator.check(Request(edits[:1]))
     column, box = NUMBERS.index(int(number)), hog_box(folder, CROP_SIZE)
     measured, other_changes, unchanged, distances = [], [], 0, []
     for index in chosen:

@@ -1,6 +1,7 @@
 """Compare fine-tuning on a few AUs with training on them from random weights.
 
-python bench/other_aus.py --shards shards/ [--aus 1,4,12,25,45] [--iterations 400] [--warmup 600]
+python bench/other_aus.py --shards shards/ --weights v1.safetensors [--aus 1,4,12,25,45]
+    [--iterations 400] [--warmup 600]
 
 Both generators are trained on the same batches, each with its own critic, which regresses these AUs
 only. The validation error of both is measured on the same held-out faces: the mean squared error of
@@ -14,10 +15,10 @@ from pathlib import Path
 import click
 import torch
 
-from ganim.model.animation.animator import SHIPPED
 from ganim.model.config import CriticSettings, TrainSettings
 from ganim.model.data import load_faces
 from ganim.model.networks.load import load_generator
+from ganim.model.training.resume import start
 from ganim.model.training.validation import Validation
 from ganim.pipeline.action_units import in_words, parse_numbers
 
@@ -32,7 +33,12 @@ CPU = torch.device("cpu")
 @click.option("--every", type=int, default=100, help="Iterations between validations.")
 @click.option("--faces", "count", type=int, default=128, help="Held-out faces.")
 @click.option("--most", type=int, default=4000, help="Faces to train on.")
-@click.option("--weights", type=click.Path(path_type=Path), default=SHIPPED)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="To start from: of the paper's generator, as one of --architecture flow keeps its AUs.",
+)
 def main(
     shards: Path,
     aus: str,
@@ -43,7 +49,7 @@ def main(
     most: int,
     weights: Path,
 ) -> None:
-    start, size = load_generator(weights)
+    before, size = load_generator(weights)
     known = parse_numbers(aus)
     faces = load_faces(shards, "train", size, most=most)
     validation = Validation(load_faces(shards, "test", size, most=count), CPU, known)
@@ -56,7 +62,7 @@ def main(
         critic_warmup=warmup,
         lr=2e-4,
         ema=0.99,
-        generator=replace(start.settings, aus=known),
+        generator=replace(before.settings, aus=known),
         critic=CriticSettings(32, 5),
     )
     trainers = {
@@ -66,7 +72,7 @@ def main(
     print(f"{len(faces)} faces of {size} px, batch 8, critics warmed up for {warmup} iterations")
     print(f"AU error ÷ that of the photographs, of {in_words(known)}")
     print(f"{len(validation.faces)} held-out faces")
-    print(f"{weights.name} before training: {validation.error(start) / validation.copy_error:.3f}")
+    print(f"{weights.name} before training: {validation.error(before) / validation.copy_error:.3f}")
     print(f"{'iterations':>10}" + "".join(f"{name:>14}" for name in trainers), flush=True)
     for done in range(0, iterations + 1, every):
         ratios = []

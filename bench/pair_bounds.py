@@ -11,6 +11,7 @@ that is told AUs knows less.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import cv2
@@ -90,9 +91,10 @@ def warped(faces: np.ndarray, flows: Sequence[np.ndarray]) -> np.ndarray:
 
 def dense_flows(sources: np.ndarray, targets: np.ndarray) -> list[np.ndarray]:
     """For each pixel of a target, where its source shows it."""
-    method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grey = [[cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in some] for some in (targets, sources)]
-    return [method.calc(target, source, None) for target, source in zip(*grey, strict=True)]
+    initial: Any = None
+    return [method.calc(target, source, initial) for target, source in zip(*grey, strict=True)]
 
 
 def landmark_flows(

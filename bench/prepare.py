@@ -21,6 +21,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,8 +38,10 @@ from ganim.pipeline.images import decode
 
 SMALLEST = 80
 """Width in pixels from which a face counts for the recall."""
-Found = tuple[float, float, list[tuple[int, int, int, int]]]
-"""Wall time and CPU time in seconds, and boxes: left, top, right, bottom."""
+Boxes = list[tuple[int, int, int, int]]
+"""Left, top, right, bottom."""
+Found = tuple[float, float, Boxes]
+"""Wall time and CPU time in seconds, and boxes."""
 
 
 def ours(path: Path) -> Found:
@@ -66,11 +69,12 @@ def theirs(path: Path) -> Found:
 SYSTEMS = {"face_recognition": theirs, "ganim, all faces": ours, "ganim, largest": ours_largest}
 
 
-def _boxes(extraction: Extraction) -> list[tuple[int, int, int, int]]:
-    return [tuple(face.box.as_list()) for face in extraction.faces]
+def _boxes(extraction: Extraction) -> Boxes:
+    boxes = [face.box for face in extraction.faces]
+    return [(box.left, box.top, box.right, box.bottom) for box in boxes]
 
 
-def _timed(work) -> Found:
+def _timed(work: Callable[[], Boxes]) -> Found:
     wall, cpu = time.perf_counter(), time.process_time()
     boxes = work()
     return time.perf_counter() - wall, time.process_time() - cpu, boxes
@@ -98,7 +102,8 @@ def full_size(material: Path, folder: Path, count: int, seed: int) -> list[Path]
         aspect = float(rng.choice([4 / 3, 3 / 4, 3 / 2, 16 / 9]))
         width, height = round((pixels * aspect) ** 0.5), round((pixels / aspect) ** 0.5)
         kind = number % 8
-        scene = decode.read_image(rng.choice(portraits if kind in (0, 2, 4, 7) else wild))
+        scenes = portraits if kind in (0, 2, 4, 7) else wild
+        scene = decode.read_image(scenes[rng.integers(len(scenes))])
         canvas = _cover(scene, width, height)
         if kind not in (3, 5, 7):
             canvas = cv2.GaussianBlur(canvas, (0, 0), width / 100)
@@ -106,7 +111,8 @@ def full_size(material: Path, folder: Path, count: int, seed: int) -> list[Path]
         taken = np.zeros((height, width), bool)
         for _ in range(pasted):
             side = float(np.exp(rng.uniform(np.log(60), np.log(min(1500, height / 2)))))
-            _paste(canvas, taken, decode.read_image(rng.choice(portraits)), side * 2, rng)
+            portrait = decode.read_image(portraits[rng.integers(len(portraits))])
+            _paste(canvas, taken, portrait, side * 2, rng)
         noise = rng.normal(0, rng.uniform(2, 6), (height, width, 1)).astype(np.float32)
         noisy = np.clip(canvas + noise, 0, 255).astype(np.uint8)
         path = folder / f"{number:03d}.jpg"

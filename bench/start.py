@@ -21,10 +21,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 from PIL import Image
+
+if TYPE_CHECKING:
+    from ganim.model.animation.animator import Animator
 
 ROOT = Path(__file__).parents[1]
 AUS = "12=1,6=0.5"
@@ -56,7 +60,16 @@ def main(photograph: Path | None, rounds: int, frames: int, naive: Path | None) 
 def print_commands(photograph: Path, folder: Path, rounds: int) -> None:
     ganim = Path(sys.executable).with_name("ganim")
     out = folder / "out.jpg"
-    animate = [ganim, "animate", photograph, "--au", AUS, "--overwrite", "-o", out]
+    animate: list[str | Path] = [
+        ganim,
+        "animate",
+        photograph,
+        "--au",
+        AUS,
+        "--overwrite",
+        "-o",
+        out,
+    ]
     commands: dict[str, list[str | Path]] = {
         "import torch": [sys.executable, "-c", "import torch"],
         "ganim animate": animate,
@@ -122,12 +135,13 @@ def naive_picture(photograph: Path, out: Path) -> None:
     Image.fromarray(picture).save(out, quality=95)
 
 
-def naive_pictures(animator, picture: np.ndarray, count: int) -> Iterator[np.ndarray]:
+def naive_pictures(animator: "Animator", picture: np.ndarray, count: int) -> Iterator[np.ndarray]:
     """Pictures from the face's own expression to AUS; the last alone if one is asked for."""
     import dlib
     import torch
 
     from ganim.model.animation.faces import read_face
+    from ganim.model.networks.torch_renderer import TorchRenderer
     from ganim.pipeline.action_units import parse_edits
     from ganim.pipeline.expressions import Request
     from ganim.pipeline.faces.crop import Box, crop_box
@@ -140,11 +154,12 @@ def naive_pictures(animator, picture: np.ndarray, count: int) -> Iterator[np.nda
     (region,), squares = animator.cut([picture], [face])
     own = face.own_aus
     target = Request(parse_edits([AUS])).target(own)
-    network = animator.renderer.network
+    renderer = animator.renderer
+    assert isinstance(renderer, TorchRenderer)
     for share in np.linspace(0, 1, count) if count > 1 else [1.0]:
         asked = own + np.float32(share) * (target - own)
-        faces = animator.renderer.inputs(squares)
-        masks = network(faces, *(torch.from_numpy(aus)[None] for aus in (asked, own)))
+        faces = renderer.inputs(squares)
+        masks = renderer.network(faces, *(torch.from_numpy(aus)[None] for aus in (asked, own)))
         detached = masks._replace(**{n: getattr(masks, n).detach() for n in masks._fields})
         yield region.paste(picture, detached.changes()[0])
 

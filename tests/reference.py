@@ -9,13 +9,13 @@ The networks are functions of their weights, by the names of `Generator.state_di
 `Critic.state_dict()`. Each loss is a mean over faces, pixels and AUs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Weights = dict[str, Tensor]
+Weights = Mapping[str, Tensor]
 View = Callable[[Tensor], Tensor]
 """What is done to faces before the critic sees them."""
 
@@ -101,6 +101,10 @@ def blend(attention: Tensor, colour: Tensor, faces: Tensor) -> Tensor:
 # The losses (section 4.2)
 
 
+def _total_variation(masks: Tensor) -> Tensor:
+    return masks.diff(dim=2).abs().mean() + masks.diff(dim=3).abs().mean()
+
+
 def gradient_penalty(w: Weights, faces: Tensor, fakes: Tensor, alpha: Tensor) -> Tensor:
     """At points between real and generated faces; alpha (n,) is the share of the real face."""
     alpha = alpha.reshape(-1, 1, 1, 1)
@@ -143,12 +147,11 @@ def generator_terms(
     attention_back, colour_back = generator(w, fakes, own_aus)
     restored = blend(attention_back, colour_back, fakes)
     scores, aus = critic(critic_weights, view(fakes))
-    masks = (attention, attention_back)
     return {
         "adversarial": -scores.mean(),
         "aus": (au_weight * (aus - target_aus) ** 2).mean(),
-        "attention": sum(mask.mean() for mask in masks),
-        "tv": sum(mask.diff(dim=2).abs().mean() + mask.diff(dim=3).abs().mean() for mask in masks),
+        "attention": attention.mean() + attention_back.mean(),
+        "tv": _total_variation(attention) + _total_variation(attention_back),
         "cycle": (restored - faces).abs().mean(),
     }
 

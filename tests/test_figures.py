@@ -1,6 +1,7 @@
 """bench/figures.py: what is drawn over faces, and its sheets as files."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from ganim.bench import monotonicity
 from ganim.bench.comparison import drawn, measure, sheets
 from ganim.bench.figures import attention, main
+from ganim.cli import main as cli
 from ganim.model.animation.animator import Animator
 from ganim.model.training.log import METRICS
+from ganim.pipeline import shards
 from ganim.pipeline.images.decode import read_image
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "astronaut.png"
@@ -97,3 +101,16 @@ def test_the_attention_is_plotted_if_a_run_logged_it(tmp_path: Path) -> None:
     assert attention(tmp_path / "a.png", both)
     with Image.open(tmp_path / "a.png") as plot:
         assert plot.width > 600
+
+
+def test_rising_values_of_an_au_are_measured_on_photographs(tmp_path: Path) -> None:
+    photos, folder = tmp_path / "photos", tmp_path / "shards"
+    photos.mkdir()
+    name = next(f"{n}.png" for n in range(50) if shards.split_of(f"{n}.png", 0.5) == "test")
+    shutil.copy(PORTRAIT, photos / name)
+    words = ["prepare", "--src", photos, "--out", folder, "--test-fraction", 0.5]
+    assert CliRunner().invoke(cli, [str(word) for word in words]).exit_code == 0
+    words = ["--shards", folder, "--photos", photos]
+    done = CliRunner().invoke(monotonicity.main, list(map(str, words)), catch_exceptions=False)
+    assert "AU12, 1 faces of the test split" in done.output
+    assert "faces with all pixels outside the crop unchanged: " in done.output

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 from tiny import TINY
 
+from ganim.bench import other_aus
 from ganim.cli import main
 from ganim.model.animation.animator import SHIPPED
 from ganim.model.animation.grids import SHOWN_EDITS, known_edits
@@ -178,6 +179,15 @@ def test_the_command_takes_weights_to_other_aus(random_faces):
     columns = (17 - 2) * of_all.embedding[0].out_features
     count = sum(weight.numel() for weight in of_all.parameters()) - columns
     says(done, 0, f"generator {count:,}, critic")
+
+
+def test_fine_tuning_is_compared_with_a_training_from_random_weights(run, random_faces):
+    words = ["--shards", random_faces, "--weights", run / "generator.safetensors", "--aus", "4,12",
+             "--iterations", 1, "--warmup", 1, "--every", 1, "--faces", 2]  # fmt: skip
+    done = CliRunner().invoke(other_aus.main, [str(word) for word in words], catch_exceptions=False)
+    rows = [line.split() for line in done.output.splitlines()[-2:]]
+    assert [row[0] for row in rows] == ["0", "1"]
+    assert all(float(ratio) > 0 for row in rows for ratio in row[1:])
 
 
 def test_the_command_refuses_what_are_no_aus(random_faces, tmp_path):

@@ -174,16 +174,16 @@ def oil(photograph: np.ndarray) -> np.ndarray:
             angle = np.arctan2(down[y, x], across[y, x]) + np.pi / 2 + draw.normal(0, 0.2)
             dx, dy = length / 2 * np.cos(angle), length / 2 * np.sin(angle)
             colour = np.clip(colours[y, x] + draw.normal(0, 7), 0, 255)
-            ends = [(int(x - dx), int(y - dy)), (int(x + dx), int(y + dy))]
-            cv2.line(painted, *ends, colour.tolist(), thick, cv2.LINE_AA)
+            start, end = (int(x - dx), int(y - dy)), (int(x + dx), int(y + dy))
+            cv2.line(painted, start, end, colour.tolist(), thick, cv2.LINE_AA)
     return painted
 
 
 def wash(photograph: np.ndarray) -> np.ndarray:
     """Outlines and smooth washes on grained paper."""
     washes = cv2.stylization(photograph, sigma_s=40, sigma_r=0.5).astype(np.float32)
-    grain = np.random.default_rng(0).normal(0, 1, photograph.shape[:2]).astype(np.float32)
-    grain = cv2.GaussianBlur(grain, (0, 0), 1.2)[:, :, None] * 12
+    noise = np.random.default_rng(0).normal(0, 1, photograph.shape[:2]).astype(np.float32)
+    grain = cv2.GaussianBlur(noise, (0, 0), 1.2)[:, :, None] * 12
     return np.clip(255 - (255 - washes) * 0.85 + grain, 0, 255).astype(np.uint8)
 
 

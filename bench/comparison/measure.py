@@ -96,8 +96,8 @@ def contenders(out: Path) -> list[Contender]:
         def load_reference(device: torch.device, name: str = name) -> Animator:
             return reference(name, device)
 
-        weights = None if name == "copy" else SHIPPED
-        found.append(Contender(title, out / name, weights, load_reference, None))
+        shipped = None if name == "copy" else SHIPPED
+        found.append(Contender(title, out / name, shipped, load_reference, None))
     return found
 
 
