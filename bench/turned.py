@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 
 from ganim.model.animation.animator import Animator
-from ganim.model.animation.faces import Face, choose
-from ganim.model.animation.stills import read, usable
+from ganim.model.animation.choose import choose, usable
+from ganim.model.animation.faces import Face
+from ganim.model.animation.stills import read
 from ganim.pipeline.errors import GanimError
 from ganim.pipeline.expressions import Request, parse_expression
 from ganim.pipeline.images.decode import SUFFIXES

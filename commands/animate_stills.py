@@ -106,7 +106,7 @@ def _animate_one(job: "Job", animator: "Animator", settings: "StillSettings") ->
 
 def _list_faces(job: "Job", animator: "Animator", settings: "StillSettings") -> None:
     """Print the faces of a photograph, and write a picture that shows their numbers."""
-    from ..model.animation.faces import choose
+    from ..model.animation.choose import choose
     from ..model.animation.stills import numbered, read
     from ..pipeline.images.write import encode
 

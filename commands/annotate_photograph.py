@@ -22,7 +22,8 @@ def annotate_photograph(photograph: Path, out: Path | None, annotator: "Annotato
 
     Raises NothingUsable if the photograph cannot be read or no face of it has AUs.
     """
-    from ..model.animation.faces import choose, find_faces
+    from ..model.animation.choose import choose
+    from ..model.animation.faces import find_faces
     from ..model.animation.stills import read
     from ..model.estimator.annotator import load_reader
     from ..pipeline.annotate.faces_table import to_csv, to_text

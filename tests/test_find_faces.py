@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from ganim.model.animation.animator import Animator
-from ganim.model.animation.faces import Face, choose, find_faces
+from ganim.model.animation.choose import choose
+from ganim.model.animation.faces import Face, find_faces
 from ganim.model.estimator.network import load_estimator
 from ganim.pipeline.errors import NothingUsable, WrongUse
 from ganim.pipeline.faces.crop import Box

@@ -20,7 +20,8 @@ from ...pipeline.images.picture import Picture
 from ..estimator.reader import landmarks_in
 from ..landmarks.placing import FIXED, place_frame
 from ..networks.renderer import SHIPPED, Edits
-from .faces import Face, choose, find_faces, upright_view
+from .choose import choose
+from .faces import Face, find_faces, upright_view
 from .networks import Networks, Runtime, load_networks
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from ...pipeline.errors import NothingUsable, WrongUse
 from ...pipeline.faces import detect
 from ...pipeline.faces.crop import CROP_SIZE, Box, crop_box
 from ...pipeline.faces.frame import CropRegion, Frame, Region
@@ -110,24 +109,6 @@ def find_faces(reader: Reader, picture: np.ndarray, most: int | None = None) -> 
 
 def _is_doubtful(face: Face) -> bool:
     return face.score < _DOUBTFUL_SCORE and face.confidence < _DOUBTFUL_CONFIDENCE
-
-
-def choose(faces: Sequence[Face], which: int | None) -> list[Face]:
-    """The face of a number from 1, as `--face` counts them; None: all.
-
-    Raises NothingUsable if there is none, and WrongUse for a number that there is not.
-    """
-    if not faces:
-        raise NothingUsable(
-            "No face was found in the photograph: it should show one from the front, "
-            "50 pixels wide or more."
-        )
-    if which is None:
-        return list(faces)
-    if not 1 <= which <= len(faces):
-        count = "one face was" if len(faces) == 1 else f"{len(faces)} faces were"
-        raise WrongUse(f"There is no face {which}: {count} found. See --list-faces.")
-    return [faces[which - 1]]
 
 
 def read_face(reader: Reader, picture: np.ndarray, view: CropRegion | Frame) -> Face:

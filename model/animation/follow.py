@@ -19,7 +19,8 @@ from ...pipeline.images import video
 from ...pipeline.images.decode import UnreadableImage
 from ..estimator.reader import Reader
 from ..landmarks.points import POINTS
-from .faces import choose, find_faces, upright_view
+from .choose import choose
+from .faces import find_faces, upright_view
 from .timing import Timing
 
 _SURE, _MAYBE = 0.8, 0.3

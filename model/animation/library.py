@@ -19,10 +19,11 @@ from ...pipeline.images.metadata import labelled_xmp
 from ...pipeline.images.picture import Picture, picture_of_array, picture_of_image
 from ...pipeline.images.write import FORMATS, encode
 from .animator import SHIPPED, Animator
+from .choose import chosen_faces, usable
 from .faces import Face
 from .keyframes import EASES, parse_keys
 from .networks import Runtime
-from .stills import chosen_faces, labelled, read, usable
+from .stills import labelled, read
 
 Photo = str | Path | bytes | np.ndarray | Image.Image | Picture
 """A photograph: the path of a file or its bytes; an array (h, w) grey, (h, w, 3) RGB or (h, w, 4)

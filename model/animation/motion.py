@@ -10,13 +10,13 @@ import numpy as np
 from ...pipeline.errors import WrongUse
 from ...pipeline.expressions import Request
 from .animator import Animator
+from .choose import chosen_faces
 from .clip import moments, readable_frames
 from .drive import Driver, read_driver
 from .faces import Face
 from .follow import follow
 from .keyframes import EASES, Key, between, key_timing, keyed
 from .render import clip_pictures, still_pictures
-from .stills import chosen_faces
 from .timing import Timing
 
 HOLD = Fraction(4, 5)

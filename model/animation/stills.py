@@ -16,10 +16,8 @@ from ...pipeline.images.metadata import labelled_xmp
 from ...pipeline.images.picture import Picture, read_picture
 from ...pipeline.images.write import FORMATS, encode
 from .animator import Animator
-from .faces import Face, choose
-
-WARNED_YAW, MOST_YAW = 25.0, 45.0
-"""Degrees to the side from which a face is animated with a warning, and is not animated."""
+from .choose import chosen_faces
+from .faces import Face
 
 
 @dataclass(frozen=True)
@@ -77,39 +75,6 @@ def read(file: Path | bytes) -> Picture:
     except UnreadableImage as reason:
         name = "The photograph" if isinstance(file, bytes) else file
         raise NothingUsable(f"{name} cannot be read: {reason}.") from reason
-
-
-def chosen_faces(faces: Sequence[Face], which: int | None) -> tuple[list[Face], list[str]]:
-    """The face of a number from 1 (None: all), if it can be animated, and sentences about those
-    that cannot or were not chosen.
-
-    Raises NothingUsable if there is none, and WrongUse for a number that there is not.
-    """
-    kept, notes = usable(choose(faces, which))
-    others = 0 if which is None else len(faces) - 1
-    if others:
-        notes.append(f"{others} more face{'s were' if others > 1 else ' was'} found: --face all.")
-    return kept, notes
-
-
-def usable(faces: Sequence[Face]) -> tuple[list[Face], list[str]]:
-    """The faces that are not turned too far to the side, and sentences about those that are.
-
-    Raises NothingUsable if none is left.
-    """
-    kept, notes = [], []
-    for face in faces:
-        which = f"The face at {round(face.centre[0])}, {round(face.centre[1])}"
-        turned = f"{which} is turned to the side by about {abs(face.yaw):.0f} degrees"
-        if abs(face.yaw) > MOST_YAW:
-            notes.append(f"{turned}: too far to be animated.")
-            continue
-        if abs(face.yaw) > WARNED_YAW:
-            notes.append(f"{turned}: look at the result, faces from the front come out better.")
-        kept.append(face)
-    if not kept:
-        raise NothingUsable(" ".join(notes))
-    return kept, notes
 
 
 def labelled(picture: Picture, faces: Sequence[Face], targets: Sequence[np.ndarray]) -> Picture:
