@@ -92,6 +92,8 @@ def test_the_camera_gives_a_photograph(visitor: Visitor, studio: Studio) -> None
     first = visitor.shown
     visitor.page.get_by_role("button", name="Camera").click()
     visitor.page.locator("#camera button", has_text="Access Webcam").click()
+    playing = "document.querySelector('#camera video')?.currentTime > 0.5"
+    visitor.page.wait_for_function(playing)  # its first pictures are black
     visitor.page.get_by_label("capture photo").click()
     visitor.wait_for_status("one face.")
     taken = visitor.wait_for_picture(other_than=first)
