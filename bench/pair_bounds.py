@@ -1,10 +1,9 @@
-"""Measure what is to be had on pairs by moving a photograph's pixels, however well.
+"""Measure the pair errors of `ganim evaluate` of sources that are moved by what their targets show.
 
 python bench/pair_bounds.py --shards shards/
 
-How small the pair errors of `ganim evaluate` get if the pixels of a source are moved by what its
-target shows: by its landmarks, if the shards have those of all, by a thin-plate spline; and by its
-dense optical flow (Kroeger et al. 2016), as it is and smoothed. A line for each has L1 and 1 - SSIM
+They are moved by landmarks, if the shards have those of all, by a thin-plate spline; and by dense
+optical flow (Kroeger et al. 2016), as it is and smoothed. A line for each has L1 and 1 - SSIM
 divided by those of copying, and L1 when the mean colour of the target is told, too. A generator
 that is told AUs knows less.
 """

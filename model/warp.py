@@ -37,6 +37,11 @@ def warped(faces: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(faces, grid, padding_mode="border", align_corners=False)
 
 
+def resized(values: Tensor, like: Tensor) -> Tensor:
+    """Values (n, channels, any, any) at the height and width of another tensor (n, any, h, w)."""
+    return F.interpolate(values, like.shape[2:], mode="bilinear", align_corners=False)
+
+
 def at_resolution(crops: Tensor, side: int) -> Tensor:
     """Reduce crops (n, channels, size, size) to `side` px and enlarge them to their size again."""
     return F.interpolate(F.interpolate(crops, side, mode="area"), crops.shape[-1], mode="bilinear")

@@ -80,6 +80,38 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def lock_folder(folder: Path) -> int | None:
+    """Lock a temporary folder and return the file descriptor; None if it is locked already, or
+    deleted. A folder of this kind without a lock is abandoned: its process has ended.
+
+    Raises OSError if it cannot be locked, as on file systems without locks.
+    """
+    import fcntl
+
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return None
+    is_locked = False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_locked = os.path.samestat(os.fstat(descriptor), folder.stat())
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    finally:
+        if not is_locked:
+            os.close(descriptor)
+    return descriptor if is_locked else None
+
+
+def lock_if_free(folder: Path) -> int | None:
+    """`lock_folder` of one that may be another user's, or no folder at all: None if so."""
+    try:
+        return lock_folder(folder)
+    except OSError:
+        return None
+
+
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file atomically: `write` writes a temporary file, which then replaces `path`.
 

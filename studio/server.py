@@ -1,8 +1,6 @@
 """Serve the page: a local web server that hands out no more than the page needs."""
 
-import contextlib
 import errno
-import fcntl
 import os
 import re
 import shutil
@@ -15,6 +13,7 @@ from typing import Any
 
 from ..model.animation.animator import Animator
 from ..pipeline.errors import WrongUse
+from ..pipeline.files import lock_if_free
 from .photograph import MAX_BYTES, Photograph
 from .results import ENDING, RESULTS
 
@@ -79,17 +78,13 @@ def temporary_folder() -> Path:
     memory = Path("/dev/shm")
     parent = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
     for old in parent.glob(f"{_FOLDER}*"):
-        with contextlib.suppress(OSError):  # it is another user's, or in use
-            lock = os.open(old, os.O_RDONLY)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(old, ignore_errors=True)
-            finally:
-                os.close(lock)
+        lock = lock_if_free(old)
+        if lock is not None:
+            shutil.rmtree(old, ignore_errors=True)
+            os.close(lock)
     # Locked until this process ends, however it ends; under another name until it is locked.
     new = Path(tempfile.mkdtemp(prefix=f".{_FOLDER}{os.getpid()}-", dir=parent))
-    with contextlib.suppress(OSError):  # a file system without locks
-        fcntl.flock(os.open(new, os.O_RDONLY), fcntl.LOCK_EX)
+    lock_if_free(new)
     return new.rename(parent / new.name[1:])
 
 

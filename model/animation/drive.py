@@ -121,15 +121,14 @@ def _from_csv(path: Path) -> Driver:
             "clip; write one with ganim annotate CLIP, or with OpenFace's FeatureExtraction."
         )
     person = min((row.face_id or 0 for row in rows if row.success), default=0)
-    rows.sort(key=lambda row: ((row.face_id or 0) == person, row.confidence))
+
+    def shows_person(row: FaceRecord) -> bool:
+        return row.success and (row.face_id or 0) == person
+
+    rows.sort(key=lambda row: (shows_person(row), row.confidence))
     best = {row.frame or 0: row for row in rows}
     rows = [best[frame] for frame in sorted(best)]
-    aus = np.stack(
-        [
-            to_unit(row.aus) if row.success and (row.face_id or 0) == person else _UNSEEN
-            for row in rows
-        ]
-    )
+    aus = np.stack([to_unit(row.aus) if shows_person(row) else _UNSEEN for row in rows])
     aus[np.isnan(aus).any(1)] = np.nan
     if np.isnan(aus).all():
         raise NothingUsable(f"{path} cannot be used: no face was seen in any of its frames.")

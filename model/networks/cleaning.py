@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..warp import resized
 from .masks import Masks
 
 _FAINT = 0.03
@@ -32,8 +33,11 @@ def cleaned(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
     """Masks as they are used: all of the below, in full precision. mouth, lids: as for
     `without_strips`."""
     with torch.autocast(mouth.device.type, enabled=False):
-        masks = without_faint_painting(without_checkerboard(masks))
-        return without_strips(without_cold_colours(masks), mouth, lids)
+        masks = without_cold_colours(without_faint_painting(without_checkerboard(masks)))
+        # An exported network has no branches; a smile has neither flow, and needs no such work.
+        if torch.compiler.is_compiling() or mouth.any() or lids.any():
+            masks = without_strips(masks, mouth, lids)
+        return masks
 
 
 def without_checkerboard(masks: Masks) -> Masks:
@@ -90,12 +94,13 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
     hole = _stretched(mouth[:, 1:], _TEETH)
     both = torch.cat([hole.maximum(_stretched(lids[:, 1:], 0.0)), hole], 1)
     face = masks.blend()
-    share, hole = _resized(both, face.shape[2] // 2, face.shape[3]).split(1, 1)
-    columns = _mean(F.avg_pool2d(face, (2, 1)), share, 1, _TALL)
+    lower = F.avg_pool2d(face, (2, 1))
+    share, hole = resized(both, lower).split(1, 1)
+    columns = _mean(lower, share, 1, _TALL)
     strips = columns - _mean(columns, share, 0, _WIDE)
     contrast = _mean(strips.square(), share, 0, _WIDE).sqrt().mean(1, keepdim=True)
     removed = torch.cat([share, share * strips + hole * _DARKER * contrast], 1)
-    share, removed = _resized(removed, *face.shape[2:]).split([1, 3], 1)
+    share, removed = resized(removed, face).split([1, 3], 1)
     # The moved face has no part where the strips were.
     attention = masks.attention * (1 - share)
     return _blending_to(face - removed, masks, attention, share > 0)._replace(blur=share)
@@ -137,10 +142,6 @@ def _box(values: Tensor, axis: int, pixels: int) -> Tensor:
 def _odd(pixels: float) -> int:
     """The nearest odd number, 3 at least."""
     return max(2 * round((pixels - 1) / 2) + 1, 3)
-
-
-def _resized(values: Tensor, height: int, width: int) -> Tensor:
-    return F.interpolate(values, (height, width), mode="bilinear", align_corners=False)
 
 
 def _smoothed(values: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ...pipeline.action_units import COUNT, positions
 from ..config import GeneratorSettings
 from ..landmarks.points import POINTS
-from ..warp import warped
+from ..warp import resized, warped
 from .cleaning import cleaned
 from .masks import Masks
 
@@ -190,7 +190,7 @@ class FlowGenerator(nn.Module):
         known = [at for at, number in enumerate(self.settings.aus) if number in numbers]
         rise = change[:, self._known][:, known].clamp(min=0)
         flow = (face.fields[:, known] * rise[:, :, None, None, None]).sum(1)
-        return _resized(flow, face.at_2)
+        return resized(flow, face.at_2)
 
     def outputs(self, faces: Tensor, aus: Tensor, change: Tensor, nuisance: Tensor) -> FlowOutputs:
         """All outputs, for training: `change` (n, 17) may go beyond the AUs' range, `nuisance`
@@ -244,7 +244,7 @@ class FlowGenerator(nn.Module):
         x = self.block_2(x, style)
         masks = F.pixel_shuffle(self.to_masks(x), 2).float()
 
-        full_flow = _resized(flow, faces)
+        full_flow = resized(flow, faces)
         moved = warped(faces.float(), full_flow)
         attention = 1 - gate * (1 - torch.sigmoid(masks[:, :1]))
         colour = (moved + 2 * torch.tanh(masks[:, 1:])).clamp(-1, 1)
@@ -276,13 +276,9 @@ def _coordinates(x: Tensor) -> Tensor:
     return grid.permute(0, 3, 1, 2).expand(x.shape[0], -1, -1, -1)
 
 
-def _resized(flow: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(flow, like.shape[2:], mode="bilinear", align_corners=False)
-
-
 def _warp(features: Tensor, flow: Tensor) -> Tensor:
     """Features, moved by a flow of any resolution, in full precision."""
-    return warped(features.float(), _resized(flow, features)).to(features.dtype)
+    return warped(features.float(), resized(flow, features)).to(features.dtype)
 
 
 def _double(x: Tensor) -> Tensor:

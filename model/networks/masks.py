@@ -27,7 +27,7 @@ class Masks(NamedTuple):
     """(n, 2, h, w): the offset (right, down) from each pixel of `face` to the pixel of the input
     that it shows, in half sides; None without `motion`."""
     blur: Tensor | None = None
-    """(n, 1, h, w) in 0-1: as `Change.blur`; None blurs nothing."""
+    """(n, 1, h, w) in 0-1: as `Change.blur`; None blurs nothing. Only where there is a flow."""
 
     def blend(self) -> Tensor:
         """The new face (n, 3, h, w) in -1..1.
@@ -37,7 +37,7 @@ class Masks(NamedTuple):
         return self.attention * self.face + (1 - self.attention) * self.colour
 
     def difference(self) -> Tensor:
-        """What blending adds to `face`, as far as it is blurred to its blurred copy: (n, 3, h, w),
+        """What blending adds to `face`, or to its blurred copy as far as `blur` says: (n, 3, h, w),
         in levels of 8 bits, -255 to 255."""
         face = self.face
         if self.blur is not None:
@@ -50,18 +50,17 @@ class Masks(NamedTuple):
 
     def changes(self) -> list[Change]:
         """The change of each face, which `paste_change` can apply at another resolution."""
-        differences = self.difference().permute(0, 2, 3, 1).cpu().numpy()
-        if self.flow is None:
-            return [Change(difference) for difference in differences]
-        flows = self.flow.permute(0, 2, 3, 1).cpu().numpy()
-        if self.blur is None:
-            return [Change(*pair) for pair in zip(differences, flows, strict=True)]
-        blurs = self.blur.squeeze(1).cpu().numpy()
-        return [Change(*three) for three in zip(differences, flows, blurs, strict=True)]
+        parts = [self.difference().permute(0, 2, 3, 1)]
+        if self.flow is not None:
+            parts.append(self.flow.permute(0, 2, 3, 1))
+            if self.blur is not None:
+                parts.append(self.blur.squeeze(1))
+        return [Change(*each) for each in zip(*(part.cpu().numpy() for part in parts), strict=True)]
 
 
 def _blurred(faces: Tensor) -> Tensor:
-    """Faces (n, channels, h, w) as `paste.blurred` blurs them."""
+    """Faces (n, channels, h, w) as `paste.blurred` blurs them. torchvision's blur would have to be
+    imported, which takes a quarter of a second."""
     places = torch.arange(-_RADIUS, _RADIUS + 1, device=faces.device, dtype=faces.dtype)
     kernel = torch.exp(-(places**2) / (2 * BLUR**2))
     kernel = (kernel / kernel.sum()).repeat(faces.shape[1], 1, 1, 1)

@@ -5,7 +5,6 @@ ends, however it ends, so a folder without a lock is abandoned and the next proc
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import WrongUse
+from ..files import lock_folder, lock_if_free
 
 _PREFIX = "ganim-openface-"
 _PID_FILE = "process"
@@ -43,7 +43,7 @@ def workspace(size: int = 0) -> Iterator[Path]:
                 f"{tempfile.gettempdir()}, or set TMPDIR to another folder."
             ) from error
         try:
-            lock = _lock(folder)
+            lock = lock_folder(folder)
         except OSError as error:
             folder.rmdir()
             raise WrongUse(
@@ -72,7 +72,7 @@ def is_abandoned(folder: Path) -> bool:
     """Whether a workspace is deleted, or no process holds its lock."""
     if not folder.exists():
         return True
-    lock = _lock_if_free(folder)
+    lock = lock_if_free(folder)
     if lock is not None:
         os.close(lock)
     return lock is not None
@@ -87,7 +87,7 @@ def remove_abandoned() -> None:
     """Delete the workspaces that killed processes left, and kill the programs that run in them."""
     parents = (Path(tempfile.gettempdir()), _MEMORY)
     for folder in [path for parent in parents for path in parent.glob(f"{_PREFIX}*")]:
-        lock = _lock_if_free(folder)
+        lock = lock_if_free(folder)
         if lock is not None:
             _kill_process(folder)
             shutil.rmtree(folder, ignore_errors=True)
@@ -131,31 +131,3 @@ def _command_line(pid: int) -> bytes:
     except FileNotFoundError:  # no such process, or no /proc, as on macOS
         command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
         return subprocess.run(command, capture_output=True, check=False).stdout
-
-
-def _lock_if_free(folder: Path) -> int | None:
-    """`_lock` for a folder that may be another user's, or not a folder at all: None if so."""
-    with contextlib.suppress(OSError):
-        return _lock(folder)
-    return None
-
-
-def _lock(folder: Path) -> int | None:
-    """Lock a folder and return the file descriptor; None if it is locked already or deleted.
-
-    Raises OSError if it cannot be locked, as on file systems without locks.
-    """
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except FileNotFoundError:
-        return None
-    locked = False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        locked = os.path.samestat(os.fstat(descriptor), folder.stat())
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    finally:
-        if not locked:
-            os.close(descriptor)
-    return descriptor if locked else None
