@@ -160,7 +160,8 @@ def naive_pictures(animator: "Animator", picture: np.ndarray, count: int) -> Ite
         asked = own + np.float32(share) * (target - own)
         faces = renderer.inputs(squares)
         masks = renderer.network(faces, *(torch.from_numpy(aus)[None] for aus in (asked, own)))
-        detached = masks._replace(**{n: getattr(masks, n).detach() for n in masks._fields})
+        given = {name: mask for name, mask in masks._asdict().items() if mask is not None}
+        detached = masks._replace(**{name: mask.detach() for name, mask in given.items()})
         yield region.paste(picture, detached.changes()[0])
 
 
