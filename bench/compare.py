@@ -53,6 +53,12 @@ TRAIN = options(
     click.option("--only", multiple=True, type=click.Choice(list(ALL)), help="These alone."),
     click.option("--ablations", is_flag=True, help="Ours without one of its parts each, instead."),
     click.option("--most", type=click.IntRange(min=1), help="Train on the first so many faces."),
+    click.option(
+        "--until",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=1.0,
+        help="Stop at this share of the budget. The command goes on when it is repeated with more.",
+    ),
     click.option("--small", is_flag=True, help="A quarter of the channels, at 64 px."),
 )
 EVALUATE = options(
@@ -106,6 +112,7 @@ def train(
     only: tuple[str, ...],
     ablations: bool,
     most: int | None,
+    until: float,
     small: bool,
 ) -> None:
     """Train each model for the same time, from nothing or from where it was stopped."""
@@ -122,7 +129,9 @@ def train(
                 def progress(share: float, rate: float, tracker: Tracker = tracker) -> None:
                     tracker.reach(int(100 * share), f"{rate:.1f} photographs/s")
 
-                done = train_model(name, shards, run, budget, where, seed, most, small, progress)
+                done = train_model(
+                    name, shards, run, budget, where, seed, most, small, progress, until
+                )
             say(
                 f"{run}: {done['iterations']} iterations in {done['seconds']:.0f} s, "
                 f"{done['photographs_per_second']:.1f} photographs/s, {done['device']}"

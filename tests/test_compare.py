@@ -182,6 +182,25 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
         train.train(name, series, tmp_path / "b", Budget(iterations=5), CPU, 3, 20, True)
 
 
+def test_a_training_is_measured_at_a_share_of_its_budget_and_goes_on(
+    series: Path, tmp_path: Path
+) -> None:
+    def weights(folder: str, until: float = 1.0) -> dict[str, torch.Tensor]:
+        budget = Budget(iterations=10)
+        done = train.train(
+            "ganimation", series, tmp_path / folder, budget, CPU, is_small=True, until=until
+        )
+        assert done["share"] == until and done["iterations"] == 10 * until
+        return load_weights(tmp_path / folder / "generator.safetensors", "generator")[0]
+
+    half = weights("a", until=0.5)
+    assert weights("a", until=0.5).keys() == half.keys()
+    (in_parts, at_once) = weights("a"), weights("b")
+    assert all(torch.equal(in_parts[key], at_once[key]) for key in at_once)
+    assert any(not torch.equal(half[key], at_once[key]) for key in at_once)
+    assert not (tmp_path / "a" / "state.pt").exists()
+
+
 def test_time_ends_a_training_too(series: Path, tmp_path: Path) -> None:
     done = train.train(
         "no-attention", series, tmp_path, Budget(seconds=0.3), CPU, is_small=True, most=20

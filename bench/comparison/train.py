@@ -1,8 +1,8 @@
 """Trains one model within a budget of time or of iterations, from nothing or where it was stopped.
 
 The run folder holds `generator.safetensors` (as `ganim train` writes it), `metrics.jsonl` (200
-lines of mean metrics), `run.json` (what was trained, once the budget is spent), and until then the
-state to resume from.
+lines of mean metrics), `run.json` (what was trained), and, until the budget is spent, the state to
+resume from.
 """
 
 import json
@@ -48,8 +48,9 @@ def train(
     most: int | None = None,
     is_small: bool = False,
     on_progress: Callable[[float, float], None] = lambda share, rate: None,
+    until: float = 1.0,
 ) -> dict[str, Any]:
-    """Train a model of ALL until the budget is spent, if it was not before.
+    """Train a model of ALL until a share of the budget is spent, if it was not before.
 
     Args:
         name: of the model.
@@ -61,6 +62,7 @@ def train(
         most: train on the first so many faces alone.
         is_small: narrow networks at 64 px.
         on_progress: is called with the used share of the budget and photographs a second.
+        until: the share of the budget at which to stop, 0-1. A later call goes on from there.
 
     Returns what run.json holds. Raises WrongUse if the folder holds a run of other settings, and
     NothingUsable for losses that are not finite.
@@ -78,7 +80,8 @@ def train(
     if (folder / RUN).exists():
         record: dict[str, Any] = json.loads((folder / RUN).read_text())
         _check(folder, record["asked"], asked)
-        return record
+        if record["share"] >= until:
+            return record
     faces = _faces(shards, "train", settings.loaded_size, most)
     trainer = within(budget, model.trainer)(settings, faces, device)
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +89,7 @@ def train(
     steps, saved_at = _STEPS_ON_GPU if device.type == "cuda" else 1, time.monotonic()
     sums: dict[str, list[Tensor]] = {}
     logged = replace(budget)
-    while budget.share < 1:
+    while budget.share < until:
         began = seconds(device)
         for _ in range(min(steps, _left(budget))):
             for key, value in trainer.step().items():
@@ -100,13 +103,14 @@ def train(
             if time.monotonic() - saved_at > _SAVE_SECONDS:
                 _save(trainer, folder, budget, asked, entries)
                 saved_at = time.monotonic()
-    _write_log(folder, entries)
+    _save(trainer, folder, budget, asked, entries)
     save_generator(trainer, folder / WEIGHTS)
     record = {"asked": asked, **_record(trainer, budget, entries)}
     text = json.dumps(record, indent=1)
     write_whole(folder / RUN, lambda beside: beside.write_text(text))
-    for state in (STATE, PREVIOUS_STATE):  # the learning rate is 0: nothing to go on with
-        (folder / state).unlink(missing_ok=True)
+    if budget.share == 1:  # the learning rate is 0: nothing to go on with
+        for state in (STATE, PREVIOUS_STATE):
+            (folder / state).unlink(missing_ok=True)
     return record
 
 
@@ -193,6 +197,7 @@ def _record(trainer: BaseTrainer, budget: Budget, entries: list[Entry]) -> dict[
     device = trainer.device
     steps = 1 if isinstance(trainer, PairedTrainer) else trainer.settings.critic_steps
     return {
+        "share": budget.share,
         "iterations": budget.used_iterations,
         "generator_iterations": -(-budget.used_iterations // steps),
         "photographs": budget.used_iterations * trainer.settings.batch,
