@@ -15,3 +15,5 @@ ganim annotate shards --annotator estimator
 ganim train shards --run run8 --architecture flow --size 160 --width 32 --critic-width 40 \
     --paired 0.6 --free-from 0.5 --whole-expressions 0.3 --pair-result-adversarial 0.2 \
     --batch 8 --lr 2e-4 --epochs 6 --decay-epochs 1
+python -m ganim.model.training.train_occlusion shards --weights run8/generator.safetensors \
+    --out generator.safetensors

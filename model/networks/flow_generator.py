@@ -20,7 +20,9 @@ from ..config import GeneratorSettings
 from ..landmarks.points import POINTS
 from ..warp import resized, warped
 from .cleaning import cleaned
+from .layers import convolution, doubled
 from .masks import Masks
+from .occlusion import OcclusionNetwork, bounds, covered, limited, uncovered
 
 NUISANCE = 12
 """Numbers that tell how the photographs of a pair differ beside their AUs (landmarks/nuisance.py):
@@ -63,6 +65,10 @@ class FaceFeatures(NamedTuple):
     at_16: Tensor
     fields: Tensor
     """As in FlowOutputs."""
+    occlusion: Tensor
+    """(n, 1, h/2, w/2) in 0-1: what covers the face, and is neither moved nor painted."""
+    bounds: Tensor
+    """(n, 2, h/4, w/4): how far the face is moved near to that."""
 
     def repeated(self, count: int) -> "FaceFeatures":
         """The features of one face for `count` sets of AUs, without copying them."""
@@ -108,28 +114,29 @@ class FlowGenerator(nn.Module):
         )  # fmt: skip
         self.encoder = nn.ModuleList(
             [
-                _conv(14, half, 5),  # 2x2 pixels as channels, and the place of each
-                _conv(half, quarter, 4, stride=2),
-                _conv(quarter, eighth, 4, stride=2),
-                _conv(eighth, sixteenth, 4, stride=2),
+                convolution(14, half, 5),  # 2x2 pixels as channels, and the place of each
+                convolution(half, quarter, 4, stride=2),
+                convolution(quarter, eighth, 4, stride=2),
+                convolution(eighth, sixteenth, 4, stride=2),
             ]
         )
         self.face_blocks = nn.ModuleList(_Residual(sixteenth) for _ in range(2))
-        self.to_field_features = _conv(sixteenth + eighth, eighth, 3)
+        self.to_field_features = convolution(sixteenth + eighth, eighth, 3)
         self.to_fields = nn.Sequential(
-            _conv(eighth + quarter, 64, 3), nn.Conv2d(64, 2 * (count + NUISANCE), 3, 1, 1)
+            convolution(eighth + quarter, 64, 3), nn.Conv2d(64, 2 * (count + NUISANCE), 3, 1, 1)
         )
         self.blocks_16 = nn.ModuleList(_Residual(sixteenth, style) for _ in range(3))
-        self.enlarge_8 = _conv(sixteenth + eighth, eighth, 3)
+        self.enlarge_8 = convolution(sixteenth + eighth, eighth, 3)
         self.blocks_8 = nn.ModuleList(_Residual(eighth, style) for _ in range(2))
-        self.enlarge_4 = _conv(eighth + quarter, quarter, 3)
+        self.enlarge_4 = convolution(eighth + quarter, quarter, 3)
         self.to_rest = nn.Sequential(
             nn.Conv2d(quarter, 32, 3, 1, 1), nn.ReLU(), nn.Conv2d(32, 2, 3, 1, 1)
         )
         self.blocks_4 = nn.ModuleList(_Residual(quarter, style) for _ in range(2))
-        self.enlarge_2 = _conv(quarter + half, half, 3)
+        self.enlarge_2 = convolution(quarter + half, half, 3)
         self.block_2 = _Residual(half, style)
         self.to_masks = nn.Conv2d(half, 16, 3, 1, 1)  # 2x2 pixels of attention and colour
+        self.occlusion = OcclusionNetwork(half, quarter, eighth, sixteenth).requires_grad_(False)
         for last in (self.to_fields[-1], self.to_rest[-1], self.to_masks):
             assert isinstance(last, nn.Conv2d) and last.bias is not None
             nn.init.zeros_(last.weight)
@@ -137,11 +144,14 @@ class FlowGenerator(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Weights that know fewer nuisances have no fields for the others, and do not see them.
-        Those without whitening have the identity, those without a limit of painting none."""
+        Those without whitening have the identity, those without a limit of painting none, and
+        those that find no occlusions have the network that finds none."""
         if prefix + "reference" in state_dict:
             state_dict.setdefault(prefix + "whitening", torch.eye(len(self.whitening)))
             unlimited = torch.full_like(self.painting_limit, UNLIMITED)
             state_dict.setdefault(prefix + "painting_limit", unlimited)
+            for name, tensor in self.occlusion.state_dict(prefix=prefix + "occlusion.").items():
+                state_dict.setdefault(name, tensor)
         for name in ("embedding.0.weight", "to_fields.1.weight", "to_fields.1.bias"):
             if prefix + name in state_dict:
                 saved = state_dict[prefix + name]
@@ -177,20 +187,21 @@ class FlowGenerator(nn.Module):
     def animate(self, face: FaceFeatures, aus: Tensor, own_aus: Tensor) -> Masks:
         """`forward` of faces that are encoded: once for a face that shows many expressions.
 
-        What spoils pictures is taken from the masks here, and not in training (cleaning.py).
+        What spoils pictures is taken from the masks here, and not in training (cleaning.py), and
+        what covers the face is not painted.
         """
         change = (aus - own_aus) * self.gain
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
         masks = self._render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
         mouth, lids = (self._flow_of(numbers, face, change) for numbers in (_MOUTH, _LIDS))
-        return cleaned(masks, mouth, lids)
+        return uncovered(cleaned(masks, mouth, lids), face.occlusion)
 
     def _flow_of(self, numbers: Sequence[int], face: FaceFeatures, change: Tensor) -> Tensor:
         """(n, 2, h/2, w/2): the part of the flow that is due to some AUs where they rise."""
         known = [at for at, number in enumerate(self.settings.aus) if number in numbers]
         rise = change[:, self._known][:, known].clamp(min=0)
         flow = (face.fields[:, known] * rise[:, :, None, None, None]).sum(1)
-        return resized(flow, face.at_2)
+        return resized(limited(flow, face.bounds), face.at_2)
 
     def outputs(self, faces: Tensor, aus: Tensor, change: Tensor, nuisance: Tensor) -> FlowOutputs:
         """All outputs, for training: `change` (n, 17) may go beyond the AUs' range, `nuisance`
@@ -199,6 +210,23 @@ class FlowGenerator(nn.Module):
 
     def encode(self, faces: Tensor) -> FaceFeatures:
         """Features and flow fields of faces (n, 3, h, w) in -1..1."""
+        at_2, at_4, at_8, x = self._features(faces)
+        features = self.to_field_features(torch.cat([doubled(x), at_8], 1))
+        fields = self.to_fields(torch.cat([doubled(features), at_4], 1)).float() * _FIELD_SCALE
+        fields = fields.unflatten(1, (-1, 2))
+        with torch.autocast(fields.device.type, enabled=False):
+            fields = (self.whitening @ fields.flatten(2)).view_as(fields)
+        # Detached, as training shall not change what is found.
+        known = (each.detach() for each in (at_2, at_4, at_8, x))
+        occlusion = covered(self.occlusion(faces, *known))
+        return FaceFeatures(faces, at_2, at_4, at_8, x, fields, occlusion, bounds(occlusion))
+
+    def occlusion_logits(self, faces: Tensor) -> Tensor:
+        """What `occlusion` gives for faces (n, 3, h, w) in -1..1, for its training."""
+        return self.occlusion(faces, *self._features(faces))
+
+    def _features(self, faces: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The features of faces, as in FaceFeatures."""
         halves = F.pixel_unshuffle(faces, 2)
         place = _coordinates(halves)
         at_2 = self.encoder[0](torch.cat([halves, place], 1))
@@ -207,18 +235,12 @@ class FlowGenerator(nn.Module):
         x = self.encoder[3](at_8)
         for block in self.face_blocks:
             x = block(x)
-
-        features = self.to_field_features(torch.cat([_double(x), at_8], 1))
-        fields = self.to_fields(torch.cat([_double(features), at_4], 1)).float() * _FIELD_SCALE
-        fields = fields.unflatten(1, (-1, 2))
-        with torch.autocast(fields.device.type, enabled=False):
-            fields = (self.whitening @ fields.flatten(2)).view_as(fields)
-        return FaceFeatures(faces, at_2, at_4, at_8, x, fields)
+        return at_2, at_4, at_8, x
 
     def _render(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
     ) -> FlowOutputs:
-        faces, at_2, at_4, at_8, x, fields = face
+        faces, at_2, at_4, at_8, x, fields, _, most = face
         painted = change.clamp(-self.painting_limit, self.painting_limit)[:, self._known]
         aus, change = aus[:, self._known], change[:, self._known]
         told = torch.cat([change, nuisance], 1)
@@ -230,17 +252,17 @@ class FlowGenerator(nn.Module):
 
         for block in self.blocks_16:
             x = block(x, style)
-        x = self.enlarge_8(torch.cat([_double(x), at_8], 1))
+        x = self.enlarge_8(torch.cat([doubled(x), at_8], 1))
         for block in self.blocks_8:
             x = block(x, style)
-        x = self.enlarge_4(torch.cat([_double(x), at_4], 1))
+        x = self.enlarge_4(torch.cat([doubled(x), at_4], 1))
         rest = self.to_rest(x).float() * _FIELD_SCALE * gate
-        flow = flow + rest
+        flow = limited(flow + rest, most)
 
         x = _warp(x, flow)
         for block in self.blocks_4:
             x = block(x, style)
-        x = self.enlarge_2(torch.cat([_double(x), _warp(at_2, flow)], 1))
+        x = self.enlarge_2(torch.cat([doubled(x), _warp(at_2, flow)], 1))
         x = self.block_2(x, style)
         masks = F.pixel_shuffle(self.to_masks(x), 2).float()
 
@@ -261,14 +283,6 @@ def _padded(saved: Tensor, like: Tensor) -> Tensor:
     return saved
 
 
-def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, bias=False),
-        nn.InstanceNorm2d(outputs, affine=True),
-        nn.ReLU(inplace=True),
-    )
-
-
 def _coordinates(x: Tensor) -> Tensor:
     """(n, 2, h, w): x and y of each pixel in -1..1."""
     identity = torch.eye(2, 3, device=x.device)[None]
@@ -279,10 +293,6 @@ def _coordinates(x: Tensor) -> Tensor:
 def _warp(features: Tensor, flow: Tensor) -> Tensor:
     """Features, moved by a flow of any resolution, in full precision."""
     return warped(features.float(), resized(flow, features)).to(features.dtype)
-
-
-def _double(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2)
 
 
 class _Residual(nn.Module):
