@@ -9,6 +9,7 @@ import torch
 from click.testing import CliRunner
 from tiny import random_shards
 
+from ganim.bench import occlusions
 from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import GeneratorSettings
 from ganim.model.networks.flow_generator import FlowGenerator
@@ -16,7 +17,8 @@ from ganim.model.networks.load import load_generator
 from ganim.model.networks.masks import Masks
 from ganim.model.networks.occlusion import bounds, limited, uncovered
 from ganim.model.training import train_occlusion
-from ganim.model.training.occluders import Canvas, occluded
+from ganim.model.training.canvas import Canvas
+from ganim.model.training.occluders import occluded
 from ganim.model.warp import resized, warped
 
 SIDE = 64
@@ -46,9 +48,9 @@ def test_masks_are_where_objects_were_drawn() -> None:
 
 
 def test_a_canvas_draws_in_the_coordinates_of_the_face() -> None:
-    canvas = Canvas(SIDE, landmarks(SIDE))
+    canvas = Canvas((SIDE, SIDE), landmarks(SIDE))
     canvas.polygon([[-0.6, -0.1], [-0.4, -0.1], [-0.4, 0.1], [-0.6, 0.1]], [255, 0, 0])
-    picture, mask = canvas.over(np.zeros((SIDE, SIDE, 3), np.uint8), 0, np.random.default_rng(0))
+    picture, mask = canvas.over(np.zeros((SIDE, SIDE, 3), np.uint8))
     rows, columns = np.nonzero(mask > 0.5)
     right_eye = landmarks(SIDE)[36]
     assert np.allclose([columns.mean(), rows.mean()], right_eye, atol=0.6)
@@ -122,7 +124,7 @@ def test_drawn_objects_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_command_changes_the_network_alone(tmp_path: Path) -> None:
-    random_shards(tmp_path / "shards", {"train": 6, "test": 1}, size=96)
+    random_shards(tmp_path / "shards", {"train": 6, "test": 2}, size=96)
     before, after = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     generator = FlowGenerator(replace(SETTINGS))
     x, y = np.meshgrid(*[np.linspace(-0.8, 0.8, 9)] * 2)
@@ -138,3 +140,7 @@ def test_the_command_changes_the_network_alone(tmp_path: Path) -> None:
     assert {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])} == {
         "occlusion"
     }
+    options = ["--shards", str(tmp_path / "shards"), "--weights", str(after)]
+    done = CliRunner().invoke(occlusions.main, options)
+    assert done.exit_code == 0, done.output
+    assert "2 faces of 64 px" in done.output and "AU1+2: moved by" in done.output

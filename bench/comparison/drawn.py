@@ -8,124 +8,70 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw
 
-_SCALE = 4  # drawn so many times larger, for smooth edges
-
-
-class Canvas:
-    """Draws on a photograph in the coordinates of a face.
-
-    x is in distances between the eyes, from the middle between them to the right of the picture; y
-    likewise down the face.
-    """
-
-    def __init__(self, photograph: np.ndarray, landmarks: np.ndarray) -> None:
-        self._photograph = Image.fromarray(photograph)
-        self._size = (photograph.shape[1] * _SCALE, photograph.shape[0] * _SCALE)
-        first, second = landmarks[36:42].mean(0), landmarks[42:48].mean(0)
-        self._origin, right = (first + second) / 2, second - first
-        self._axes = np.stack([right, [-right[1], right[0]]])
-        self.chin = float(self._own(landmarks[8])[1])
-        self.mouth = self._own(landmarks[48:68].mean(0))
-        self.brows = float(min(self._own(one)[1] for one in landmarks[17:27]))
-        self.sides = self._own(landmarks[0]), self._own(landmarks[16])
-        cheek = np.rint((landmarks[1] + landmarks[30]) / 2).astype(int)
-        patch = photograph[cheek[1] - 3 : cheek[1] + 4, cheek[0] - 3 : cheek[0] + 4]
-        self.skin = patch.reshape(-1, 3).mean(0)
-        self._layer = Image.new("RGBA", self._size)
-        self._draw = ImageDraw.Draw(self._layer)
-
-    def _own(self, point: np.ndarray) -> np.ndarray:
-        return (point - self._origin) @ self._axes.T / (self._axes[0] @ self._axes[0])
-
-    def _points(self, points: np.ndarray | list) -> list[tuple[float, float]]:
-        placed = (self._origin + np.asarray(points, float) @ self._axes + 0.5) * _SCALE
-        return [(float(x), float(y)) for x, y in placed]
-
-    def polygon(self, points: np.ndarray | list, colour: tuple[int, ...]) -> None:
-        self._draw.polygon(self._points(points), colour)
-
-    def line(self, points: np.ndarray | list, width: float, colour: tuple[int, ...]) -> None:
-        """A line of round ends; width in distances between the eyes."""
-        pixels = width * float(np.linalg.norm(self._axes[0])) * _SCALE
-        placed = self._points(points)
-        self._draw.line(placed, colour, round(pixels), "curve")
-        for x, y in (placed[0], placed[-1]):
-            r = pixels / 2
-            self._draw.ellipse((x - r, y - r, x + r, y + r), colour)
-
-    def done(self) -> np.ndarray:
-        small = self._layer.resize(self._photograph.size, Image.Resampling.BOX)
-        return np.array(Image.alpha_composite(self._photograph.convert("RGBA"), small))[:, :, :3]
-
-
-def _ellipse(x: float, y: float, a: float, b: float, power: float = 2.0) -> np.ndarray:
-    """Points of a (super-)ellipse around (x, y)."""
-    angle = np.linspace(0, 2 * np.pi, 80)
-    cos, sin = np.cos(angle), np.sin(angle)
-    rounded = [np.sign(each) * np.abs(each) ** (2 / power) for each in (cos, sin)]
-    return np.stack([x + a * rounded[0], y + b * rounded[1]], 1)
+from ganim.model.training.canvas import Canvas, ellipse
 
 
 def glasses(photograph: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """Dark frames with clear lenses."""
-    canvas, frame = Canvas(photograph, landmarks), (35, 28, 26, 255)
+    canvas, frame = Canvas(photograph.shape[:2], landmarks), (35, 28, 26)
     for x in (-0.5, 0.5):
-        rim = _ellipse(x, 0.06, 0.42, 0.32, 3)
-        canvas.polygon(rim, (210, 225, 240, 26))
+        rim = ellipse(0.42, 0.32, 3, (x, 0.06))
+        canvas.polygon(rim, (210, 225, 240), 0.1)
         canvas.line(rim, 0.06, frame)
-        canvas.line([[x - 0.22, -0.1], [x - 0.08, -0.18]], 0.03, (255, 255, 255, 120))
+        canvas.line([[x - 0.22, -0.1], [x - 0.08, -0.18]], 0.03, 255, 0.47)
     canvas.line([[-0.09, 0.0], [0, -0.04], [0.09, 0.0]], 0.06, frame)
     for side, sign in zip(canvas.sides, (-1, 1), strict=True):
         canvas.line([[sign * 0.91, -0.02], side - np.array([0, 0.1])], 0.05, frame)
-    return canvas.done()
+    return canvas.over(photograph)[0]
 
 
 def hat(photograph: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """A woollen hat down to the brows."""
-    canvas = Canvas(photograph, landmarks)
+    canvas = Canvas(photograph.shape[:2], landmarks)
     wide, low = 1.32, canvas.brows - 0.12
     angle = np.linspace(np.pi, 2 * np.pi, 60)
     crown = np.stack([wide * np.cos(angle), low + 1.5 * np.sin(angle)], 1)
-    canvas.polygon(crown, (92, 32, 44, 255))
+    canvas.polygon(crown, (92, 32, 44))
     for x in np.linspace(-wide, wide, 24):
         height = 1.5 * np.sqrt(max(0.0, 1 - (x / wide) ** 2))
-        canvas.line([[x * 0.99, low], [x * 0.7, low - height]], 0.03, (112, 48, 60, 255))
-    canvas.line([[-wide, low], [0, low + 0.1], [wide, low]], 0.34, (76, 24, 36, 255))
+        canvas.line([[x * 0.99, low], [x * 0.7, low - height]], 0.03, (112, 48, 60))
+    canvas.line([[-wide, low], [0, low + 0.1], [wide, low]], 0.34, (76, 24, 36))
     for x in np.linspace(-wide, wide, 36):
         y = low + 0.1 * (1 - (x / wide) ** 2)
-        canvas.line([[x, y - 0.13], [x, y + 0.13]], 0.02, (104, 44, 56, 255))
-    return canvas.done()
+        canvas.line([[x, y - 0.13], [x, y + 0.13]], 0.02, (104, 44, 56))
+    return canvas.over(photograph)[0]
 
 
 def hair(photograph: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """A fringe that falls over the brows and one eye."""
-    canvas, draw = Canvas(photograph, landmarks), np.random.default_rng(0)
+    canvas, draw = Canvas(photograph.shape[:2], landmarks), np.random.default_rng(0)
     for _ in range(420):
         start = draw.uniform(-0.5, 0.7)
         end = start * 1.9 - 0.5 + draw.normal(0, 0.06)
         top, bottom = canvas.brows - draw.uniform(0.75, 0.95), 0.16 - 0.42 * abs(end + 0.55)
         bend = [(start + end) / 2 - 0.12, (top + bottom) / 2 - 0.12]
         tone = int(draw.integers(24, 66))
-        strand = (tone + 12, tone, tone * 2 // 3, 255)
+        strand = (tone + 12, tone, tone * 2 // 3)
         canvas.line([[start, top], bend, [end, bottom]], draw.uniform(0.015, 0.035), strand)
-    return canvas.done()
+    return canvas.over(photograph)[0]
 
 
 def hand(photograph: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """Four fingers over one half of the mouth and the chin."""
-    canvas = Canvas(photograph, landmarks)
-    x, y = canvas.mouth
-    shades = [tuple(int(v) for v in np.clip(canvas.skin * k, 0, 255)) for k in (0.55, 0.92, 1.06)]
+    canvas = Canvas(photograph.shape[:2], landmarks)
+    x, y = canvas.place(landmarks[48:68].mean(0))
+    column, row = np.rint((landmarks[1] + landmarks[30]) / 2).astype(int)  # of a cheek
+    skin = photograph[row - 3 : row + 4, column - 3 : column + 4].mean((0, 1))
+    shades = [(skin * k).clip(0, 255) for k in (0.55, 0.92, 1.06)]
     for number in (3, 2, 1, 0):
         tip = np.array([x - 0.16 + 0.09 * number, y - 0.28 + 0.24 * number])
         knuckle = tip + np.array([0.62, 0.16])
         wrist = np.array([x + 1.25, y + 1.0])
         for width, shade, shift in ((0.25, 0, 0.0), (0.22, 1, -0.005), (0.07, 2, -0.055)):
             bones = np.stack([tip, knuckle, wrist]) + np.array([0, shift])
-            canvas.line(bones, width, (*shades[shade], 255))
-    return canvas.done()
+            canvas.line(bones, width, shades[shade])
+    return canvas.over(photograph)[0]
 
 
 OCCLUSIONS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {

@@ -8,123 +8,15 @@ shape, size, colour, thickness, reflections, shadows (domain randomisation, Tobi
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.random import Generator
 
-_ENLARGED = 2
-"""Objects are drawn so many times larger, for smooth edges."""
-_BITS = 4
-"""Of the fraction of coordinates in OpenCV's drawing."""
-_EYES = slice(36, 42), slice(42, 48)
-_BROWS, _SIDES = slice(17, 27), (0, 16)
+from .canvas import Canvas, ellipse
+
 _GLASSES, _OBJECTS = 0.5, 0.15
 """Shares of faces with glasses and with other objects; the others stay as they are."""
 _LARGEST = 0.45
 """Of a picture, that an object may cover."""
-
-Points = np.ndarray | Sequence[Sequence[float]]
-
-
-class Canvas:
-    """Draws objects in the coordinates of a face: x in distances between the eyes, from the middle
-    between them to the right of the picture; y likewise down the face.
-
-    side: of the picture in pixels. landmarks: (68, 2) in its pixels.
-    """
-
-    def __init__(self, side: int, landmarks: np.ndarray) -> None:
-        self._side = side
-        first, second = (landmarks[eye].mean(0) for eye in _EYES)
-        right = second - first
-        self._origin, self._axes = (first + second) / 2, np.stack([right, right[::-1] * [-1, 1]])
-        self.unit = float(np.linalg.norm(right))
-        self.brows = float(min(self._own(each)[1] for each in landmarks[_BROWS]))
-        self.sides = [self._own(landmarks[each]) for each in _SIDES]
-        large = (side * _ENLARGED,) * 2
-        self._colour: np.ndarray = np.zeros((*large, 3), np.float32)
-        self._alpha, self._covered = np.zeros((2, *large), np.float32)
-
-    def polygon(
-        self, points: Points, colour: Points | float, alpha: float = 1, covers: bool = True
-    ) -> None:
-        """A filled polygon. covers: whether it belongs to the mask."""
-        pixels = self._pixels(points)
-        drawn = np.zeros(self._alpha.shape, np.uint8)
-        cv2.fillPoly(drawn, [pixels], 255, cv2.LINE_AA, _BITS)
-        self._add(drawn, _box(pixels, 0), colour, alpha, covers)
-
-    def line(
-        self,
-        points: Points,
-        width: float,
-        colour: Points | float,
-        alpha: float = 1,
-        closed: bool = False,
-    ) -> None:
-        """A line; its width is in distances between the eyes."""
-        pixels, wide = self._pixels(points), max(1, round(width * self.unit * _ENLARGED))
-        drawn = np.zeros(self._alpha.shape, np.uint8)
-        cv2.polylines(drawn, [pixels], closed, 255, wide, cv2.LINE_AA, _BITS)
-        self._add(drawn, _box(pixels, wide), colour, alpha, True)
-
-    def textured(self, texture: np.ndarray) -> None:
-        """Give all that is drawn the colours of a picture (any, any, 3)."""
-        self._colour = cv2.resize(texture.astype(np.float32), self._alpha.shape[::-1])
-
-    def over(
-        self, face: np.ndarray, shadow: float, random: Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The face (side, side, 3) uint8 with what is drawn over it, and the share of each pixel
-        (side, side) that it covers.
-
-        shadow: how much darker the face is in the shadow of it, 0-1.
-        """
-        colour, alpha, mask = (
-            cv2.resize(each, (self._side,) * 2, interpolation=cv2.INTER_AREA)
-            for each in (self._colour * self._alpha[..., None], self._alpha, self._covered)
-        )
-        if shadow:
-            down = random.uniform(0.01, 0.06) * self.unit
-            shift = np.array([[1, 0, random.normal() * down / 2], [0, 1, down]])
-            shade = cv2.warpAffine(mask, shift, mask.shape)
-            shade = cv2.GaussianBlur(shade, (0, 0), random.uniform(0.6, 3))
-            face = face * (1 - shadow * shade[..., None])
-        blended = face * (1 - alpha[..., None]) + colour
-        return blended.clip(0, 255).astype(np.uint8), mask
-
-    def _own(self, point: np.ndarray) -> np.ndarray:
-        return (point - self._origin) @ self._axes.T / self.unit**2
-
-    def _pixels(self, points: Points) -> np.ndarray:
-        pixels = (self._origin + np.asarray(points, float) @ self._axes + 0.5) * _ENLARGED - 0.5
-        return (pixels * 2**_BITS).round().astype(np.int32)
-
-    def _add(
-        self,
-        drawn: np.ndarray,
-        box: tuple[slice, slice],
-        colour: Points | float,
-        alpha: float,
-        covers: bool,
-    ) -> None:
-        share, below = drawn[box] / np.float32(255), self._alpha[box]
-        added = share * np.float32(alpha)
-        self._alpha[box] = added + below * (1 - added)
-        shares = np.stack([added, below * (1 - added)]) / np.maximum(self._alpha[box], 1e-6)
-        first, second = shares[..., None]
-        self._colour[box] = np.asarray(colour, np.float32) * first + self._colour[box] * second
-        if covers:
-            self._covered[box] = np.maximum(self._covered[box], share)
-
-
-def _box(pixels: np.ndarray, width: int) -> tuple[slice, slice]:
-    """Rows and columns of what is drawn by a line through pixels, or the polygon of them."""
-    (left, top), (right, bottom) = (
-        np.maximum(0, bound // 2**_BITS + more).tolist()
-        for bound, more in ((pixels.min(0), -width - 2), (pixels.max(0), width + 3))
-    )
-    return slice(top, bottom), slice(left, right)
 
 
 def occluded(
@@ -140,18 +32,27 @@ def occluded(
 
     Returns the picture, and the share of each pixel (side, side) that an object covers.
     """
-    kind, canvas = random.random(), Canvas(len(face), landmarks)
+    kind = random.random()
     if kind < _GLASSES:
-        middle = face[len(face) // 3 : len(face) // 2]
-        _draw_glasses(canvas, float(np.clip(middle.mean() / 130, 0.3, 1.3)), random)
-        return canvas.over(face, random.uniform(0, 0.5) * (random.random() < 0.6), random)
+        return with_glasses(face, landmarks, random)
     if kind < _GLASSES + _OBJECTS:
+        canvas = Canvas(face.shape[:2], landmarks)
         _draw_object(canvas, random)
         canvas.textured(_texture(others, random))
-        picture, mask = canvas.over(face, random.uniform(0, 0.3), random)
+        picture, mask = canvas.over(face, random.uniform(0, 0.3))
         if mask.mean() < _LARGEST:
             return picture, mask
     return face, np.zeros(face.shape[:2], np.float32)
+
+
+def with_glasses(
+    face: np.ndarray, landmarks: np.ndarray, random: Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A face with glasses; as `occluded`."""
+    canvas, middle = Canvas(face.shape[:2], landmarks), face[len(face) // 3 : len(face) // 2]
+    _draw_glasses(canvas, float(np.clip(middle.mean() / 130, 0.3, 1.3)), random)
+    shadow = random.uniform(0, 0.5) * (random.random() < 0.6)
+    return canvas.over(face, shadow, random.normal((0, 0.03), 0.015))
 
 
 class _Style(NamedTuple):
@@ -276,7 +177,8 @@ def _draw_object(canvas: Canvas, random: Generator) -> None:
             np.stack([start, start + 3 * np.abs(outward) * [np.sign(outward[0]), 1]]), width, 0
         )
         if random.random() < 0.6:
-            canvas.polygon(start + ellipse(*random.uniform(0.6, 1.2, 2) * width), 0)
+            across, down = random.uniform(0.6, 1.2, 2) * width
+            canvas.polygon(ellipse(across, down, centre=start), 0)
     elif kind == 2:
         place, along = [0, 0.6] + outward * [1, 1.1], np.array([-outward[1], outward[0]])
         for finger in range(random.integers(1, 5)):
@@ -303,14 +205,6 @@ def _texture(others: Sequence[np.ndarray], random: Generator) -> np.ndarray:
     colour = random.uniform(0, 255, 3) if kind < 0.8 else skin
     clouds = random.normal(0, random.uniform(0, 40), (*random.integers(2, 7, 2), 1))
     return (colour + clouds).clip(0, 255)
-
-
-def ellipse(half_width: float, half_height: float, power: float = 2) -> np.ndarray:
-    """Points (64, 2) of a superellipse around 0: an ellipse for a power of 2, and more of a
-    rectangle for larger ones."""
-    angle = np.linspace(0, 2 * np.pi, 64, endpoint=False)
-    unit = np.stack([np.cos(angle), np.sin(angle)], 1)
-    return np.sign(unit) * np.abs(unit) ** (2 / power) * [half_width, half_height]
 
 
 def _above(rim: np.ndarray, y: float) -> np.ndarray:

@@ -65,9 +65,9 @@ class Photographs:
         return len(self.images)
 
 
-def load_photographs(shards: Path, size: int, reference: Tensor) -> Photographs:
-    """The faces of the train split, decoded at 1.4 times the size, as for training with pairs."""
-    faces = load_faces(shards, "train", round(1.4 * size))
+def load_photographs(shards: Path, split: str, size: int, reference: Tensor) -> Photographs:
+    """The faces of a split, decoded at 1.4 times the size, as for training with pairs."""
+    faces = load_faces(shards, split, round(1.4 * size))
     found = find_landmarks(faces)
     maps = frame_maps(found, reference)
     return Photographs(faces.images, maps, into_frame(found, maps))
@@ -178,7 +178,7 @@ def main(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: i
     generator, size = load_generator(weights)
     if not isinstance(generator, FlowGenerator):
         raise WrongUse(f"{weights} is not of the architecture flow.")
-    photographs = load_photographs(shards, size, generator.reference)
+    photographs = load_photographs(shards, "train", size, generator.reference)
     losses = []
     for loss in train(generator, photographs, size, steps, batch, seed):
         losses.append(loss)
