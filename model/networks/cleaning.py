@@ -25,6 +25,8 @@ _NEAR = 1 / 32
 _TALL, _WIDE = 1 / 32, 3 / 32
 """Strips are what is left of a mean over columns so tall after that over rows so wide is taken from
 it, as shares of the face."""
+_CHEEKS = ((0.225, 0.325), (0.675, 0.775)), (0.525, 0.625)
+"""Columns of both, and their rows, as shares of the face in the frame: there is skin."""
 _DARKER = 1.0
 """By how many standard deviations of the strips what is put in their place is darker."""
 
@@ -86,16 +88,18 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
     So where the face is stretched, what is constant from top to bottom loses its detail from left
     to right, and the photograph, moved at its full size, is blurred to the resolution of the masks.
     In a mouth that opens the upper teeth stay where they are, and below them it is dark: so there
-    this begins below the height of teeth, and darkens by as much as the detail was.
+    this begins below the height of teeth, and darkens by as much as the detail was. What is
+    stretched to lids are mostly lashes. The skin that is painted over them is pink or purple on
+    some; it is made no more so than the cheeks are.
 
     mouth, lids: (n, 2, h/2, w/2), the flow that opens the mouth, and that unfolds lids, in half
     sides. Strips are found at half the height.
     """
-    hole = _stretched(mouth[:, 1:], _TEETH)
-    both = torch.cat([hole.maximum(_stretched(lids[:, 1:], 0.0)), hole], 1)
+    hole, lid = _stretched(mouth[:, 1:], _TEETH), _stretched(lids[:, 1:], 0.0)
     face = masks.blend()
+    face = face + resized(lid, face) * _less_magenta(face, masks.face)
     lower = F.avg_pool2d(face, (2, 1))
-    share, hole = resized(both, lower).split(1, 1)
+    share, hole = resized(torch.cat([hole.maximum(lid), hole], 1), lower).split(1, 1)
     columns = _mean(lower, share, 1, _TALL)
     strips = columns - _mean(columns, share, 0, _WIDE)
     contrast = _mean(strips.square(), share, 0, _WIDE).sqrt().mean(1, keepdim=True)
@@ -110,6 +114,19 @@ def _blending_to(face: Tensor, masks: Masks, attention: Tensor, where: Tensor) -
     """Masks with another attention, and the colours by which some pixels become those of `face`."""
     colour = (face.clamp(-1, 1) - attention * masks.face) / (1 - attention).clamp(min=1e-4)
     return masks._replace(attention=attention, colour=colour.where(where, masks.colour))
+
+
+def _less_magenta(face: Tensor, moved: Tensor) -> Tensor:
+    """What to add to a face (n, 3, h, w) in -1..1, so that nowhere the share of green in its colour
+    is lower than that of the cheeks of `moved`, at the same brightness."""
+    height, width = moved.shape[2:]
+    columns, (top, bottom) = _CHEEKS
+    rows = slice(round(top * height), round(bottom * height))
+    cheeks = [moved[:, :, rows, round(a * width) : round(b * width)] for a, b in columns]
+    skin = (torch.cat(cheeks, 3).mean((2, 3), keepdim=True) + 1).clamp(min=1e-2)
+    green = skin[:, 1:2] / skin.mean(1, keepdim=True)
+    missing = (green * (face + 1).mean(1, keepdim=True) - (face[:, 1:2] + 1)).clamp(min=0)
+    return missing * missing.new_tensor([-0.5, 1, -0.5])[:, None, None]
 
 
 def _stretched(down: Tensor, kept: float) -> Tensor:
