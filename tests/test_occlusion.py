@@ -140,6 +140,9 @@ def test_the_command_changes_the_network_alone(tmp_path: Path) -> None:
     assert {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])} == {
         "occlusion"
     }
+    wrong = [str(tmp_path), "--weights", str(before), "--out", str(after)]
+    done = CliRunner().invoke(train_occlusion.main, wrong)
+    assert done.exit_code == 1 and "Error: " in done.output and "Traceback" not in done.output
     options = ["--shards", str(tmp_path / "shards"), "--weights", str(after)]
     done = CliRunner().invoke(occlusions.main, options)
     assert done.exit_code == 0, done.output

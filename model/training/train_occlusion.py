@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...pipeline.errors import WrongUse
+from ...pipeline.errors import GanimError, WrongUse
 from ..checkpoint import load_weights, save_weights
 from ..data import load_faces
 from ..estimator.augment import compressed
@@ -175,9 +175,16 @@ def _degraded(face: Tensor, draw: np.random.Generator) -> Tensor:
 @click.option("--batch", type=click.IntRange(min=1), default=16)
 @click.option("--seed", type=int, default=0)
 def main(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: int) -> None:
+    try:
+        _run(shards, weights, out, steps, batch, seed)
+    except GanimError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _run(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: int) -> None:
     generator, size = load_generator(weights)
     if not isinstance(generator, FlowGenerator):
-        raise WrongUse(f"{weights} is not of the architecture flow.")
+        raise WrongUse(f"{weights} is not of the architecture flow: it moves no faces.")
     photographs = load_photographs(shards, "train", size, generator.reference)
     losses = []
     for loss in train(generator, photographs, size, steps, batch, seed):
