@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny import randomise
 
 from ganim.model.animation.animator import Animator
 from ganim.model.config import GeneratorSettings
@@ -50,9 +51,7 @@ def test_masks_have_no_checkerboard():
 
 def test_what_spoils_pictures_is_left_out_in_use_and_not_in_training():
     generator = FlowGenerator(GeneratorSettings(8, architecture="flow")).eval()
-    for parameter in generator.parameters():
-        if parameter.requires_grad:  # not those that find what is covered
-            torch.nn.init.normal_(parameter, 0, 0.1)
+    randomise(generator)
     faces, aus, own = torch.rand(1, 3, 32, 32) * 2 - 1, torch.rand(1, 17), torch.rand(1, 17)
     unfolding = positions((1, 2, 25, 26, 45))
     aus[:, unfolding], own[:, unfolding] = 0.9, 0.1

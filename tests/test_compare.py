@@ -199,6 +199,12 @@ def test_a_training_is_measured_at_a_share_of_its_budget_and_goes_on(
     assert all(torch.equal(in_parts[key], at_once[key]) for key in at_once)
     assert any(not torch.equal(half[key], at_once[key]) for key in at_once)
     assert not (tmp_path / "a" / "state.pt").exists()
+    early = json.loads((tmp_path / "a" / "run.json").read_text())
+    del early["share"]
+    (tmp_path / "a" / "run.json").write_text(json.dumps(early))
+    again = train.train("ganimation", series, tmp_path / "a", Budget(iterations=10), CPU,
+                        is_small=True)  # fmt: skip
+    assert again == early, "a finished run from before is not trained again"
 
 
 def test_time_ends_a_training_too(series: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny import randomise
 
 from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import CriticSettings, GeneratorSettings
@@ -156,9 +157,7 @@ def test_weights_are_read_as_written_and_other_files_are_refused(tmp_path):
 
 def test_whitening_changes_no_output_and_is_kept_with_the_weights():
     generator = FlowGenerator(GeneratorSettings(8, architecture="flow")).eval()
-    for parameter in generator.parameters():
-        if parameter.requires_grad:  # not those that find what is covered, and so keep it still
-            torch.nn.init.normal_(parameter, 0, 0.1)
+    randomise(generator)
     told = len(generator.whitening)
     generator.whiten(torch.eye(told) * 2)
     faces, aus, own = torch.rand(2, 3, 32, 32) * 2 - 1, torch.rand(2, 17), torch.rand(2, 17)
@@ -180,9 +179,7 @@ def test_whitening_changes_no_output_and_is_kept_with_the_weights():
 
 def test_beyond_the_limit_a_face_is_moved_on_and_painted_no_more():
     generator = FlowGenerator(GeneratorSettings(8, architecture="flow")).eval()
-    for parameter in generator.parameters():
-        if parameter.requires_grad:  # not those that find what is covered, and so keep it still
-            torch.nn.init.normal_(parameter, 0, 0.1)
+    randomise(generator)
     torch.nn.init.zeros_(generator.to_rest[-1].weight)
     torch.nn.init.zeros_(generator.to_rest[-1].bias)
     for parameter in generator.to_fields.parameters():  # no motion, so that painting is seen alone

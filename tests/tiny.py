@@ -58,3 +58,11 @@ def random_shards(
                 row["series"] = f"{split}{number // in_series}"
             rows.append(row | {name: float(draw.uniform(0, 5)) for name in COLUMNS})
         shards.write_shard(folder / f"{split}-00000.parquet", shards.rows_to_table(rows))
+
+
+def randomise(generator: torch.nn.Module, deviation: float = 0.1) -> None:
+    """Random weights for all that is trained; what finds objects before a face is not, and at
+    random weights would find all of it covered and keep it still."""
+    for parameter in generator.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, 0, deviation)

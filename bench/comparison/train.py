@@ -80,7 +80,7 @@ def train(
     if (folder / RUN).exists():
         record: dict[str, Any] = json.loads((folder / RUN).read_text())
         _check(folder, record["asked"], asked)
-        if record["share"] >= until:
+        if record.get("share", 1.0) >= until:  # early runs, all of them whole, have no share
             return record
     faces = _faces(shards, "train", settings.loaded_size, most)
     trainer = within(budget, model.trainer)(settings, faces, device)
@@ -103,7 +103,10 @@ def train(
             if time.monotonic() - saved_at > _SAVE_SECONDS:
                 _save(trainer, folder, budget, asked, entries)
                 saved_at = time.monotonic()
-    _save(trainer, folder, budget, asked, entries)
+    if budget.share < 1:
+        _save(trainer, folder, budget, asked, entries)
+    else:
+        _write_log(folder, entries)
     save_generator(trainer, folder / WEIGHTS)
     record = {"asked": asked, **_record(trainer, budget, entries)}
     text = json.dumps(record, indent=1)

@@ -88,11 +88,11 @@ def examples(
     swapped = augmentation.mirrored[:, None, None]
     landmarks = torch.where(swapped, landmarks[:, list(MIRRORED)], landmarks)
     draw = np.random.default_rng(int(torch.randint(2**31, (), generator=random)))
-    others = photographs.images[chosen].permute(0, 2, 3, 1).numpy()
+    others = list(photographs.images[chosen].permute(0, 2, 3, 1).numpy())
     pictures, masks = [], []
     for face, points in zip(faces.permute(0, 2, 3, 1).numpy(), landmarks, strict=True):
         pixels = (points.numpy() + 1) * size / 2 - 0.5
-        picture, mask = occluded(face, pixels, list(others), draw)
+        picture, mask = occluded(face, pixels, others, draw)
         pictures.append(torch.from_numpy(picture).permute(2, 0, 1))
         masks.append(torch.from_numpy(mask))
     coloured = augmentation.coloured(to_model(torch.stack(pictures)))
