@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ganim.model.checkpoint import last_state, save_state
 from ganim.model.data import load_faces
+from ganim.model.precision import use_fast_kernels
 from ganim.model.training.base_trainer import BaseTrainer
 from ganim.model.training.export import save_generator
 from ganim.model.training.log import METRICS, Entry, read_metrics
@@ -82,6 +83,8 @@ def train(
         _check(folder, record["asked"], asked)
         if record.get("share", 1.0) >= until:  # early runs, all of them whole, have no share
             return record
+    if device.type == "cuda":
+        use_fast_kernels()
     faces = _faces(shards, "train", settings.loaded_size, most)
     trainer = within(budget, model.trainer)(settings, faces, device)
     folder.mkdir(parents=True, exist_ok=True)

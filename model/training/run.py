@@ -13,6 +13,7 @@ from torch import Tensor
 from ...pipeline.errors import NothingUsable, WrongUse
 from ..config import TrainSettings
 from ..data import constant_aus, load_faces
+from ..precision import use_fast_kernels
 from . import validation
 from .distributed import join
 from .log import Entry
@@ -63,7 +64,7 @@ def train(
     settings.validate()
     with join(device) as (workers, device):
         if device.type == "cuda":
-            _use_fast_kernels()
+            use_fast_kernels()
         faces = load_faces(shards, "train", settings.loaded_size)
         test = load_faces(shards, "test", settings.loaded_size, most=validation.MAX_FACES)
         if patience is not None and not len(test):
@@ -137,13 +138,6 @@ def _train(trainer: AnyTrainer, run_folder: RunFolder | None, patience: int | No
     if run_folder is not None:
         run_folder.calibrate()
         run_folder.write_page()
-
-
-def _use_fast_kernels() -> None:
-    """Let a GPU multiply in TF32, and try which convolutions are fastest at the sizes at hand."""
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.allow_tf32 = True
-    torch.backends.cudnn.benchmark = True
 
 
 def _are_finite(metrics: dict[str, Tensor]) -> bool:
