@@ -12,6 +12,7 @@ from ganim.model.networks.flow_generator import UNLIMITED, FlowGenerator
 from ganim.model.networks.generator import Generator
 from ganim.model.networks.load import load_generator
 from ganim.model.networks.masks import Masks
+from ganim.pipeline.action_units import positions
 from ganim.pipeline.errors import WrongUse
 
 SMALL = GeneratorSettings(width=8, blocks=1)
@@ -204,3 +205,26 @@ def test_beyond_the_limit_a_face_is_moved_on_and_painted_no_more():
     assert flow is not None
     assert flow[0].any()
     torch.testing.assert_close(flow[1], 2 * flow[0])
+
+
+def test_a_smile_with_parted_lips_takes_the_corners_down_less():
+    generator = FlowGenerator(GeneratorSettings(8, architecture="flow")).eval()
+    with torch.no_grad():
+        generator.to_fields[-1].bias += 0.01  # all fields alike, so that flow tells the change
+    faces, (smile, parted, corners) = torch.rand(1, 3, 32, 32) * 2 - 1, positions((12, 25, 15))
+
+    def moved(before: float, after: float, *shown: int) -> float:
+        own = torch.zeros(1, 17)
+        own[:, list(shown)] = 0.6
+        aus = own.clone()
+        own[:, corners], aus[:, corners] = before, after
+        flow = generator(faces, aus, own).flow
+        assert flow is not None
+        return float(flow.detach().mean())
+
+    whole = moved(0, 0.5)
+    assert whole > 0
+    for shown in ((smile,), (parted,)):
+        assert moved(0, 0.5, *shown) == pytest.approx(whole)
+    assert 0.1 * whole < moved(0, 0.5, smile, parted) < 0.5 * whole
+    assert moved(0.5, 0, smile, parted) == pytest.approx(-whole), "no AU is kept by a smile"

@@ -11,9 +11,9 @@ from pathlib import Path
 from ... import __version__
 from ...pipeline.errors import WrongUse
 
-_FORMAT = 4
+_FORMAT = 5
 """Raised when inputs, outputs or metadata of the files change, or what is computed from the same
-weights (model/networks/cleaning.py)."""
+weights (model/networks/flow_generator.py, cleaning.py)."""
 
 
 def are_exported(weights: Path) -> bool:

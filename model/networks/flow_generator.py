@@ -34,6 +34,8 @@ _FIELD_SCALE = 0.25  # of the last layer's output; keeps the first fields small
 _GATE_SLOPE = 8.0  # painting reaches 96% of its strength at a change of 0.25
 _MOUTH = (25, 26)  # the AUs that open the mouth: lips part, jaw drop
 _LIDS = (1, 2, 45)  # those that unfold the upper lids: raised brows, closed eyes
+_SMILE, _CORNERS_DOWN = (12, 25), 15
+_OPPOSED = 1.2  # how much of AU15 a smile with parted lips takes away, per unit of the smile
 
 
 class FlowOutputs(NamedTuple):
@@ -190,7 +192,7 @@ class FlowGenerator(nn.Module):
         What spoils pictures is taken from the masks here, and not in training (cleaning.py), and
         what covers the face is not painted.
         """
-        change = (aus - own_aus) * self.gain
+        change = _without_opposed((aus - own_aus) * self.gain, aus)
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
         masks = self._render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
         mouth, lids = (self._flow_of(numbers, face, change) for numbers in (_MOUTH, _LIDS))
@@ -271,6 +273,19 @@ class FlowGenerator(nn.Module):
         attention = 1 - gate * (1 - torch.sigmoid(masks[:, :1]))
         colour = (moved + 2 * torch.tanh(masks[:, 1:])).clamp(-1, 1)
         return FlowOutputs(Masks(attention, colour, moved, full_flow), fields, rest)
+
+
+def _without_opposed(change: Tensor, aus: Tensor) -> Tensor:
+    """Changes (n, 17) for target AUs (n, 17), with less of AU15 in a smile with parted lips.
+
+    AU12 and AU15 pull the corners of the mouth in opposite directions. No pair shows both with
+    teeth, so the sum of their fields lifts the middle of the upper lip and stretches the teeth.
+    """
+    smile = aus[:, positions(_SMILE)].amin(1).clamp(min=0)
+    column = positions((_CORNERS_DOWN,))[0]
+    corners = change[:, column]
+    left = torch.where(corners > 0, corners * (1 - _OPPOSED * smile).clamp(min=0), corners)
+    return torch.cat([change[:, :column], left[:, None], change[:, column + 1 :]], 1)
 
 
 def _padded(saved: Tensor, like: Tensor) -> Tensor:
