@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import plain_convolutions
 import pytest
 import torch
 
@@ -21,9 +22,11 @@ SETTINGS += "--critic-steps 2 --epochs 4 --decay-epochs 1 --precision fp32 --dev
 
 def torchrun(folder: Path, run: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc-per-node", "2", *options, "-m", "--", "ganim.cli", "train", str(folder)]
+    command += ["--nproc-per-node", "2", *options, "--", plain_convolutions.__file__]
     return subprocess.Popen(
-        [*command, *SETTINGS.split(), "--run", str(run)], stderr=subprocess.PIPE, text=True
+        [*command, "train", str(folder), *SETTINGS.split(), "--run", str(run)],
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -41,8 +44,9 @@ def together(random_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_two_processes_train_as_one_with_the_same_global_batch(
-    random_faces: Path, together: Path, tmp_path: Path
+    random_faces: Path, together: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)  # see plain_convolutions.py
     command = ["train", str(random_faces), *SETTINGS.split(), "--run", str(tmp_path / "alone")]
     main(command, standalone_mode=False)
     lines, others = (

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from ganim.cli import main
@@ -63,7 +64,10 @@ def previous(tmp_path: Path) -> Path:
     return Path(shutil.copytree(PREVIOUS, tmp_path / "previous"))
 
 
-def test_the_same_command_goes_on_with_a_run_of_version_0_1(previous: Path) -> None:
+def test_the_same_command_goes_on_with_a_run_of_version_0_1(
+    previous: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)  # see plain_convolutions.py
     run = previous / "run"
     assert len((run / "metrics.jsonl").read_text().splitlines()) > 0
     command = ["train", str(previous / "shards"), "--run", str(run), *COMMAND]
