@@ -222,9 +222,32 @@ def test_a_smile_with_parted_lips_takes_the_corners_down_less():
         assert flow is not None
         return float(flow.detach().mean())
 
-    whole = moved(0, 0.5)
+    whole = moved(0, 0.3)
     assert whole > 0
     for shown in ((smile,), (parted,)):
-        assert moved(0, 0.5, *shown) == pytest.approx(whole)
-    assert 0.1 * whole < moved(0, 0.5, smile, parted) < 0.5 * whole
-    assert moved(0.5, 0, smile, parted) == pytest.approx(-whole), "no AU is kept by a smile"
+        assert moved(0, 0.3, *shown) == pytest.approx(whole)
+    assert 0.1 * whole < moved(0, 0.3, smile, parted) < 0.5 * whole
+    assert moved(0.3, 0, smile, parted) == pytest.approx(-whole), "no AU is kept by a smile"
+
+
+def test_the_face_is_pulled_less_by_the_second_half_of_a_large_rise():
+    generator = FlowGenerator(GeneratorSettings(8, architecture="flow")).eval()
+    generator.gain.fill_(1.6)
+    with torch.no_grad():
+        generator.to_fields[-1].bias += 0.01  # all fields alike, so that flow tells the change
+    faces = torch.rand(1, 3, 32, 32) * 2 - 1
+
+    def moved(number: int, before: float, after: float) -> float:
+        own, aus = torch.zeros(2, 1, 17)
+        own[:, positions((number,))], aus[:, positions((number,))] = before, after
+        flow = generator(faces, aus, own).flow
+        assert flow is not None
+        return float(flow.detach().mean())
+
+    for number in (12, 17):
+        half = moved(number, 0, 0.5)
+        assert 1.3 * half < moved(number, 0, 1) < 1.5 * half
+        assert moved(number, 0, 0.25) == pytest.approx(half / 2)
+        assert moved(number, 1, 0) == pytest.approx(-2 * half), "what is shown vanishes wholly"
+    for number in (1, 26, 45):
+        assert moved(number, 0, 1) == pytest.approx(2 * moved(number, 0, 0.5)), "lids must close"

@@ -36,6 +36,9 @@ _MOUTH = (25, 26)  # the AUs that open the mouth: lips part, jaw drop
 _LIDS = (1, 2, 45)  # those that unfold the upper lids: raised brows, closed eyes
 _SMILE, _CORNERS_DOWN = (12, 25), 15
 _OPPOSED = 1.2  # how much of AU15 a smile with parted lips takes away, per unit of the smile
+_KNEES = {6: 0.8, 9: 0.8, 10: 0.8, 12: 0.8, 14: 0.8, 15: 0.3, 17: 0.8, 20: 0.8}
+"""Of the AUs that pull cheeks, nose, lips and chin: from which change on it grows more slowly."""
+_BEYOND = 0.35  # as what a change by 1 beyond the knee counts
 
 
 class FlowOutputs(NamedTuple):
@@ -192,7 +195,7 @@ class FlowGenerator(nn.Module):
         What spoils pictures is taken from the masks here, and not in training (cleaning.py), and
         what covers the face is not painted.
         """
-        change = _without_opposed((aus - own_aus) * self.gain, aus)
+        change = _compressed(_without_opposed((aus - own_aus) * self.gain, aus))
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
         masks = self._render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
         mouth, lids = (self._flow_of(numbers, face, change) for numbers in (_MOUTH, _LIDS))
@@ -286,6 +289,17 @@ def _without_opposed(change: Tensor, aus: Tensor) -> Tensor:
     corners = change[:, column]
     left = torch.where(corners > 0, corners * (1 - _OPPOSED * smile).clamp(min=0), corners)
     return torch.cat([change[:, :column], left[:, None], change[:, column + 1 :]], 1)
+
+
+def _compressed(change: Tensor) -> Tensor:
+    """Changes (n, 17), of which large rises of the AUs that pull the face grow more slowly.
+
+    With gains a change is up to twice as large as any that pairs show, of AU15 four times. So large
+    a flow stretches closed lips to arcs, and swells cheeks.
+    """
+    knees = change.new_full((COUNT,), UNLIMITED)
+    knees[positions(_KNEES)] = change.new_tensor(list(_KNEES.values()))
+    return change.minimum(knees + _BEYOND * (change - knees))
 
 
 def _padded(saved: Tensor, like: Tensor) -> Tensor:
