@@ -9,7 +9,7 @@ from ..model.networks.flow_generator import FlowGenerator
 from ..model.networks.masks import Masks
 from ..model.networks.torch_renderer import TorchRenderer
 from ..model.pixels import from_model
-from ..pipeline.action_units import positions
+from ..pipeline.action_units import COUNT, positions
 from ..pipeline.faces.identity import describe_landmarks
 from .session import RENDERING, Session, Shown
 
@@ -49,8 +49,10 @@ class Inside:
                 features = network.encode(pixels)
                 self._masks = network.animate(features, target, own)
                 fields = features.fields[0, : len(renderer.aus)]
-                gains = network.gain[positions(renderer.aus)][:, None, None, None]
-                by_au = (fields * gains).permute(0, 2, 3, 1).cpu().numpy()
+                each_alone = torch.eye(COUNT, device=pixels.device)
+                shown_by_1 = network.shown_change(each_alone, torch.zeros_like(each_alone)).diag()
+                factors = shown_by_1[positions(renderer.aus)][:, None, None, None]
+                by_au = (fields * factors).permute(0, 2, 3, 1).cpu().numpy()
                 self._fields = dict(zip(renderer.aus, by_au, strict=True))
 
     @property

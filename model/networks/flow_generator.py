@@ -195,11 +195,16 @@ class FlowGenerator(nn.Module):
         What spoils pictures is taken from the masks here, and not in training (cleaning.py), and
         what covers the face is not painted.
         """
-        change = _compressed(_without_opposed((aus - own_aus) * self.gain, aus))
+        change = self.shown_change(aus, own_aus)
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
         masks = self._render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
         mouth, lids = (self._flow_of(numbers, face, change) for numbers in (_MOUTH, _LIDS))
         return uncovered(cleaned(masks, mouth, lids), face.occlusion)
+
+    def shown_change(self, aus: Tensor, own_aus: Tensor) -> Tensor:
+        """(n, 17): the change by which faces are moved in use, times the gains: less of AU15 in a
+        smile, and less of what is large."""
+        return _compressed(_without_opposed((aus - own_aus) * self.gain, aus))
 
     def _flow_of(self, numbers: Sequence[int], face: FaceFeatures, change: Tensor) -> Tensor:
         """(n, 2, h/2, w/2): the part of the flow that is due to some AUs where they rise."""
