@@ -299,8 +299,8 @@ def _without_opposed(change: Tensor, aus: Tensor) -> Tensor:
 def _compressed(change: Tensor) -> Tensor:
     """Changes (n, 17), of which large rises of the AUs that pull the face grow more slowly.
 
-    With gains a change is up to twice as large as any that pairs show, of AU15 four times. So large
-    a flow stretches closed lips to arcs, and swells cheeks.
+    With gains a change is two to six times as large as those of 99% of pairs. So large a flow
+    stretches closed lips to arcs, and swells cheeks.
     """
     knees = change.new_full((COUNT,), UNLIMITED)
     knees[positions(_KNEES)] = change.new_tensor(list(_KNEES.values()))
