@@ -2,19 +2,15 @@
 
 AUs are in 0-1 unless another range is given, and pictures are uint8 RGB. NaN stands for an AU that
 could not be measured; such values are left out of means.
+
+scikit-image and torch-fidelity are imported where they compute: they import much of SciPy and of
+torchvision, which takes longer than to say that a path given to `ganim evaluate` is wrong.
 """
 
 from typing import Any
 
 import numpy as np
 import torch
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-from torch_fidelity.metric_fid import (
-    KEY_METRIC_FID,
-    fid_features_to_statistics,
-    fid_statistics_to_metric,
-)
-from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 
 from ...pipeline.action_units import MAX_INTENSITY, NUMBERS, REGIONS
 from ..estimator.agreement import pearson
@@ -64,6 +60,8 @@ def psnr(pictures: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
     Returns (n,) in dB, limited to MAX_PSNR.
     """
+    from skimage.metrics import peak_signal_noise_ratio
+
     with np.errstate(divide="ignore"):  # equal pictures
         values = [
             peak_signal_noise_ratio(expected, picture, data_range=255)
@@ -79,6 +77,8 @@ def ssim(pictures: np.ndarray, reference: np.ndarray) -> np.ndarray:
     deviation of 1.5 px, without padding; the mean over the three colour channels. Returns (n,), at
     most 1.
     """
+    from skimage.metrics import structural_similarity
+
     return np.array(
         [
             structural_similarity(
@@ -101,14 +101,19 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     Heusel et al. 2017, equation 6. Applied to features of Inception v3 it is the FID. Returns NaN
     for fewer than two rows, which have no covariance.
     """
+    from torch_fidelity import metric_fid
+
     if min(len(a), len(b)) < 2:
         return float("nan")
     a, b = a.astype(np.float64), b.astype(np.float64)
     # Rotations leave the distance unchanged. In a basis of the span of both sets the covariances
     # are (n + m, n + m) instead of (d, d), which is faster where there are few pictures.
     basis, _ = np.linalg.qr(np.concatenate([a, b]).T)
-    statistics = [fid_features_to_statistics(torch.from_numpy(rows @ basis)) for rows in (a, b)]
-    return max(fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID], 0.0)
+    statistics = [
+        metric_fid.fid_features_to_statistics(torch.from_numpy(rows @ basis)) for rows in (a, b)
+    ]
+    metric = metric_fid.fid_statistics_to_metric(*statistics, verbose=False)
+    return max(metric[metric_fid.KEY_METRIC_FID], 0.0)
 
 
 def inception_score(logits: np.ndarray) -> float:
@@ -117,11 +122,10 @@ def inception_score(logits: np.ndarray) -> float:
     exp of the mean Kullback-Leibler divergence between the class probabilities of a picture and
     their mean over all n pictures; 1 or more. All pictures form one split.
     """
-    return float(
-        isc_features_to_metric(torch.from_numpy(logits), splits=1, shuffle=False)[
-            KEY_METRIC_ISC_MEAN
-        ]
-    )
+    from torch_fidelity import metric_isc
+
+    metric = metric_isc.isc_features_to_metric(torch.from_numpy(logits), splits=1, shuffle=False)
+    return float(metric[metric_isc.KEY_METRIC_ISC_MEAN])
 
 
 def radial_spectra(pictures: np.ndarray) -> np.ndarray:
