@@ -207,47 +207,60 @@ def test_beyond_the_limit_a_face_is_moved_on_and_painted_no_more():
     torch.testing.assert_close(flow[1], 2 * flow[0])
 
 
+def pull(generator: FlowGenerator, before: dict[int, float], after: dict[int, float]) -> float:
+    """How far a face is moved whose AUs change, by fields that are all alike."""
+    with torch.no_grad():
+        generator.to_fields[-1].bias.fill_(0.01)
+    torch.manual_seed(0)
+    faces, own, aus = torch.rand(1, 3, 32, 32) * 2 - 1, torch.zeros(1, 17), torch.zeros(1, 17)
+    for values, numbers in ((own, before), (aus, after)):
+        for number, value in numbers.items():
+            values[:, positions((number,))] = value
+    flow = generator(faces, aus, own).flow
+    assert flow is not None
+    return float(flow.detach().mean())
+
+
 def test_a_smile_with_parted_lips_takes_the_corners_down_less():
     generator = FlowGenerator(GeneratorSettings(8, architecture="flow")).eval()
-    with torch.no_grad():
-        generator.to_fields[-1].bias += 0.01  # all fields alike, so that flow tells the change
-    faces, (smile, parted, corners) = torch.rand(1, 3, 32, 32) * 2 - 1, positions((12, 25, 15))
 
     def moved(before: float, after: float, *shown: int) -> float:
-        own = torch.zeros(1, 17)
-        own[:, list(shown)] = 0.6
-        aus = own.clone()
-        own[:, corners], aus[:, corners] = before, after
-        flow = generator(faces, aus, own).flow
-        assert flow is not None
-        return float(flow.detach().mean())
+        other = dict.fromkeys(shown, 0.6)
+        return pull(generator, other | {15: before}, other | {15: after})
 
     whole = moved(0, 0.3)
     assert whole > 0
-    for shown in ((smile,), (parted,)):
+    for shown in ((12,), (25,)):
         assert moved(0, 0.3, *shown) == pytest.approx(whole)
-    assert 0.1 * whole < moved(0, 0.3, smile, parted) < 0.5 * whole
-    assert moved(0.3, 0, smile, parted) == pytest.approx(-whole), "no AU is kept by a smile"
+    assert 0.1 * whole < moved(0, 0.3, 12, 25) < 0.5 * whole
+    assert moved(0.3, 0, 12, 25) == pytest.approx(-whole), "no AU is kept by a smile"
 
 
 def test_the_face_is_pulled_less_by_the_second_half_of_a_large_rise():
     generator = FlowGenerator(GeneratorSettings(8, architecture="flow")).eval()
     generator.gain.fill_(1.6)
-    with torch.no_grad():
-        generator.to_fields[-1].bias += 0.01  # all fields alike, so that flow tells the change
-    faces = torch.rand(1, 3, 32, 32) * 2 - 1
-
-    def moved(number: int, before: float, after: float) -> float:
-        own, aus = torch.zeros(2, 1, 17)
-        own[:, positions((number,))], aus[:, positions((number,))] = before, after
-        flow = generator(faces, aus, own).flow
-        assert flow is not None
-        return float(flow.detach().mean())
-
     for number in (12, 17):
-        half = moved(number, 0, 0.5)
-        assert 1.3 * half < moved(number, 0, 1) < 1.5 * half
-        assert moved(number, 0, 0.25) == pytest.approx(half / 2)
-        assert moved(number, 1, 0) == pytest.approx(-2 * half), "what is shown vanishes wholly"
-    for number in (1, 26, 45):
-        assert moved(number, 0, 1) == pytest.approx(2 * moved(number, 0, 0.5)), "lids must close"
+        half = pull(generator, {number: 0}, {number: 0.5})
+        assert 1.3 * half < pull(generator, {number: 0}, {number: 1}) < 1.5 * half
+        assert pull(generator, {number: 0}, {number: 0.25}) == pytest.approx(half / 2)
+        falling = pull(generator, {number: 1}, {number: 0})
+        assert falling == pytest.approx(-2 * half), "what is shown vanishes wholly"
+    half, whole = (pull(generator, {45: 0}, {45: level}) for level in (0.5, 1))
+    assert whole == pytest.approx(2 * half), "lids must close"
+
+
+@pytest.mark.parametrize("together", [(1, 2), (6, 12), (25, 26)])
+def test_aus_that_pull_one_part_pull_it_less_together(together: tuple[int, int]):
+    generator = FlowGenerator(GeneratorSettings(8, architecture="flow")).eval()
+    nothing = dict.fromkeys(together, 0.0)
+
+    def rise(level: float, *numbers: int) -> float:
+        return pull(generator, nothing, nothing | dict.fromkeys(numbers, level))
+
+    for level, few, most in ((0.4, 0.999, 1.001), (0.8, 0.6, 0.95)):
+        apart = sum(rise(level, each) for each in together)
+        assert few * apart < rise(level, *together) < most * apart
+    assert rise(1, *together) > rise(0.9, *together) > rise(0.8, *together)
+    assert rise(0.8, *together, 45) == pytest.approx(rise(0.8, *together) + rise(0.8, 45))
+    falling = pull(generator, dict.fromkeys(together, 1.0), nothing)
+    assert falling == pytest.approx(-2.5 * rise(0.4, *together)), "what is shown vanishes wholly"

@@ -38,6 +38,9 @@ _SMILE, _CORNERS_DOWN = (12, 25), 15
 _OPPOSED = 1.2  # how much of AU15 a smile with parted lips takes away, per unit of the smile
 _KNEES = {6: 0.8, 9: 0.8, 10: 0.8, 12: 0.8, 14: 0.8, 15: 0.3, 17: 0.8, 20: 0.8}
 """Of the AUs that pull cheeks, nose, lips and chin: from which change on it grows more slowly."""
+_TOGETHER = {(1, 2): 1.3, (6, 12): 1.2, (25, 26): 0.9}
+"""The same for the sum of AUs that pull one part in one direction: the brows, the corners of the
+mouth with the cheeks, the jaw."""
 _BEYOND = 0.35  # as what a change by 1 beyond the knee counts
 
 
@@ -300,11 +303,19 @@ def _compressed(change: Tensor) -> Tensor:
     """Changes (n, 17), of which large rises of the AUs that pull the face grow more slowly.
 
     With gains a change is two to six times as large as those of 99% of pairs. So large a flow
-    stretches closed lips to arcs, and swells cheeks.
+    stretches closed lips to arcs, swells cheeks, smears what is above the brows, and opens mouths
+    to black holes.
     """
     knees = change.new_full((COUNT,), UNLIMITED)
     knees[positions(_KNEES)] = change.new_tensor(list(_KNEES.values()))
-    return change.minimum(knees + _BEYOND * (change - knees))
+    change = change.minimum(knees + _BEYOND * (change - knees))
+    for numbers, knee in _TOGETHER.items():
+        together = change.new_zeros(COUNT)
+        together[positions(numbers)] = 1
+        rises = change.clamp(min=0) * together
+        total = rises.sum(1, keepdim=True).clamp(min=knee)
+        change = change - rises * (1 - _BEYOND) * (1 - knee / total)
+    return change
 
 
 def _padded(saved: Tensor, like: Tensor) -> Tensor:
