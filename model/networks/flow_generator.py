@@ -38,7 +38,7 @@ _SMILE, _CORNERS_DOWN = (12, 25), 15
 _OPPOSED = 1.2  # how much of AU15 a smile with parted lips takes away, per unit of the smile
 _KNEES = {6: 0.8, 9: 0.8, 10: 0.8, 12: 0.8, 14: 0.8, 15: 0.3, 17: 0.8, 20: 0.8}
 """Of the AUs that pull cheeks, nose, lips and chin: from which change on it grows more slowly."""
-_TOGETHER = {(1, 2): 1.3, (6, 12): 1.2, (25, 26): 0.9}
+_TOGETHER = {(1, 2): 1.3, (6, 12): 1.2, (25, 26): 0.7}
 """The same for the sum of AUs that pull one part in one direction: the brows, the corners of the
 mouth with the cheeks, the jaw."""
 _BEYOND = 0.35  # as what a change by 1 beyond the knee counts
