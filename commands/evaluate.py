@@ -71,6 +71,9 @@ def evaluate(
     figure.
     """
     refuse_unused_options(context)
+    from ..pipeline.shards import shard_paths
+
+    shard_paths(shards)  # here, as torch takes seconds to load
     from ..model.animation.animator import SHIPPED
     from ..model.evaluation import evaluate as work
     from ..model.evaluation import report, table

@@ -57,6 +57,9 @@ def train(
     (generator.safetensors), report.html, metrics.jsonl and grids of pictures. Run the same
     command again to continue after a stop. torchrun starts it on several GPUs or machines.
     """
+    from ..pipeline.shards import shard_paths
+
+    shard_paths(shards)  # here, as torch takes seconds to load
     from ..model.animation.animator import SHIPPED
     from ..model.data import aus_to_train
     from ..model.training.distributed import is_first_process

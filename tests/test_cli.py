@@ -392,15 +392,27 @@ def test_animate_used_wrongly_names_the_mistake(
     assert not output.exists()
 
 
-def test_animate_refuses_before_it_loads_a_model(astronaut_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("animate", "{photograph}", "--au", "12=7"), "7 is above 1"),
+        (("annotate", "absent"), "There are no shards in absent"),
+        (("train", "absent"), "There are no shards in absent"),
+        (("evaluate", "absent"), "There are no shards in absent"),
+    ],
+)
+def test_a_command_refuses_before_it_loads_a_model(
+    astronaut_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    given = [word.format(photograph=astronaut_path) for word in words]
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", GANIM, "animate", astronaut_path, "--au", "12=7"],
+        [sys.executable, "-X", "importtime", GANIM, *given],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 2
-    assert "7 is above 1" in done.stderr and "Traceback" not in done.stderr
+    assert said in done.stderr and "Traceback" not in done.stderr
     assert not re.search(r"\b(torch|cv2|dlib)$", done.stderr, re.MULTILINE)
 
 

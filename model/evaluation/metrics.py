@@ -4,7 +4,7 @@ AUs are in 0-1 unless another range is given, and pictures are uint8 RGB. NaN st
 could not be measured; such values are left out of means.
 
 scikit-image and torch-fidelity are imported where they compute: they import much of SciPy and of
-torchvision, which takes longer than to say that a path given to `ganim evaluate` is wrong.
+torchvision, which takes longer than to say that a file given to `ganim evaluate` is wrong.
 """
 
 from typing import Any
