@@ -21,7 +21,7 @@ from ganim.model.landmarks.placing import place_frame
 from ganim.model.networks.flow_generator import UNLIMITED
 from ganim.model.networks.load import load_generator
 from ganim.model.training import dry_run, framing, run
-from ganim.model.training.calibration import calibrated_gains
+from ganim.model.training.calibration import calibrated_gains, lowest_enough
 from ganim.model.training.log import read_metrics
 from ganim.model.training.pair_augmentation import Augmentation
 from ganim.model.training.pair_sampler import MAX_GAINS, UNKNOWN, PairSampler
@@ -496,3 +496,32 @@ def test_gains_are_measured_by_the_estimator(trainer: PairedTrainer) -> None:
     gains = calibrated_gains(trainer.averaged_generator, few)
     assert gains.shape == (17,) and gains.min() >= 1
     assert (gains < torch.tensor(MAX_GAINS) + 1e-4).all()
+
+
+@pytest.mark.parametrize(
+    ("rises", "step"),
+    [
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 3),
+        ([0.5, 0.6, 0.7], 0),
+        ([0.1, 0.2, 0.3], 2),
+        ([0.1, 0.3, 0.2, 0.1], 1),
+        ([0.1, 0.3, 0.45, 0.42, 0.39, 0.3], 2),
+        ([0.0, 0.0, 0.0], 0),
+        ([0.2], 0),
+    ],
+)
+def test_a_gain_is_the_lowest_that_is_enough_or_the_best(rises: list[float], step: int) -> None:
+    assert lowest_enough(rises.__getitem__, len(rises) - 1) == step
+
+
+def test_of_many_gains_few_are_read() -> None:
+    read: set[int] = set()
+
+    def rise(step: int) -> float:
+        read.add(step)
+        return step / 40
+
+    assert lowest_enough(rise, 31) == 16
+    assert len(read) <= 6
+    read.clear()
+    assert lowest_enough(rise, 15) == 15 and len(read) == 2

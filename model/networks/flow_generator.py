@@ -200,7 +200,7 @@ class FlowGenerator(nn.Module):
         """
         change = self.shown_change(aus, own_aus)
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
-        masks = self._render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
+        masks = self.render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
         mouth, lids = (self._flow_of(numbers, face, change) for numbers in (_MOUTH, _LIDS))
         return uncovered(cleaned(masks, mouth, lids), face.occlusion)
 
@@ -219,7 +219,7 @@ class FlowGenerator(nn.Module):
     def outputs(self, faces: Tensor, aus: Tensor, change: Tensor, nuisance: Tensor) -> FlowOutputs:
         """All outputs, for training: `change` (n, 17) may go beyond the AUs' range, `nuisance`
         (n, NUISANCE) is what differs beside the AUs."""
-        return self._render(self.encode(faces), aus, change, nuisance)
+        return self.render(self.encode(faces), aus, change, nuisance)
 
     def encode(self, faces: Tensor) -> FaceFeatures:
         """Features and flow fields of faces (n, 3, h, w) in -1..1."""
@@ -250,9 +250,10 @@ class FlowGenerator(nn.Module):
             x = block(x)
         return at_2, at_4, at_8, x
 
-    def _render(
+    def render(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
     ) -> FlowOutputs:
+        """`outputs` of faces that are encoded."""
         faces, at_2, at_4, at_8, x, fields, _, most = face
         painted = change.clamp(-self.painting_limit, self.painting_limit)[:, self._known]
         aus, change = aus[:, self._known], change[:, self._known]
