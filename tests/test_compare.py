@@ -142,6 +142,7 @@ def test_unpaired_faces_come_at_their_share_of_the_budget(series: Path, tmp_path
     assert with_free == [8, 9, 10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stargan", "pairs"])
 def test_a_training_that_was_stopped_ends_as_one_that_was_not(
     name: str, series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -182,6 +183,7 @@ def test_a_training_that_was_stopped_ends_as_one_that_was_not(
         train.train(name, series, tmp_path / "b", Budget(iterations=5), CPU, 3, 20, True)
 
 
+@pytest.mark.slow
 def test_a_training_is_measured_at_a_share_of_its_budget_and_goes_on(
     series: Path, tmp_path: Path
 ) -> None:
@@ -217,6 +219,7 @@ def test_time_ends_a_training_too(series: Path, tmp_path: Path) -> None:
 # The commands
 
 
+@pytest.mark.slow
 def test_every_model_trains_and_animates(series: Path, tmp_path: Path) -> None:
     options = ["--shards", series, "--out", tmp_path, "--iterations", 1, "--small", "--device"]
     said = compare("train", *options, "cpu", *(f"--only={name}" for name in MODELS))
@@ -297,6 +300,7 @@ def one_run(series: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_models_are_measured_once_and_copying_changes_nothing(
     series: Path, one_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,6 +346,7 @@ def test_a_folder_without_runs_is_refused(series: Path, tmp_path: Path) -> None:
     assert done.exit_code == 2 and "holds no finished run" in done.output
 
 
+@pytest.mark.slow
 def test_one_command_trains_measures_and_writes_the_page(
     series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def test_drawings_are_other_pictures_of_the_same_size(
     assert np.corrcoef(*light)[0, 1] > 0.4, "it still shows the face"
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_sheet_of_each_kind_asked_for(tmp_path: Path) -> None:
     words = ["--out", str(tmp_path), str(PORTRAIT), "--only", "masks", "--only", "two-aus"]
     done = CliRunner().invoke(main, words, catch_exceptions=False)

@@ -17,6 +17,7 @@ def faces(count: int, seed: int) -> np.ndarray:
 PEOPLE = np.arange(36)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_photographs_cannot_be_told_from_photographs(kind: str) -> None:
     found = distinguish(faces(36, 0), faces(36, 1), PEOPLE, PEOPLE, kind, steps=40)

@@ -98,7 +98,7 @@ def test_every_command_without_what_only_linux_has(tmp_path: Path, openface_prog
         "prepare --src raw --out s --workers 2 --test-fraction 0",
         f"annotate s --workers 2 --program {openface_program}",
         "inspect s",
-        "train s --dry-run --batch 2 --device cpu",
+        "train s --dry-run --batch 2 --device cpu --size 64 --width 8 --blocks 1 --critic-width 8",
         "animate raw/astronaut.png --au 12=1 -o smile.mp4",
         "annotate smile.mp4 --annotator estimator",
         "annotate raw/astronaut.png --annotator estimator",

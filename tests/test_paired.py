@@ -431,6 +431,7 @@ def with_series(random_faces: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return random_faces
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_and_ends_as_if_undisturbed(
     with_series: Path, tmp_path: Path
 ) -> None:

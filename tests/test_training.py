@@ -69,6 +69,7 @@ def test_coarse_faces_keep_broad_stripes_and_lose_fine_ones_and_colour():
     assert torch.allclose(coarsened(red, torch.tensor([True])), torch.tensor(-1 / 3))
 
 
+@pytest.mark.slow
 def test_critic_learns_the_aus_of_few_faces(folder):
     one = trainer(folder, replace(TINY, epochs=40, lr=1e-3, critic_steps=1000))
     errors = [one.step()["critic_aus"].item() for _ in range(one.iterations)]
@@ -214,6 +215,7 @@ def test_losses_that_are_no_numbers_stop_a_run_and_leave_its_last_state(
     assert (run / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_early_stop_keeps_the_best_epoch(folder, tmp_path):
     """With a rate of nearly nothing the first epoch stays the best."""
     settings = replace(TINY, lr=1e-30, epochs=9)
