@@ -101,10 +101,10 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     Heusel et al. 2017, equation 6. Applied to features of Inception v3 it is the FID. Returns NaN
     for fewer than two rows, which have no covariance.
     """
-    from torch_fidelity import metric_fid
-
     if min(len(a), len(b)) < 2:
         return float("nan")
+    from torch_fidelity import metric_fid
+
     a, b = a.astype(np.float64), b.astype(np.float64)
     # Rotations leave the distance unchanged. In a basis of the span of both sets the covariances
     # are (n + m, n + m) instead of (d, d), which is faster where there are few pictures.

@@ -36,11 +36,15 @@ _MOUTH = (25, 26)  # the AUs that open the mouth: lips part, jaw drop
 _LIDS = (1, 2, 45)  # those that unfold the upper lids: raised brows, closed eyes
 _SMILE, _CORNERS_DOWN = (12, 25), 15
 _OPPOSED = 1.2  # how much of AU15 a smile with parted lips takes away, per unit of the smile
-_KNEES = {6: 0.8, 9: 0.8, 10: 0.8, 12: 0.8, 14: 0.8, 15: 0.3, 17: 0.8, 20: 0.8}
-"""Of the AUs that pull cheeks, nose, lips and chin: from which change on it grows more slowly."""
-_TOGETHER = {(1, 2): 1.3, (6, 12): 1.2, (25, 26): 0.7}
-"""The same for the sum of AUs that pull one part in one direction: the brows, the corners of the
-mouth with the cheeks, the jaw."""
+_KNEES: dict[tuple[int, ...], float] = {
+    **{(number,): 0.8 for number in (6, 9, 10, 12, 14, 17, 20)},
+    (15,): 0.3,
+    (1, 2): 1.3,
+    (6, 12): 1.2,
+    (25, 26): 0.7,
+}
+"""From which rise of an AU, or sum of rises of two that pull one part in one direction, it grows
+more slowly: those of cheeks, nose, lips and chin; brows; corners of the mouth with cheeks; jaw."""
 _BEYOND = 0.35  # as what a change by 1 beyond the knee counts
 
 
@@ -307,13 +311,10 @@ def _compressed(change: Tensor) -> Tensor:
     stretches closed lips to arcs, swells cheeks, smears what is above the brows, and opens mouths
     to black holes.
     """
-    knees = change.new_full((COUNT,), UNLIMITED)
-    knees[positions(_KNEES)] = change.new_tensor(list(_KNEES.values()))
-    change = change.minimum(knees + _BEYOND * (change - knees))
-    for numbers, knee in _TOGETHER.items():
-        together = change.new_zeros(COUNT)
-        together[positions(numbers)] = 1
-        rises = change.clamp(min=0) * together
+    for numbers, knee in _KNEES.items():
+        pulling = change.new_zeros(COUNT)
+        pulling[positions(numbers)] = 1
+        rises = change.clamp(min=0) * pulling
         total = rises.sum(1, keepdim=True).clamp(min=knee)
         change = change - rises * (1 - _BEYOND) * (1 - knee / total)
     return change
