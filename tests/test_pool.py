@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import connection
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,35 @@ def test_a_worker_killed_from_outside_costs_no_task_its_result(tmp_path: Path) -
     task = f"__import__('pathlib').Path({str(mark)!r}).exists() or {once}"
     results = dict(pool.run(eval, ["1", task, "2"], workers=1))
     assert results == {"1": 1, task: True, "2": 2}
+
+
+def test_a_worker_may_die_while_others_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.11 may leave the other running, wait for it without end, or raise OSError."""
+    started: list[SpawnProcess] = []
+    start = SpawnProcess.start
+
+    def start_late(process: SpawnProcess) -> None:
+        if len(started) % 2:  # for the first of the two to die, if it has a task already
+            connection.wait([started[-1].sentinel], timeout=1)
+        start(process)
+        started.append(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", start_late)
+    mark = str(tmp_path / "mark")
+    first = f"not __import__('pathlib').Path({mark!r}).exists()"
+    once = f"{first} and (__import__('pathlib').Path({mark!r}).touch() or {KILL})"
+    assert list(pool.run(eval, [once, "1", "2"], workers=2)) == [(once, False), ("1", 1), ("2", 2)]
+    assert len(started) == 4, "two, and two in their place"
+    assert multiprocessing.active_children() == []
+
+
+def test_no_more_workers_start_than_there_are_tasks() -> None:
+    results = pool.run(eval, ["1", "2"], workers=9)
+    next(results)
+    assert len(multiprocessing.active_children()) == 2
+    results.close()
 
 
 def test_an_exception_of_the_function_reaches_the_caller() -> None:

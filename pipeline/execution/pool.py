@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Generic, TypeVar, cast
 
 from ..errors import WrongUse
@@ -50,13 +51,18 @@ def run(
     is a `Crashed`. No other task loses its result. An exception of the function is raised here.
     Raises WrongUse if no workers can be started or reached.
     """
-    with _executor(workers, scheduler) as executor:
-        yield from _run_in_order(executor, function, iter(tasks), ahead)
-
-
-def _executor(workers: int | None, scheduler: str | None) -> Executor:
+    tasks = iter(tasks)
+    first: list[Task] = []
     if scheduler is None:
-        return ProcessExecutor(workers or usable_cores())
+        first = list(islice(tasks, workers or usable_cores()))
+        chosen: Executor = ProcessExecutor(len(first))  # more workers would start for nothing
+    else:
+        chosen = _cluster(scheduler, workers)
+    with chosen as executor:
+        yield from _run_in_order(executor, function, chain(first, tasks), ahead)
+
+
+def _cluster(scheduler: str, workers: int | None) -> Executor:
     if workers is not None:
         raise WrongUse(
             "--workers sets the number of local processes, but --scheduler uses the workers of "

@@ -24,7 +24,7 @@ def usable_cores() -> int:
 
 
 class ProcessExecutor:
-    """Worker processes of this machine (an `executor.Executor`). They start at the first task."""
+    """Worker processes of this machine (an `executor.Executor`). All start at the first task."""
 
     worker_died: type[Exception] = BrokenProcessPool
 
@@ -61,7 +61,13 @@ class ProcessExecutor:
 def _start_pool(workers: int) -> ProcessPoolExecutor:
     # Forked workers would inherit the threads of OpenCV, Arrow or torch in an undefined state.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    # `submit` would start one worker after another while the first ones work already. In Python
+    # before 3.12.1 a worker that starts while another dies may be left running, or be waited for
+    # without end, or make `submit` raise OSError (github.com/python/cpython/pull/110126). So all
+    # workers start before the first task, as they do where Python forks them.
+    pool._safe_to_dynamically_spawn_children = False  # type: ignore[attr-defined]
+    return pool
 
 
 def _check_workers_start(pool: ProcessPoolExecutor) -> None:
