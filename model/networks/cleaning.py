@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..warp import resized
-from .masks import Masks
+from .masks import Masks, blending_to, smoothed
 
 _FAINT = 0.03
 """In half the range of pixels: 4 levels of 255."""
@@ -49,8 +49,8 @@ def without_checkerboard(masks: Masks) -> Masks:
     Compare Sugawara et al. 2018, Super-resolution using convolutional neural networks without any
     checkerboard artifacts.
     """
-    painted = _smoothed(masks.colour - masks.face)
-    shares = _smoothed(1 - masks.attention)
+    painted = smoothed(masks.colour - masks.face)
+    shares = smoothed(1 - masks.attention)
     return masks._replace(attention=1 - shares, colour=masks.face + painted)
 
 
@@ -77,7 +77,7 @@ def without_cold_colours(masks: Masks) -> Masks:
     face = masks.blend()
     cold = (masks.face - masks.face[:, :1]).clamp(min=0)
     warm = face.minimum(face[:, :1] + cold + _COLD)
-    return _blending_to(warm, masks, masks.attention, warm < face)
+    return blending_to(warm, masks, masks.attention, warm < face)
 
 
 def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
@@ -95,7 +95,7 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
     mouth, lids: (n, 2, h/2, w/2), the flow that opens the mouth, and that unfolds lids, in half
     sides. Strips are found at half the height.
     """
-    hole, lid = _stretched(mouth[:, 1:], _TEETH), _stretched(lids[:, 1:], 0.0)
+    hole, lid = stretched(mouth[:, 1:], _TEETH), stretched(lids[:, 1:])
     face = masks.blend()
     face = face + resized(lid, face) * _less_magenta(face, masks.face)
     lower = F.avg_pool2d(face, (2, 1))
@@ -107,13 +107,7 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
     share, removed = resized(removed, face).split([1, 3], 1)
     # The moved face has no part where the strips were.
     attention = masks.attention * (1 - share)
-    return _blending_to(face - removed, masks, attention, share > 0)._replace(blur=share)
-
-
-def _blending_to(face: Tensor, masks: Masks, attention: Tensor, where: Tensor) -> Masks:
-    """Masks with another attention, and the colours by which some pixels become those of `face`."""
-    colour = (face.clamp(-1, 1) - attention * masks.face) / (1 - attention).clamp(min=1e-4)
-    return masks._replace(attention=attention, colour=colour.where(where, masks.colour))
+    return blending_to(face - removed, masks, attention, share > 0)._replace(blur=share)
 
 
 def _less_magenta(face: Tensor, moved: Tensor) -> Tensor:
@@ -129,7 +123,7 @@ def _less_magenta(face: Tensor, moved: Tensor) -> Tensor:
     return missing * missing.new_tensor([-0.5, 1, -0.5])[:, None, None]
 
 
-def _stretched(down: Tensor, kept: float) -> Tensor:
+def stretched(down: Tensor, kept: float = 0.0) -> Tensor:
     """(n, 1, h, w) in 0-1: where a flow (n, 1, h, w) down, in half sides, stretches a face, but for
     the upper part of the stretched area, of a height of `kept` of the face."""
     height = down.shape[2]
@@ -159,9 +153,3 @@ def _box(values: Tensor, axis: int, pixels: int) -> Tensor:
 def _odd(pixels: float) -> int:
     """The nearest odd number, 3 at least."""
     return max(2 * round((pixels - 1) / 2) + 1, 3)
-
-
-def _smoothed(values: Tensor) -> Tensor:
-    line = values.new_tensor([0.25, 0.5, 0.25])
-    kernel = (line[:, None] * line).expand(values.shape[1], 1, 3, 3)
-    return F.conv2d(F.pad(values, (1, 1, 1, 1), "replicate"), kernel, groups=values.shape[1])

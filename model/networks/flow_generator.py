@@ -19,9 +19,10 @@ from ...pipeline.action_units import COUNT, positions
 from ..config import GeneratorSettings
 from ..landmarks.points import POINTS
 from ..warp import resized, warped
-from .cleaning import cleaned
-from .layers import convolution, doubled
+from .cleaning import cleaned, stretched
+from .layers import Residual, convolution, doubled
 from .masks import Masks
+from .mouth import MouthNetwork
 from .occlusion import OcclusionNetwork, bounds, covered, limited, uncovered
 
 NUISANCE = 12
@@ -56,13 +57,17 @@ class FlowOutputs(NamedTuple):
     """(n, AUs + NUISANCE, 2, h/4, w/4): the flow of a change by 1 of each, in half sides."""
     rest: Tensor
     """(n, 2, h/4, w/4): the part of the flow that is not linear in the change."""
+    features: Tensor
+    """(n, channels, h/2, w/2): those of the moved face, for the network of mouths."""
+    style: Tensor
+    """(n, channels): the embedding of the AUs and their change."""
 
     def part(self, chosen: slice) -> "FlowOutputs":
         """The outputs for some of the faces."""
         attention, colour, face, flow, _ = self.masks  # no blur in training
         assert flow is not None
         masks = Masks(attention[chosen], colour[chosen], face[chosen], flow[chosen])
-        return FlowOutputs(masks, self.fields[chosen], self.rest[chosen])
+        return FlowOutputs(masks, *(each[chosen] for each in self[1:]))
 
 
 class FaceFeatures(NamedTuple):
@@ -132,23 +137,24 @@ class FlowGenerator(nn.Module):
                 convolution(eighth, sixteenth, 4, stride=2),
             ]
         )
-        self.face_blocks = nn.ModuleList(_Residual(sixteenth) for _ in range(2))
+        self.face_blocks = nn.ModuleList(Residual(sixteenth) for _ in range(2))
         self.to_field_features = convolution(sixteenth + eighth, eighth, 3)
         self.to_fields = nn.Sequential(
             convolution(eighth + quarter, 64, 3), nn.Conv2d(64, 2 * (count + NUISANCE), 3, 1, 1)
         )
-        self.blocks_16 = nn.ModuleList(_Residual(sixteenth, style) for _ in range(3))
+        self.blocks_16 = nn.ModuleList(Residual(sixteenth, style) for _ in range(3))
         self.enlarge_8 = convolution(sixteenth + eighth, eighth, 3)
-        self.blocks_8 = nn.ModuleList(_Residual(eighth, style) for _ in range(2))
+        self.blocks_8 = nn.ModuleList(Residual(eighth, style) for _ in range(2))
         self.enlarge_4 = convolution(eighth + quarter, quarter, 3)
         self.to_rest = nn.Sequential(
             nn.Conv2d(quarter, 32, 3, 1, 1), nn.ReLU(), nn.Conv2d(32, 2, 3, 1, 1)
         )
-        self.blocks_4 = nn.ModuleList(_Residual(quarter, style) for _ in range(2))
+        self.blocks_4 = nn.ModuleList(Residual(quarter, style) for _ in range(2))
         self.enlarge_2 = convolution(quarter + half, half, 3)
-        self.block_2 = _Residual(half, style)
+        self.block_2 = Residual(half, style)
         self.to_masks = nn.Conv2d(half, 16, 3, 1, 1)  # 2x2 pixels of attention and colour
         self.occlusion = OcclusionNetwork(half, quarter, eighth, sixteenth).requires_grad_(False)
+        self.mouth = MouthNetwork(quarter + half, style).requires_grad_(False)
         for last in (self.to_fields[-1], self.to_rest[-1], self.to_masks):
             assert isinstance(last, nn.Conv2d) and last.bias is not None
             nn.init.zeros_(last.weight)
@@ -157,13 +163,15 @@ class FlowGenerator(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Weights that know fewer nuisances have no fields for the others, and do not see them.
         Those without whitening have the identity, those without a limit of painting none, and
-        those that find no occlusions have the network that finds none."""
+        those without networks of occlusions and mouths have such as find and paint nothing."""
         if prefix + "reference" in state_dict:
             state_dict.setdefault(prefix + "whitening", torch.eye(len(self.whitening)))
             unlimited = torch.full_like(self.painting_limit, UNLIMITED)
             state_dict.setdefault(prefix + "painting_limit", unlimited)
-            for name, tensor in self.occlusion.state_dict(prefix=prefix + "occlusion.").items():
-                state_dict.setdefault(name, tensor)
+            for name in ("occlusion", "mouth"):
+                untrained = self.get_submodule(name).state_dict(prefix=f"{prefix}{name}.")
+                for key, tensor in untrained.items():
+                    state_dict.setdefault(key, tensor)
         for name in ("embedding.0.weight", "to_fields.1.weight", "to_fields.1.bias"):
             if prefix + name in state_dict:
                 saved = state_dict[prefix + name]
@@ -199,14 +207,24 @@ class FlowGenerator(nn.Module):
     def animate(self, face: FaceFeatures, aus: Tensor, own_aus: Tensor) -> Masks:
         """`forward` of faces that are encoded: once for a face that shows many expressions.
 
-        What spoils pictures is taken from the masks here, and not in training (cleaning.py), and
-        what covers the face is not painted.
+        What spoils pictures is taken from the masks here, and not in training (cleaning.py), what
+        covers the face is not painted, and mouths that open are painted by a network of their own.
         """
         change = self.shown_change(aus, own_aus)
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
-        masks = self.render(face, (own_aus + change).clamp(0, 1), change, nuisance).masks
+        aus = (own_aus + change).clamp(0, 1)
+        masks, outputs, opening = self.before_mouths(face, aus, change, nuisance)
+        return self.mouth.painted(masks, outputs.features, outputs.style, opening)
+
+    def before_mouths(
+        self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
+    ) -> tuple[Masks, FlowOutputs, Tensor]:
+        """What the network of mouths starts from: cleaned masks; the outputs that they are made of;
+        and the share (n, 1, h/2, w/2) of each pixel that lies between lips that are opened."""
+        outputs = self.render(face, aus, change, nuisance)
         mouth, lids = (self._flow_of(numbers, face, change) for numbers in (_MOUTH, _LIDS))
-        return uncovered(cleaned(masks, mouth, lids), face.occlusion)
+        masks = uncovered(cleaned(outputs.masks, mouth, lids), face.occlusion)
+        return masks, outputs, stretched(mouth[:, 1:]) * (1 - face.occlusion)
 
     def shown_change(self, aus: Tensor, own_aus: Tensor) -> Tensor:
         """(n, 17): the change by which faces are moved in use, times the gains: less of AU15 in a
@@ -280,15 +298,16 @@ class FlowGenerator(nn.Module):
         x = _warp(x, flow)
         for block in self.blocks_4:
             x = block(x, style)
-        x = self.enlarge_2(torch.cat([doubled(x), _warp(at_2, flow)], 1))
-        x = self.block_2(x, style)
-        masks = F.pixel_shuffle(self.to_masks(x), 2).float()
+        features = torch.cat([doubled(x), _warp(at_2, flow)], 1)
+        x = self.block_2(self.enlarge_2(features), style)
+        logits = F.pixel_shuffle(self.to_masks(x), 2).float()
 
         full_flow = resized(flow, faces)
         moved = warped(faces.float(), full_flow)
-        attention = 1 - gate * (1 - torch.sigmoid(masks[:, :1]))
-        colour = (moved + 2 * torch.tanh(masks[:, 1:])).clamp(-1, 1)
-        return FlowOutputs(Masks(attention, colour, moved, full_flow), fields, rest)
+        attention = 1 - gate * (1 - torch.sigmoid(logits[:, :1]))
+        colour = (moved + 2 * torch.tanh(logits[:, 1:])).clamp(-1, 1)
+        masks = Masks(attention, colour, moved, full_flow)
+        return FlowOutputs(masks, fields, rest, features, style)
 
 
 def _without_opposed(change: Tensor, aus: Tensor) -> Tensor:
@@ -340,30 +359,3 @@ def _coordinates(x: Tensor) -> Tensor:
 def _warp(features: Tensor, flow: Tensor) -> Tensor:
     """Features, moved by a flow of any resolution, in full precision."""
     return warped(features.float(), resized(flow, features)).to(features.dtype)
-
-
-class _Residual(nn.Module):
-    """Two convolutions around a shortcut; with a style, it scales and shifts the features (AdaIN,
-    Huang & Belongie 2017)."""
-
-    def __init__(self, channels: int, style: int | None = None) -> None:
-        super().__init__()
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(channels, channels, 3, 1, 1, bias=False) for _ in range(2)
-        )
-        self.from_style = (
-            None
-            if style is None
-            else nn.ModuleList(nn.Linear(style, 2 * channels) for _ in range(2))
-        )
-
-    def forward(self, x: Tensor, style: Tensor | None = None) -> Tensor:
-        y = F.relu(self._normalise(self.convolutions[0](x), 0, style))
-        return x + self._normalise(self.convolutions[1](y), 1, style)
-
-    def _normalise(self, x: Tensor, which: int, style: Tensor | None) -> Tensor:
-        x = F.instance_norm(x)
-        if self.from_style is None or style is None:
-            return x
-        scale, shift = self.from_style[which](style)[:, :, None, None].chunk(2, 1)
-        return x * (1 + scale) + shift

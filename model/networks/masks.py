@@ -58,6 +58,19 @@ class Masks(NamedTuple):
         return [Change(*each) for each in zip(*(part.cpu().numpy() for part in parts), strict=True)]
 
 
+def blending_to(face: Tensor, masks: Masks, attention: Tensor, where: Tensor) -> Masks:
+    """Masks with another attention, and the colours by which some pixels become those of `face`."""
+    colour = (face.clamp(-1, 1) - attention * masks.face) / (1 - attention).clamp(min=1e-4)
+    return masks._replace(attention=attention, colour=colour.where(where, masks.colour))
+
+
+def smoothed(values: Tensor) -> Tensor:
+    """Values (n, channels, h, w), smoothed by a binomial filter of 3x3 pixels."""
+    line = values.new_tensor([0.25, 0.5, 0.25])
+    kernel = (line[:, None] * line).expand(values.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(values, (1, 1, 1, 1), "replicate"), kernel, groups=values.shape[1])
+
+
 def _blurred(faces: Tensor) -> Tensor:
     """Faces (n, channels, h, w) as `paste.blurred` blurs them. torchvision's blur would have to be
     imported, which takes a quarter of a second."""
