@@ -1,7 +1,5 @@
-"""The estimator: the shipped weights, its losses, its training data and its ONNX file."""
+"""The estimator: the shipped weights, its losses and its training data."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -15,9 +13,7 @@ from ganim.cli import main
 from ganim.model.data import Faces
 from ganim.model.estimator.annotator import load_reader, read_table
 from ganim.model.estimator.data import Examples, human_codes, load_examples
-from ganim.model.estimator.export import export
 from ganim.model.estimator.losses import censored_loss, doubt_loss, presumed_codes
-from ganim.model.estimator.network import Estimator
 from ganim.pipeline import shards
 from ganim.pipeline.action_units import COLUMNS
 from ganim.pipeline.errors import WrongUse
@@ -160,30 +156,6 @@ def test_confidence_is_low_for_crops_that_cannot_be_read():
     assert clear > 0.9
     assert (corrupted < clear).all()
     assert (corrupted[:2] < 0.5).all()
-
-
-@pytest.mark.slow
-def test_onnx_runtime_gives_the_same_as_torch_and_needs_no_torch(tmp_path):
-    pytest.importorskip("onnxscript")
-    path = tmp_path / "estimator.onnx"
-    shipped = load_reader()
-    assert isinstance(shipped, Estimator)
-    export(shipped, path)
-    crops = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), np.uint8)
-    np.save(tmp_path / "crops.npy", crops)
-    script = (
-        "import sys, numpy as np; sys.modules['torch'] = None\n"
-        "from pathlib import Path; from ganim.model.estimator.annotator import read_table\n"
-        "folder = Path(sys.argv[1]); crops = np.load(folder / 'crops.npy')\n"
-        "for coding in ('openface', 'facs'):\n"
-        "    table = read_table(crops, folder / 'estimator.onnx', coding)\n"
-        "    table.to_csv(folder / f'{coding}.csv', index=False)\n"
-    )
-    subprocess.run([sys.executable, "-c", script, tmp_path], check=True)
-    for coding in ("openface", "facs"):
-        onnx, torch_ = pd.read_csv(tmp_path / f"{coding}.csv"), read_table(crops, coding=coding)
-        assert onnx.to_numpy() == pytest.approx(torch_.to_numpy(), abs=1e-3)
-        assert list(onnx) == list(torch_) == [*COLUMNS, "au_confidence"]
 
 
 def test_wrong_onnx_files_are_refused(tmp_path):

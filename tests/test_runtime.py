@@ -1,10 +1,11 @@
-"""Faces animated by ONNX Runtime: the same pictures, and no torch."""
+"""Faces read and animated by ONNX Runtime: the same AUs and pictures, and no torch."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -12,9 +13,11 @@ from PIL import Image
 import ganim
 from ganim.cli import main
 from ganim.model.animation.onnx_files import are_exported, exported_estimator, exported_generator
-from ganim.model.estimator.network import load_estimator
+from ganim.model.estimator.annotator import load_reader, read_table
+from ganim.model.estimator.network import Estimator, load_estimator
 from ganim.model.estimator.reader import SHIPPED as ESTIMATOR
 from ganim.model.networks.renderer import SHIPPED
+from ganim.pipeline.action_units import COLUMNS
 from ganim.pipeline.errors import WrongUse
 from ganim.pipeline.images.video import frames
 
@@ -95,6 +98,30 @@ def test_in_python_and_by_a_file_that_export_wrote(
         assert found == pytest.approx(expected, abs=0.01)
     with pytest.raises(WrongUse, match="is not a generator of ganim"):
         ganim.load(exported_estimator(ESTIMATOR), runtime="onnx")
+
+
+@pytest.mark.slow
+def test_the_estimator_reads_the_same_without_torch(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    crops = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), np.uint8)
+    np.save(tmp_path / "crops.npy", crops)
+    script = (
+        "import sys, numpy as np; sys.modules['torch'] = None\n"
+        "from pathlib import Path; from ganim.model.estimator.annotator import read_table\n"
+        "folder, exported = map(Path, sys.argv[1:]); crops = np.load(folder / 'crops.npy')\n"
+        "for coding in ('openface', 'facs'):\n"
+        "    table = read_table(crops, exported, coding)\n"
+        "    table.to_csv(folder / f'{coding}.csv', index=False)\n"
+    )
+    exported = exported_estimator(ESTIMATOR)
+    assert isinstance(load_reader(), Estimator), "by torch, where nothing is said"
+    subprocess.run([sys.executable, "-c", script, tmp_path, exported], check=True)
+    for coding in ("openface", "facs"):
+        onnx, torch_ = pd.read_csv(tmp_path / f"{coding}.csv"), read_table(crops, coding=coding)
+        assert onnx.to_numpy() == pytest.approx(torch_.to_numpy(), abs=1e-3)
+        assert list(onnx) == list(torch_) == [*COLUMNS, "au_confidence"]
 
 
 @pytest.mark.parametrize(
