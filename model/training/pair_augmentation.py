@@ -10,13 +10,33 @@ from typing import Self
 import torch
 from torch import Tensor
 
-_TURN, _SCALE, _SHIFT, _CENTRE = 0.12, 0.08, 0.075, (0.0, -0.025)
-"""Of the map: standard deviations of the angle in radians, of the logarithm of the scale, and of
-the shift in half sides, which is around _CENTRE."""
-_GAIN, _BRIGHTNESS, _LIFT, _GAMMA, _SATURATION, _LIGHT = 0.1, 0.15, 0.05, 0.2, 0.2, 0.2
-"""Standard deviations: of the logarithms of the gain of each channel, the gain of all, the gamma
-and the saturation; of the value that is added; and of the slopes of the light, across and down."""
 _DARKEST = 1e-3
+
+
+@dataclass(frozen=True)
+class Deviations:
+    """Standard deviations of the changes."""
+
+    turn: float = 0.12
+    """Of the angle of the map, in radians."""
+    scale: float = 0.08
+    """Of the logarithm of its scale."""
+    shift: float = 0.075
+    """Of its shift, in half sides, which is around `centre`."""
+    centre: tuple[float, float] = (0.0, -0.025)
+    gain: float = 0.1
+    """Of the logarithm of the gain of each channel; likewise of the gain of all channels, the gamma
+    and the saturation."""
+    brightness: float = 0.15
+    gamma: float = 0.2
+    saturation: float = 0.2
+    lift: float = 0.05
+    """Of the value that is added to pixels in 0-1."""
+    light: float = 0.2
+    """Of the slopes of the light, across and down."""
+
+
+USUAL = Deviations()
 
 
 @dataclass(frozen=True)
@@ -38,17 +58,17 @@ class Augmentation:
     down: Tensor
 
     @classmethod
-    def draw(cls, count: int, random: torch.Generator) -> Self:
+    def draw(cls, count: int, random: torch.Generator, of: Deviations = USUAL) -> Self:
         """Draw the changes of `count` faces."""
 
         def normal(*shape: int) -> Tensor:
             return torch.randn(count, *shape, generator=random)
 
-        turn, scale = normal() * _TURN, torch.exp(normal() * _SCALE)
+        turn, scale = normal() * of.turn, torch.exp(normal() * of.scale)
         mirrored = torch.rand(count, generator=random) < 0.5
         flip = torch.where(mirrored, -1.0, 1.0)
         cos, sin = scale * turn.cos(), scale * turn.sin()
-        shift = normal(2) * _SHIFT + torch.tensor(_CENTRE)
+        shift = normal(2) * of.shift + torch.tensor(of.centre)
         maps = torch.stack(
             [
                 torch.stack([cos * flip, -sin, shift[:, 0]], 1),
@@ -60,12 +80,12 @@ class Augmentation:
         return cls(
             maps,
             mirrored,
-            torch.exp(normal(3, 1, 1) * _GAIN + normal(*one) * _BRIGHTNESS),
-            torch.exp(normal(*one) * _GAMMA),
-            torch.exp(normal(*one) * _SATURATION),
-            normal(*one) * _LIFT,
-            normal(*one) * _LIGHT,
-            normal(*one) * _LIGHT,
+            torch.exp(normal(3, 1, 1) * of.gain + normal(*one) * of.brightness),
+            torch.exp(normal(*one) * of.gamma),
+            torch.exp(normal(*one) * of.saturation),
+            normal(*one) * of.lift,
+            normal(*one) * of.light,
+            normal(*one) * of.light,
         )
 
     def part(self, chosen: slice) -> "Augmentation":
