@@ -39,13 +39,15 @@ _SMILE, _CORNERS_DOWN = (12, 25), 15
 _OPPOSED = 1.2  # how much of AU15 a smile with parted lips takes away, per unit of the smile
 _KNEES: dict[tuple[int, ...], float] = {
     **{(number,): 0.8 for number in (6, 9, 10, 12, 14, 17, 20)},
+    (5,): 0.7,
     (15,): 0.3,
     (1, 2): 1.3,
     (6, 12): 1.2,
-    (25, 26): 0.7,
+    (25, 26): 1.0,
 }
 """From which rise of an AU, or sum of rises of two that pull one part in one direction, it grows
-more slowly: those of cheeks, nose, lips and chin; brows; corners of the mouth with cheeks; jaw."""
+more slowly: those of cheeks, nose, lips and chin; upper lids; brows; corners of the mouth with
+cheeks; jaw."""
 _BEYOND = 0.35  # as what a change by 1 beyond the knee counts
 
 
@@ -327,8 +329,8 @@ def _compressed(change: Tensor) -> Tensor:
     """Changes (n, 17), of which large rises of the AUs that pull the face grow more slowly.
 
     With gains a change is two to six times as large as those of 99% of pairs. So large a flow
-    stretches closed lips to arcs, swells cheeks, smears what is above the brows, and opens mouths
-    to black holes.
+    stretches closed lips to arcs, swells cheeks, turns irises pale, smears what is above the brows,
+    and tears mouths.
     """
     for numbers, knee in _KNEES.items():
         pulling = change.new_zeros(COUNT)
