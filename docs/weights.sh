@@ -16,4 +16,7 @@ ganim train shards --run run8 --architecture flow --size 160 --width 32 --critic
     --paired 0.6 --free-from 0.5 --whole-expressions 0.3 --pair-result-adversarial 0.2 \
     --batch 8 --lr 2e-4 --epochs 6 --decay-epochs 1
 python -m ganim.model.training.train_occlusion shards --weights run8/generator.safetensors \
-    --out generator.safetensors
+    --out run8/occlusion.safetensors
+# This needs the extra mouths: pip install 'ganim[mouths]'
+python -m ganim.model.training.train_mouth shards --weights run8/occlusion.safetensors \
+    --examples 10880 --steps 1500 --out generator.safetensors

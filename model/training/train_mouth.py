@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import click
 import torch
@@ -60,6 +60,8 @@ _MEASURED = 256
 """Photographs in which mean and deviation of features are measured."""
 _SHIFT = 0.1, 0.9
 """By how many pixels photographs are moved."""
+_MOST = 2
+"""By how many pixels of half the resolution what the critic sees is shifted."""
 _SHOWN, _SAVED = 50, 500
 """After how many steps a line is printed, and the weights are saved."""
 
@@ -77,6 +79,29 @@ class Step(NamedTuple):
     """The same of what is painted over."""
     opacity: float
     """Share of what is cut that is painted."""
+
+
+class _View(NamedTuple):
+    """A shift and perhaps a mirror image of all that the critic sees in a step, so that it learns
+    its photographs by heart later (Zhao et al. 2020, Differentiable Augmentation)."""
+
+    down: int
+    right: int
+    mirrored: bool
+
+    @classmethod
+    def draw(cls) -> Self:
+        down, right = torch.randint(-_MOST, _MOST + 1, (2,)).tolist()
+        return cls(down, right, bool(torch.rand(()) < 0.5))
+
+    def of(self, pictures: Tensor, unit: int) -> Tensor:
+        """Pictures (n, channels, h, w), shifted by `unit` px for each of the shift's; their border
+        pixels repeat."""
+        most, (height, width) = _MOST * unit, pictures.shape[2:]
+        top, left = (most + shift * unit for shift in (self.down, self.right))
+        padded = F.pad(pictures, (most,) * 4, "replicate")
+        shifted = padded[:, :, top : top + height, left : left + width]
+        return shifted.flip(3) if self.mirrored else shifted
 
 
 def train(
@@ -112,10 +137,12 @@ def train(
         opacity, colour = network(*mouths[:4])
         results = mouths.faces + opacity * (colour - mouths.faces)
         weight = F.max_pool2d(mouths.opening, _NEIGHBOURS, 1, _NEIGHBOURS // 2) + _FLOOR
-        seen = features(_noisy(results))
+        view = _View.draw()
+        weight = view.of(weight, 1)
+        seen = features(view.of(_noisy(results), 2))
         with torch.no_grad():
-            real = features(_noisy(_moved(photographs)))
-            wanted = features(targets)
+            real = features(view.of(_noisy(_moved(photographs)), 2))
+            wanted = features(view.of(targets, 2))
 
         both = [torch.cat([one, other.detach()]) for one, other in zip(real, seen, strict=True)]
         scores = critic(both, torch.cat([shown, asked]))
@@ -196,7 +223,7 @@ def _noisy(pictures: Tensor) -> Tensor:
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--examples", type=click.IntRange(min=1), default=9000)
-@click.option("--steps", type=click.IntRange(min=1), default=5000)
+@click.option("--steps", type=click.IntRange(min=1), default=1500)
 @click.option("--batch", type=click.IntRange(min=4), default=16)
 @click.option("--seed", type=int, default=0)
 def main(
