@@ -87,17 +87,18 @@ class DriveTab:
             show_progress_on=self._result,
             api_visibility="private",
         )
-        cancel.click(self._cancel, session, self._status, queue=False, **CALM)
+        # The page says so before the work ends: otherwise this may come later than its last word.
+        cancel.click(
+            lambda: sentence("Cancelling …"), None, self._status, queue=False, **CALM
+        ).then(self._cancel, session, None, queue=False, **CALM)
 
     def _begin(self, session: Session | None) -> None:
         if session is not None:
             session.cancelled.clear()
 
-    def _cancel(self, session: Session | None) -> Changes:
-        if session is None:
-            return {}
-        session.cancelled.set()
-        return {self._status: sentence("Cancelling …")}
+    def _cancel(self, session: Session | None) -> None:
+        if session is not None:
+            session.cancelled.set()
 
     def _follow(
         self,
