@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from ganim.model.animation.animator import SHIPPED
-from ganim.model.networks.flow_generator import FlowGenerator
-from ganim.model.networks.load import load_generator
+from ganim.model.networks.load import load_flow_generator
 from ganim.model.pixels import from_model, to_model
 from ganim.model.training.framing import sampled
 from ganim.model.training.occluders import with_glasses
@@ -33,8 +32,7 @@ FRAME = 0.7
 @click.option("--faces", type=click.IntRange(min=1), default=100, help="The most faces to use.")
 @torch.no_grad()
 def main(shards: Path, weights: Path, faces: int) -> None:
-    generator, size = load_generator(weights)
-    assert isinstance(generator, FlowGenerator), "a generator that moves faces"
+    generator, size = load_flow_generator(weights)
     photographs = load_photographs(shards, "test", size, generator.reference)
     random = np.random.default_rng(0)
     chosen = torch.from_numpy(random.permutation(len(photographs))[:faces])

@@ -13,7 +13,7 @@ from ...pipeline.errors import WrongUse
 
 _FORMAT = 8
 """Raised when inputs, outputs or metadata of the files change, or what is computed from the same
-weights (model/networks/flow_generator.py, cleaning.py)."""
+weights (model/networks/flow_generator.py, cleaning.py, mouth.py)."""
 
 
 def are_exported(weights: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ...pipeline.errors import WrongUse
 from ..checkpoint import build, fill, load_weights
 from ..config import GeneratorSettings
 from .flow_generator import FlowGenerator
@@ -26,3 +27,12 @@ def load_generator(path: Path) -> tuple[AnyGenerator, int]:
     generator = build(lambda: build_generator(GeneratorSettings(**settings["generator"])), path)
     fill(generator, tensors, path)
     return generator.eval(), settings["size"]
+
+
+def load_flow_generator(path: Path) -> tuple[FlowGenerator, int]:
+    """`load_generator`, for the training of a part of it. Raises WrongUse, too, if the generator is
+    of another architecture."""
+    generator, size = load_generator(path)
+    if not isinstance(generator, FlowGenerator):
+        raise WrongUse(f"{path} is not of the architecture flow: it moves no faces.")
+    return generator, size

@@ -12,12 +12,9 @@ from torch import Tensor
 
 from ...pipeline.action_units import COUNT, positions
 from ...pipeline.errors import WrongUse
-from ..landmarks.frame import maps_between
-from ..landmarks.nuisance import MIRRORED_SIGN, difference
 from ..networks.flow_generator import NUISANCE, FlowGenerator
 from ..networks.mouth import cut_to_mouth
 from ..pixels import from_model
-from .framing import composed
 from .pair_augmentation import Augmentation, Deviations
 from .pair_sampler import PairSampler
 
@@ -69,7 +66,7 @@ class Mouths(NamedTuple):
 
     def part(self, chosen: Tensor) -> "Mouths":
         """Some of them, as the network takes them."""
-        features, style, faces, opening, aus = (each[chosen].float() for each in self)
+        features, style, faces, opening, aus = (each.float() for each in self.where(chosen))
         return Mouths(features, style, faces, opening / 255, aus)
 
     def where(self, chosen: Tensor) -> "Mouths":
@@ -111,15 +108,11 @@ class MouthSampler(PairSampler):
         best = best[torch.randperm(len(best), generator=draw)[:count]]
         source, target = source[best], target[best]
         augmentation = Augmentation.draw(count, draw, _DEVIATIONS)
-        told = difference(self.nuisance[source], self.nuisance[target])
-        sign = torch.tensor(MIRRORED_SIGN)
-        told = torch.where(augmentation.mirrored[:, None], told * sign, told)
+        told = self._told(source, target, augmentation)
         own, asked = self.faces.aus[source], self.faces.aus[target]
         faces = self._views(source, augmentation.maps, augmentation, _CPU)
         mouths = _edited(generator, faces, asked, asked - own, told, asked)
-        # As in `batch`, the target lies as the source does.
-        aligned = maps_between(self.landmarks[source], self.landmarks[target])
-        maps = composed(aligned, augmentation.maps)
+        maps = self._target_maps(source, target, augmentation)
         targets = _bytes(self._views(target, maps, augmentation, _CPU))
         return mouths.where(mouths.opened), targets[mouths.opened]
 

@@ -141,17 +141,13 @@ class PairSampler:
         source, target = self._draw_pairs(pairs, draw)
         change = self.faces.aus[target] - self.faces.aus[source]
         augmentation = Augmentation.draw(pairs, draw)
-        told = difference(self.nuisance[source], self.nuisance[target])
-        sign = torch.tensor(MIRRORED_SIGN)
-        told = torch.where(augmentation.mirrored[:, None], told * sign, told)
+        told = self._told(source, target, augmentation)
         strong = self._strong_changes(pairs, draw)
         unpaired = self._unpaired(self.settings.batch - pairs, draw, device, share)
 
         part = _part(pairs, share)
         source, target, augmentation = source[part], target[part], augmentation.part(part)
-        # The target lies as the source does, by landmarks that expressions hardly move.
-        aligned = maps_between(self.landmarks[source], self.landmarks[target])
-        maps, target_maps = augmentation.maps, composed(aligned, augmentation.maps)
+        maps, target_maps = augmentation.maps, self._target_maps(source, target, augmentation)
         return PairBatch(
             self._views(source, maps, augmentation, device),
             self._views(target, target_maps, augmentation, device),
@@ -181,6 +177,17 @@ class PairSampler:
             pairs.append(torch.stack([source, unlike if rare else targets[0]]))
         source, target = torch.stack(pairs).T
         return source, target
+
+    def _told(self, source: Tensor, target: Tensor, augmentation: Augmentation) -> Tensor:
+        """(n, 12): what differs between the views of pairs beside their AUs."""
+        told = difference(self.nuisance[source], self.nuisance[target])
+        return torch.where(augmentation.mirrored[:, None], told * torch.tensor(MIRRORED_SIGN), told)
+
+    def _target_maps(self, source: Tensor, target: Tensor, augmentation: Augmentation) -> Tensor:
+        """(n, 2, 3): from the views of targets to their frames, so that they lie as the sources do,
+        by landmarks that expressions hardly move."""
+        aligned = maps_between(self.landmarks[source], self.landmarks[target])
+        return composed(aligned, augmentation.maps)
 
     def _unpaired(
         self, count: int, draw: torch.Generator, device: torch.device, share: tuple[int, int]

@@ -25,9 +25,10 @@ from ..config import TrainSettings
 from ..data import load_faces
 from ..ema import MovingAverage
 from ..networks.flow_generator import FlowGenerator
-from ..networks.load import load_generator
+from ..networks.load import load_flow_generator
 from ..networks.mouth import MouthNetwork
 from ..pixels import to_model
+from ..warp import moved
 from .framing import find_landmarks
 from .imagenet_features import imagenet_stages
 from .mouth_examples import JUDGED_BY, Examples, Mouths, MouthSampler, make_examples
@@ -207,11 +208,9 @@ def _moved(pictures: Tensor) -> Tensor:
     that a flow has moved."""
     count, _, height, width = pictures.shape
     lowest, highest = _SHIFT
-    shift = lowest + (highest - lowest) * torch.rand(count, 1, 1, 2)
-    identity = torch.eye(2, 3).expand(count, -1, -1)
-    grid = F.affine_grid(identity, list(pictures.shape), align_corners=False)
-    grid = grid + shift * 2 / torch.tensor([width, height])
-    return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+    pixels = lowest + (highest - lowest) * torch.rand(count, 2)
+    straight = torch.eye(2).expand(count, -1, -1)
+    return moved(pictures, straight, pixels * 2 / torch.tensor([width, height]))
 
 
 def _noisy(pictures: Tensor) -> Tensor:
@@ -238,9 +237,7 @@ def main(
 def _run(
     shards: Path, weights: Path, out: Path, examples: int, steps: int, batch: int, seed: int
 ) -> None:
-    generator, size = load_generator(weights)
-    if not isinstance(generator, FlowGenerator):
-        raise WrongUse(f"{weights} is not of the architecture flow: it moves no faces.")
+    generator, size = load_flow_generator(weights)
     stages = imagenet_stages()
     sampler = _sampler(shards, generator, size, seed)
 

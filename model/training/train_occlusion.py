@@ -19,14 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...pipeline.errors import GanimError, WrongUse
+from ...pipeline.errors import GanimError
 from ..checkpoint import load_weights, save_weights
 from ..data import load_faces
 from ..estimator.augment import compressed
 from ..landmarks.frame import frame_maps, into_frame
 from ..landmarks.points import MIRRORED
 from ..networks.flow_generator import FlowGenerator
-from ..networks.load import load_generator
+from ..networks.load import load_flow_generator
 from ..pixels import from_model, to_model
 from ..precision import computes_bf16
 from ..warp import at_resolution
@@ -182,9 +182,7 @@ def main(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: i
 
 
 def _run(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: int) -> None:
-    generator, size = load_generator(weights)
-    if not isinstance(generator, FlowGenerator):
-        raise WrongUse(f"{weights} is not of the architecture flow: it moves no faces.")
+    generator, size = load_flow_generator(weights)
     photographs = load_photographs(shards, "train", size, generator.reference)
     losses = []
     for loss in train(generator, photographs, size, steps, batch, seed):
