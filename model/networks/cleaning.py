@@ -97,7 +97,7 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
     """
     hole, lid = stretched(mouth[:, 1:], _TEETH), stretched(lids[:, 1:])
     face = masks.blend()
-    face = face + resized(lid, face) * _less_magenta(face, masks.face)
+    face = face + resized(lid, face) * less_magenta(face, masks.face)
     lower = F.avg_pool2d(face, (2, 1))
     share, hole = resized(torch.cat([hole.maximum(lid), hole], 1), lower).split(1, 1)
     columns = _mean(lower, share, 1, _TALL)
@@ -110,17 +110,22 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
     return blending_to(face - removed, masks, attention, share > 0)._replace(blur=share)
 
 
-def _less_magenta(face: Tensor, moved: Tensor) -> Tensor:
+def less_magenta(face: Tensor, moved: Tensor) -> Tensor:
     """What to add to a face (n, 3, h, w) in -1..1, so that nowhere the share of green in its colour
     is lower than that of the cheeks of `moved`, at the same brightness."""
-    height, width = moved.shape[2:]
-    columns, (top, bottom) = _CHEEKS
-    rows = slice(round(top * height), round(bottom * height))
-    cheeks = [moved[:, :, rows, round(a * width) : round(b * width)] for a, b in columns]
-    skin = (torch.cat(cheeks, 3).mean((2, 3), keepdim=True) + 1).clamp(min=1e-2)
+    skin = cheeks(moved)
     green = skin[:, 1:2] / skin.mean(1, keepdim=True)
     missing = (green * (face + 1).mean(1, keepdim=True) - (face[:, 1:2] + 1)).clamp(min=0)
     return missing * missing.new_tensor([-0.5, 1, -0.5])[:, None, None]
+
+
+def cheeks(faces: Tensor) -> Tensor:
+    """(n, 3, 1, 1): the mean colour of the cheeks of faces (n, 3, h, w) in -1..1; black is 0."""
+    height, width = faces.shape[2:]
+    columns, (top, bottom) = _CHEEKS
+    rows = slice(round(top * height), round(bottom * height))
+    both = [faces[:, :, rows, round(a * width) : round(b * width)] for a, b in columns]
+    return (torch.cat(both, 3).mean((2, 3), keepdim=True) + 1).clamp(min=1e-2)
 
 
 def stretched(down: Tensor, kept: float = 0.0) -> Tensor:

@@ -20,6 +20,7 @@ from ..config import GeneratorSettings
 from ..landmarks.points import POINTS
 from ..warp import resized, warped
 from .cleaning import cleaned, stretched
+from .eyes import cleaned_eyes
 from .layers import Residual, convolution, doubled
 from .masks import Masks
 from .mouth import MouthNetwork
@@ -35,6 +36,7 @@ _FIELD_SCALE = 0.25  # of the last layer's output; keeps the first fields small
 _GATE_SLOPE = 8.0  # painting reaches 96% of its strength at a change of 0.25
 _MOUTH = (25, 26)  # the AUs that open the mouth: lips part, jaw drop
 _LIDS = (1, 2, 45)  # those that unfold the upper lids: raised brows, closed eyes
+_OPEN_EYES, _CLOSED_EYES = (5,), (45,)
 _SMILE, _CORNERS_DOWN = (12, 25), 15
 _OPPOSED = 1.2  # how much of AU15 a smile with parted lips takes away, per unit of the smile
 _KNEES: dict[tuple[int, ...], float] = {
@@ -224,8 +226,12 @@ class FlowGenerator(nn.Module):
         """What the network of mouths starts from: cleaned masks; the outputs that they are made of;
         and the share (n, 1, h/2, w/2) of each pixel that lies between lips that are opened."""
         outputs = self.render(face, aus, change, nuisance)
-        mouth, lids = (self._flow_of(numbers, face, change) for numbers in (_MOUTH, _LIDS))
-        masks = uncovered(cleaned(outputs.masks, mouth, lids), face.occlusion)
+        mouth, lids, opening, closing = (
+            self._flow_of(numbers, face, change)
+            for numbers in (_MOUTH, _LIDS, _OPEN_EYES, _CLOSED_EYES)
+        )
+        masks = cleaned_eyes(cleaned(outputs.masks, mouth, lids), opening, closing)
+        masks = uncovered(masks, face.occlusion)
         return masks, outputs, stretched(mouth[:, 1:]) * (1 - face.occlusion)
 
     def shown_change(self, aus: Tensor, own_aus: Tensor) -> Tensor:

@@ -1,0 +1,105 @@
+"""What is taken from eyes that open or close, in use: violet irises, and bright lines on lids."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..warp import resized
+from .cleaning import cheeks, less_magenta
+from .masks import Masks, blending_to
+
+_SLIGHT, _MUCH = 0.17, 0.37
+"""By how much the rows of a result are taller or less tall than those of the face: up to the first
+nothing is taken, and from the second on all."""
+_TOP, _BOTTOM = 0.25, 0.55
+"""Rows of the frame between which eyes lie, as shares of it."""
+_NEAR = 1 / 16
+"""By how much what is deformed is widened, and then its edge smoothed, as a share of the face."""
+_TINT = 0.4
+"""How much of the tint of the cheeks eyes have at least, where the face has none there."""
+_IRIS = 5
+"""Side in px over which the colour of the moved face is averaged."""
+_LINE = 1 / 32
+"""Bright lines that are less tall than this share of the face are removed from lids."""
+
+
+def cleaned_eyes(masks: Masks, opening: Tensor, closing: Tensor) -> Masks:
+    """Masks as they are used: all of the below, in full precision.
+
+    opening, closing: (n, 2, h/2, w/2), the flow that raises the upper lid, and that closes the
+    eyes, in half sides.
+    """
+    with torch.autocast(opening.device.type, enabled=False):
+        # An exported network has no branches.
+        if torch.compiler.is_compiling() or opening.any():
+            masks = without_violet(masks, deformed(opening[:, 1:]))
+        if torch.compiler.is_compiling() or closing.any():
+            masks = without_bright_lines(masks, deformed(closing[:, 1:]))
+        return masks
+
+
+def without_violet(masks: Masks, share: Tensor) -> Masks:
+    """Masks by which eyes that open have a warm colour, unless the moved face is blue there.
+
+    Irises and whites are painted in the mean colour of many eyes, some of them blue; beside skin,
+    and in light as warm as that of most rooms, they look violet. Their share of green becomes that
+    of the cheeks at least, and their share of blue what a grey surface has on which a part of the
+    tint of the cheeks lies, or what the moved face has near, at most.
+
+    share: (n, 1, h/2, w/2) in 0-1, how far this is done.
+    """
+    face = masks.blend()
+    warm = face + less_magenta(face, masks.face)
+    skin = cheeks(masks.face)
+    near = F.avg_pool2d(masks.face + 1, _IRIS, 1, _IRIS // 2, count_include_pad=False)
+    most = (1 + _TINT * (_blue(skin) - 1)).maximum(_blue(near))
+    blue = ((warm + 1).mean(1, keepdim=True) * most - 1).minimum(warm[:, 2:])
+    warm = torch.cat([warm[:, :2], blue], 1)
+    share = resized(share, face)
+    return blending_to(
+        face + share * (warm - face), masks, masks.attention * (1 - share), share > 0
+    )
+
+
+def without_bright_lines(masks: Masks, share: Tensor) -> Masks:
+    """Masks without bright lines in closed lids: the whites of the eyes, which the lids press
+    together when they move over them.
+
+    A morphological opening by an upright line removes what is brighter than what lies above or
+    below, and keeps lashes, which are darker. The photograph, moved at its full size, is blurred.
+
+    share: (n, 1, h/2, w/2) in 0-1, how far this is done.
+    """
+    face = masks.blend()
+    share = resized(share, face)
+    rows = 2 * round(_LINE * face.shape[2] / 2) + 1
+    opened = _highest(-_highest(-face, rows), rows)
+    result = face + share * (opened - face)
+    blur = share if masks.blur is None else share.maximum(masks.blur)
+    attention = masks.attention * (1 - share)
+    return blending_to(result, masks, attention, share > 0)._replace(blur=blur)
+
+
+def deformed(down: Tensor) -> Tensor:
+    """(n, 1, h, w) in 0-1: where a flow (n, 1, h, w) down, in half sides, stretches or compresses
+    eyes."""
+    height = down.shape[2]
+    pixels = F.pad(down, (0, 0, 1, 1), "replicate") * (height / 2)
+    rows = (pixels[:, :, 2:] - pixels[:, :, :-2]).abs() / 2
+    share = ((rows - _SLIGHT) / (_MUCH - _SLIGHT)).clamp(0, 1)
+    top, bottom = round(_TOP * height), round(_BOTTOM * height)
+    share = F.pad(share[:, :, top:bottom], (0, 0, top, height - bottom))
+    side = 2 * round(_NEAR * height / 2) + 1
+    share = F.max_pool2d(share, side, 1, side // 2)
+    return F.avg_pool2d(share, side, 1, side // 2, count_include_pad=False)
+
+
+def _blue(colours: Tensor) -> Tensor:
+    """(n, 1, h, w): blue, relative to the mean of the channels, of colours (n, 3, h, w) from 0."""
+    return colours[:, 2:] / colours.mean(1, keepdim=True).clamp(min=0.05)
+
+
+def _highest(values: Tensor, rows: int) -> Tensor:
+    """The highest of values (n, channels, h, w) in upright lines of `rows` pixels around each."""
+    padded = F.pad(values, (0, 0, rows // 2, rows // 2), "replicate")
+    return F.max_pool2d(padded, (rows, 1), 1)
