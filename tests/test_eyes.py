@@ -1,4 +1,4 @@
-"""What is taken from eyes that open or close: violet irises, and bright lines on lids."""
+"""What is taken from eyes that open or close: violet irises, and lines on closed lids."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from torch import Tensor
 from ganim.model.networks.eyes import (
     cleaned_eyes,
     deformed,
-    without_bright_lines,
+    without_lines,
     without_violet,
 )
 from ganim.model.networks.masks import Masks
@@ -59,6 +59,15 @@ def test_brown_eyes_stay_brown_and_blue_eyes_blue():
     assert shares(without_violet(on_dark, EVERYWHERE))[2] < 1 < shares(on_dark)[2] - 0.2
 
 
+def test_closed_lids_are_not_yellow():
+    yellow, skin = painted((0.5, 0.2, -0.9)), painted((0.1, -0.2, -0.4))
+    before, after = shares(yellow), shares(without_lines(yellow, EVERYWHERE))
+    assert before[2] < 0.15 and after[2] > 0.5
+    torch.testing.assert_close(
+        without_lines(skin, EVERYWHERE).blend(), skin.blend(), atol=0.01, rtol=0
+    )
+
+
 @pytest.mark.parametrize("side", [64, 128, 160])
 def test_lids_have_no_bright_lines_and_keep_their_lashes(side):
     scale = side // 32
@@ -68,14 +77,14 @@ def test_lids_have_no_bright_lines_and_keep_their_lashes(side):
     masks = Masks(torch.ones(1, 1, side, side), face, face, torch.zeros(1, 2, side, side))
     share = torch.zeros(1, 1, side // 2, side // 2)
     share[..., : side // 4] = 1
-    used = without_bright_lines(masks, share)
+    used = without_lines(masks, share)
     result = used.blend()[0, 0]
     columns = slice(8 * scale, 12 * scale)
     assert result[13 * scale : 13 * scale + 2, columns].max() < 1e-3
     assert result[15 * scale : 15 * scale + 2, columns].max() < -0.79
     assert used.blur is not None
     assert used.blur[..., : side // 4].min() == 1 and not used.blur[..., side // 2 + 4 :].any()
-    blurred = without_bright_lines(masks._replace(blur=torch.full_like(used.blur, 0.5)), 0 * share)
+    blurred = without_lines(masks._replace(blur=torch.full_like(used.blur, 0.5)), 0 * share)
     assert (blurred.blur == 0.5).all() and torch.equal(blurred.blend(), face)
 
 

@@ -1,4 +1,4 @@
-"""What is taken from eyes that open or close, in use: violet irises, and bright lines on lids."""
+"""What is taken from eyes that open or close, in use: violet irises, and lines on closed lids."""
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,8 @@ _TINT = 0.4
 """How much of the tint of the cheeks eyes have at least, where the face has none there."""
 _IRIS = 5
 """Side in px over which the colour of the moved face is averaged."""
+_PALE = 0.75
+"""How much of the blue of the cheeks, relative to the mean of the channels, lids have at least."""
 _LINE = 1 / 32
 """Bright lines that are less tall than this share of the face are removed from lids."""
 
@@ -34,7 +36,7 @@ def cleaned_eyes(masks: Masks, opening: Tensor, closing: Tensor) -> Masks:
         if torch.compiler.is_compiling() or opening.any():
             masks = without_violet(masks, deformed(opening[:, 1:]))
         if torch.compiler.is_compiling() or closing.any():
-            masks = without_bright_lines(masks, deformed(closing[:, 1:]))
+            masks = without_lines(masks, deformed(closing[:, 1:]))
         return masks
 
 
@@ -61,12 +63,13 @@ def without_violet(masks: Masks, share: Tensor) -> Masks:
     )
 
 
-def without_bright_lines(masks: Masks, share: Tensor) -> Masks:
-    """Masks without bright lines in closed lids: the whites of the eyes, which the lids press
-    together when they move over them.
+def without_lines(masks: Masks, share: Tensor) -> Masks:
+    """Masks without bright and without yellow lines in closed lids: the whites of the eyes, which
+    the lids press together when they move over them, and what is painted over these.
 
     A morphological opening by an upright line removes what is brighter than what lies above or
-    below, and keeps lashes, which are darker. The photograph, moved at its full size, is blurred.
+    below, and keeps lashes, which are darker. The share of blue becomes at least a part of that of
+    the cheeks. The photograph, moved at its full size, is blurred.
 
     share: (n, 1, h/2, w/2) in 0-1, how far this is done.
     """
@@ -74,6 +77,9 @@ def without_bright_lines(masks: Masks, share: Tensor) -> Masks:
     share = resized(share, face)
     rows = 2 * round(_LINE * face.shape[2] / 2) + 1
     opened = _highest(-_highest(-face, rows), rows)
+    least = _PALE * _blue(cheeks(masks.face)) * (opened + 1).mean(1, keepdim=True)
+    missing = (least - (opened[:, 2:] + 1)).clamp(min=0)
+    opened = opened + missing * missing.new_tensor([-0.5, -0.5, 1])[:, None, None]
     result = face + share * (opened - face)
     blur = share if masks.blur is None else share.maximum(masks.blur)
     attention = masks.attention * (1 - share)
