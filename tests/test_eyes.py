@@ -56,13 +56,13 @@ def test_brown_eyes_stay_brown_and_blue_eyes_blue():
         shares(without_violet(blue, EVERYWHERE)), shares(blue), atol=0.02, rtol=0
     )
     on_dark = painted((-0.3, -0.1, 0.2), before=(-0.7, -0.75, -0.8))
-    assert shares(without_violet(on_dark, EVERYWHERE))[2] < 1 < shares(on_dark)[2] - 0.2
+    assert shares(without_violet(on_dark, EVERYWHERE))[2] < shares(on_dark)[2] - 0.2
 
 
 def test_closed_lids_are_not_yellow():
     yellow, skin = painted((0.5, 0.2, -0.9)), painted((0.1, -0.2, -0.4))
     before, after = shares(yellow), shares(without_lines(yellow, EVERYWHERE))
-    assert before[2] < 0.15 and after[2] > 0.5
+    assert before[2] < 0.3 and after[2] > 0.5
     torch.testing.assert_close(
         without_lines(skin, EVERYWHERE).blend(), skin.blend(), atol=0.01, rtol=0
     )
