@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...pipeline.action_units import COUNT, positions
+from ...pipeline.action_units import COUNT, NUMBERS, positions
 from ..config import GeneratorSettings
 from ..landmarks.points import POINTS
 from ..warp import resized, warped
@@ -51,6 +51,10 @@ _KNEES: dict[tuple[int, ...], float] = {
 more slowly: those of cheeks, nose, lips and chin; upper lids; brows; corners of the mouth with
 cheeks; jaw."""
 _BEYOND = 0.35  # as what a change by 1 beyond the knee counts
+_FALLS = {12: 0.8}  # factor of the falls of an AU; those of others count as they are
+_GONE = 0.2
+"""Of a smile that goes by so much while the mouth opens by so much, all that is stretched is
+painted."""
 
 
 class FlowOutputs(NamedTuple):
@@ -232,12 +236,31 @@ class FlowGenerator(nn.Module):
         )
         masks = cleaned_eyes(cleaned(outputs.masks, mouth, lids), opening, closing)
         masks = uncovered(masks, face.occlusion)
-        return masks, outputs, stretched(mouth[:, 1:]) * (1 - face.occlusion)
+        return masks, outputs, self._opening(outputs, mouth, change) * (1 - face.occlusion)
 
     def shown_change(self, aus: Tensor, own_aus: Tensor) -> Tensor:
-        """(n, 17): the change by which faces are moved in use, times the gains: less of AU15 in a
-        smile, and less of what is large."""
-        return _compressed(_without_opposed((aus - own_aus) * self.gain, aus))
+        """(n, 17): the change by which faces are moved in use: rises times the gains, less of AU15
+        in a smile, and less of what is large.
+
+        Falls have no gain: what a face shows already is all there, and mouths of which a smile was
+        taken away by more than it was became too narrow.
+        """
+        change = aus - own_aus
+        falls = change.new_tensor([_FALLS.get(number, 1.0) for number in NUMBERS])
+        change = change * torch.where(change > 0, self.gain, falls)
+        return _compressed(_without_opposed(change, aus))
+
+    def _opening(self, outputs: FlowOutputs, mouth: Tensor, change: Tensor) -> Tensor:
+        """(n, 1, h/2, w/2): the share of each pixel that lies between lips that are opened by the
+        flow `mouth`, or, where a smile is taken away at the same time, by all of it."""
+        opening, flow = stretched(mouth[:, 1:]), outputs.masks.flow
+        assert flow is not None
+        less = (-change[:, positions(_SMILE[:1])] / _GONE).clamp(0, 1)
+        more = (change[:, positions(_MOUTH)].amax(1, keepdim=True) / _GONE).clamp(0, 1)
+        if torch.compiler.is_compiling() or (less * more).any():
+            whole = stretched(resized(flow, mouth)[:, 1:]) * (less * more)[:, :, None, None]
+            opening = opening.maximum(whole)
+        return opening
 
     def _flow_of(self, numbers: Sequence[int], face: FaceFeatures, change: Tensor) -> Tensor:
         """(n, 2, h/2, w/2): the part of the flow that is due to some AUs where they rise."""
