@@ -124,6 +124,24 @@ def test_what_is_covered_stays_as_it_is() -> None:
     torch.testing.assert_close(result, faces)
 
 
+def test_of_a_smile_that_goes_all_that_is_stretched_is_painted() -> None:
+    generator = opening_generator()
+    smile = positions((12,))
+    fields = generator.to_fields[-1]
+    assert isinstance(fields, nn.Conv2d)
+    with torch.no_grad():
+        fields.weight[[2 * column + 1 for column in smile]] *= 6
+    faces, own, asked = faces_and_aus(2)
+    own[:, smile], own[:, OPEN] = 0.8, 0.2
+    openings = []
+    for left, opened in ((0.8, 0.4), (0.0, 0.4), (0.0, 0.2)):
+        asked[:, smile], asked[:, OPEN] = left, opened
+        openings.append(unpainted(generator, faces, asked, own)[1])
+    kept, gone, closed = openings
+    assert (gone >= kept).all() and gone.mean() > 1.1 * kept.mean()
+    assert not closed.any(), "a mouth that does not open stays as it is"
+
+
 @pytest.mark.parametrize("side", [64, 128, 160, 192])
 def test_all_that_the_network_sees_is_cut_alike(side: int) -> None:
     whole = cut_to_mouth(torch.rand(1, 3, side, side), 4).shape[2:]
