@@ -124,21 +124,19 @@ def test_what_is_covered_stays_as_it_is() -> None:
     torch.testing.assert_close(result, faces)
 
 
-def test_of_a_smile_that_goes_all_that_is_stretched_is_painted() -> None:
+def test_more_is_painted_of_a_mouth_that_opens_while_a_smile_goes() -> None:
     generator = opening_generator()
     smile = positions((12,))
-    fields = generator.to_fields[-1]
-    assert isinstance(fields, nn.Conv2d)
-    with torch.no_grad():
-        fields.weight[[2 * column + 1 for column in smile]] *= 6
     faces, own, asked = faces_and_aus(2)
     own[:, smile], own[:, OPEN] = 0.8, 0.2
     openings = []
-    for left, opened in ((0.8, 0.4), (0.0, 0.4), (0.0, 0.2)):
+    for left, opened in ((0.8, 0.41), (0.0, 0.41), (0.0, 0.2)):
         asked[:, smile], asked[:, OPEN] = left, opened
         openings.append(unpainted(generator, faces, asked, own)[1])
     kept, gone, closed = openings
-    assert (gone >= kept).all() and gone.mean() > 1.1 * kept.mean()
+    assert (gone >= kept).all() and gone.mean() > 1.05 * kept.mean()
+    beside = slice(0, SIDE // 12)
+    assert torch.equal(gone[..., beside], kept[..., beside]), "beside the mouth"
     assert not closed.any(), "a mouth that does not open stays as it is"
 
 
@@ -231,13 +229,6 @@ def test_mouths_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     after = generator.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in rest.items())
 
-    before = {name: value.clone() for name, value in generator.mouth.state_dict().items()}
-    monkeypatch.setattr(train_mouth, "LEARNING_RATE", 1e-5)
-    step, *_ = train_mouth.train(generator, examples, stages(), steps=1, batch=8, anew=False)
-    assert step.reconstruction < step.before, "it goes on from what it has learned"
-    for name, value in generator.mouth.state_dict().items():
-        torch.testing.assert_close(value, before[name], atol=1e-3, rtol=0)
-
 
 def test_the_command_changes_the_network_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -253,7 +244,7 @@ def test_the_command_changes_the_network_alone(
     monkeypatch.setattr(train_mouth, "_SHOWN", 2)
     done = CliRunner().invoke(train_mouth.main, [str(shards), *few])
     assert done.exit_code == 0, done.output
-    assert "other faces open their mouths" in done.output and "     2 " in done.output
+    assert "16 other faces open" in done.output and "     2 " in done.output
     (old, known), (new, now) = (load_weights(path, "generator") for path in (untrained, trained))
     assert known == now and old.keys() == new.keys()
     changed = {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
@@ -266,8 +257,8 @@ def test_the_command_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
     random_shards(alone, {"train": 4}, size=96)
     given = ["--weights", str(weights), "--out", str(tmp_path / "b"), "--examples", "16"]
 
-    def fails(folder: Path, sentence: str, *more: str) -> None:
-        done = CliRunner().invoke(train_mouth.main, [str(folder), *given, *more])
+    def fails(folder: Path, sentence: str) -> None:
+        done = CliRunner().invoke(train_mouth.main, [str(folder), *given])
         assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
         assert "Error: " in done.output and sentence in " ".join(done.output.split())
 
@@ -278,8 +269,7 @@ def test_the_command_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
     fails(shards, "pip install 'ganim[mouths]'")
     monkeypatch.setattr(train_mouth, "imagenet_stages", stages)
     fails(alone, "has no series of 4 faces or more")
-    fails(shards, "has no trained network of mouths", "--go-on")
-    for parameter in (*generator.to_fields.parameters(), *generator.to_rest.parameters()):
+    for parameter in generator.to_fields.parameters():
         parameter.zero_()
     save_weights(weights, generator.state_dict(), "generator", settings)
     fails(shards, "Too few of 16 faces open their mouths")

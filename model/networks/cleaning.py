@@ -128,13 +128,16 @@ def cheeks(faces: Tensor) -> Tensor:
     return (torch.cat(both, 3).mean((2, 3), keepdim=True) + 1).clamp(min=1e-2)
 
 
-def stretched(down: Tensor, kept: float = 0.0) -> Tensor:
+def stretched(
+    down: Tensor, kept: float = 0.0, rows: tuple[float, float] = (_WHOLE, _STRIPS)
+) -> Tensor:
     """(n, 1, h, w) in 0-1: where a flow (n, 1, h, w) down, in half sides, stretches a face, but for
-    the upper part of the stretched area, of a height of `kept` of the face."""
+    the upper part of the stretched area, of a height of `kept` of the face. rows: the source rows
+    per row of the result at which it is 0, and 1."""
     height = down.shape[2]
     pixels = F.pad(down, (0, 0, 1, 1), "replicate") * (height / 2)
-    rows = 1 + (pixels[:, :, 2:] - pixels[:, :, :-2]) / 2
-    share = ((_WHOLE - rows) / (_WHOLE - _STRIPS)).clamp(0, 1)
+    found = 1 + (pixels[:, :, 2:] - pixels[:, :, :-2]) / 2
+    share = ((rows[0] - found) / (rows[0] - rows[1])).clamp(0, 1)
     near, above = _odd(_NEAR * height), round(kept * height)
     share = F.max_pool2d(share, near, 1, near // 2)
     share = -F.max_pool2d(F.pad(-share, (0, 0, above, 0), "replicate"), (above + 1, 1), 1)

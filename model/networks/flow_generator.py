@@ -53,8 +53,12 @@ cheeks; jaw."""
 _BEYOND = 0.35  # as what a change by 1 beyond the knee counts
 _FALLS = {12: 0.8}  # factor of the falls of an AU; those of others count as they are
 _GONE = 0.2
-"""Of a smile that goes by so much while the mouth opens by so much, all that is stretched is
-painted."""
+"""Where AU12 falls by so much while the mouth opens by so much, its teeth become strips by less."""
+_ROWS = 0.9, 0.7
+"""As `_WHOLE` and `_STRIPS` of cleaning.py, for such mouths."""
+_INSIDE, _BESIDE = 0.2, 0.325
+"""Distance from the middle of the frame, in half sides, up to which such a mouth is painted wholly,
+and from which on it is not."""
 
 
 class FlowOutputs(NamedTuple):
@@ -236,7 +240,7 @@ class FlowGenerator(nn.Module):
         )
         masks = cleaned_eyes(cleaned(outputs.masks, mouth, lids), opening, closing)
         masks = uncovered(masks, face.occlusion)
-        return masks, outputs, self._opening(outputs, mouth, change) * (1 - face.occlusion)
+        return masks, outputs, self._opening(mouth, change) * (1 - face.occlusion)
 
     def shown_change(self, aus: Tensor, own_aus: Tensor) -> Tensor:
         """(n, 17): the change by which faces are moved in use: rises times the gains, less of AU15
@@ -250,16 +254,18 @@ class FlowGenerator(nn.Module):
         change = change * torch.where(change > 0, self.gain, falls)
         return _compressed(_without_opposed(change, aus))
 
-    def _opening(self, outputs: FlowOutputs, mouth: Tensor, change: Tensor) -> Tensor:
-        """(n, 1, h/2, w/2): the share of each pixel that lies between lips that are opened by the
-        flow `mouth`, or, where a smile is taken away at the same time, by all of it."""
-        opening, flow = stretched(mouth[:, 1:]), outputs.masks.flow
-        assert flow is not None
-        less = (-change[:, positions(_SMILE[:1])] / _GONE).clamp(0, 1)
-        more = (change[:, positions(_MOUTH)].amax(1, keepdim=True) / _GONE).clamp(0, 1)
-        if torch.compiler.is_compiling() or (less * more).any():
-            whole = stretched(resized(flow, mouth)[:, 1:]) * (less * more)[:, :, None, None]
-            opening = opening.maximum(whole)
+    def _opening(self, mouth: Tensor, change: Tensor) -> Tensor:
+        """(n, 1, h/2, w/2): the share of each pixel that lies between lips that the flow `mouth`
+        opens. A mouth that smiled shows teeth already, and is opened by less; there less counts,
+        but only in the middle, as its corners come nearer."""
+        opening = stretched(mouth[:, 1:])
+        smile, both = positions(_SMILE[:1]), positions(_MOUTH)
+        gone = (-change[:, smile] / _GONE).clamp(0, 1)
+        gone = gone * (change[:, both].amax(1, keepdim=True) / _GONE).clamp(0, 1)
+        if torch.compiler.is_compiling() or gone.any():
+            middle = (_BESIDE - _coordinates(mouth)[:, :1].abs()) / (_BESIDE - _INSIDE)
+            more = stretched(mouth[:, 1:], rows=_ROWS) * middle.clamp(0, 1)
+            opening = opening.maximum(gone[:, :, None, None] * more)
         return opening
 
     def _flow_of(self, numbers: Sequence[int], face: FaceFeatures, change: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ...pipeline.action_units import COUNT, positions
 from ...pipeline.errors import WrongUse
-from ...pipeline.expressions import EXPRESSIONS, expression_aus
 from ..networks.flow_generator import NUISANCE, FlowGenerator
 from ..networks.mouth import cut_to_mouth
 from ..pixels import from_model
@@ -31,18 +30,8 @@ _COMBINATIONS = (
     (1, 2, 25, 26), (4, 25, 26),
 )  # fmt: skip
 """AUs that unpaired faces are asked for, each of these as often."""
-_SMILING, _SMILE = 0.45, 0.25
-"""Share of the unpaired faces that are chosen among those with an AU12 above the second value."""
-_WHOLE, _NAMED = 0.08, 0.42
-"""Shares of the unpaired faces that are asked for all AUs of another face, and for an expression,
-instead: these take a smile away, and open the mouth at the same time."""
-_NAMES = (
-    "surprised", "surprised", "surprised", "surprised", "fearful", "fearfully surprised",
-    "happily surprised", "happily surprised", "sadly surprised", "angrily surprised", *EXPRESSIONS,
-)  # fmt: skip
-"""The expressions, each as often."""
-_WEAKEST, _STRONGEST = 0.6, 1.3
-"""Their strengths."""
+_WHOLE = 0.1
+"""Share of the unpaired faces that are asked for all AUs of another face instead."""
 _LOWEST, _HIGHEST, _APART = 0.4, 1.0, 0.1
 """The AUs of a combination are of one value, and differ from it by this standard deviation."""
 _OPENING = positions((25, 26))
@@ -133,10 +122,6 @@ class MouthSampler(PairSampler):
         """Faces that are asked for AUs of which there is no photograph, by the changes that are
         shown in use; and their positions (n,). n is as in `pairs`."""
         chosen = torch.randint(len(self.faces), (count,), generator=draw)
-        smiling = (self.faces.aus[:, positions((12,))] > _SMILE).nonzero()[:, 0]
-        if len(smiling):
-            others = smiling[torch.randint(len(smiling), (count,), generator=draw)]
-            chosen = others.where(torch.rand(count, generator=draw) < _SMILING, chosen)
         own, asked = self.faces.aus[chosen], self._asked(chosen, draw)
         change = generator.shown_change(asked, own)
         augmentation = Augmentation.draw(count, draw, _DEVIATIONS)
@@ -163,15 +148,8 @@ class MouthSampler(PairSampler):
         """(n, 17) in 0-1: what the chosen faces are asked for."""
         asked = self.faces.aus[chosen]
         for each in asked:
-            kind = torch.rand((), generator=draw)
-            if kind < _WHOLE:
+            if torch.rand((), generator=draw) < _WHOLE:
                 each.copy_(self.faces.aus[torch.randint(len(self.faces), (), generator=draw)])
-                continue
-            if kind < _WHOLE + _NAMED:
-                name = _NAMES[int(torch.randint(len(_NAMES), (), generator=draw))]
-                strength = torch.rand((), generator=draw) * (_STRONGEST - _WEAKEST) + _WEAKEST
-                named = torch.from_numpy(expression_aus(name, float(strength)))
-                each.copy_(named.where(~named.isnan(), each))
                 continue
             which = int(torch.randint(len(_COMBINATIONS), (), generator=draw))
             columns = positions(_COMBINATIONS[which])

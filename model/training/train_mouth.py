@@ -106,23 +106,15 @@ class _View(NamedTuple):
 
 
 def train(
-    generator: FlowGenerator,
-    examples: Examples,
-    stages: nn.ModuleList,
-    steps: int,
-    batch: int,
-    anew: bool = True,
+    generator: FlowGenerator, examples: Examples, stages: nn.ModuleList, steps: int, batch: int
 ) -> Iterator[Step]:
-    """Train `generator.mouth`, and yield what each step measured; after each, `mouth` is the
+    """Train `generator.mouth` anew, and yield what each step measured; after each, `mouth` is the
     moving average of the weights until then.
 
-    anew: start from random weights, and not from those of `generator.mouth`. stages: of the frozen
-    network of the critic, as `Features` takes them. batch: 4 or more. Random numbers are drawn from
-    torch's own generator.
+    stages: of the frozen network of the critic, as `Features` takes them. batch: 4 or more. Random
+    numbers are drawn from torch's own generator.
     """
-    network = deepcopy(generator.mouth).requires_grad_(True)
-    if anew:
-        _reset(network)
+    network = _new(generator.mouth)
     average = MovingAverage(network, _DECAY)
     mean = average.module.requires_grad_(False)
     assert isinstance(mean, MouthNetwork)
@@ -181,8 +173,9 @@ def train(
         yield Step(*numbers.tolist())
 
 
-def _reset(network: MouthNetwork) -> None:
-    """Give the network random weights, by which it paints a little between the lips."""
+def _new(like: MouthNetwork) -> MouthNetwork:
+    """A network of the same size with random weights, which paints a little between the lips."""
+    network = deepcopy(like).requires_grad_(True)
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear | nn.InstanceNorm2d):
             layer.reset_parameters()
@@ -191,6 +184,7 @@ def _reset(network: MouthNetwork) -> None:
         network.last.weight.mul_(_FIRST_WEIGHTS)
         network.last.bias.zero_()
         network.last.bias[0] = _FIRST_OPACITY
+    return network
 
 
 def _drawn(examples: Examples, batch: int) -> tuple[Mouths, Tensor, Tensor, Tensor]:
@@ -231,36 +225,19 @@ def _noisy(pictures: Tensor) -> Tensor:
 @click.option("--steps", type=click.IntRange(min=1), default=1500)
 @click.option("--batch", type=click.IntRange(min=4), default=16)
 @click.option("--seed", type=int, default=0)
-@click.option("--go-on", is_flag=True, help="From the network of mouths that the weights have.")
 def main(
-    shards: Path,
-    weights: Path,
-    out: Path,
-    examples: int,
-    steps: int,
-    batch: int,
-    seed: int,
-    go_on: bool,
+    shards: Path, weights: Path, out: Path, examples: int, steps: int, batch: int, seed: int
 ) -> None:
     try:
-        _run(shards, weights, out, examples, steps, batch, seed, not go_on)
+        _run(shards, weights, out, examples, steps, batch, seed)
     except GanimError as error:
         raise click.ClickException(str(error)) from error
 
 
 def _run(
-    shards: Path,
-    weights: Path,
-    out: Path,
-    examples: int,
-    steps: int,
-    batch: int,
-    seed: int,
-    anew: bool,
+    shards: Path, weights: Path, out: Path, examples: int, steps: int, batch: int, seed: int
 ) -> None:
     generator, size = load_flow_generator(weights)
-    if not (anew or generator.mouth.last.weight.any()):
-        raise WrongUse(f"{weights} has no trained network of mouths. Leave out --go-on.")
     stages = imagenet_stages()
     sampler = _sampler(shards, generator, size, seed)
 
@@ -274,7 +251,7 @@ def _run(
     _, settings = load_weights(weights, "generator")
     torch.manual_seed(seed)
     taken: list[Step] = []
-    for step in train(generator, made, stages, steps, batch, anew):
+    for step in train(generator, made, stages, steps, batch):
         taken.append(step)
         if len(taken) % _SHOWN == 0:
             print(f"{len(taken):6d} {_means(taken[-_SHOWN:])}", flush=True)
