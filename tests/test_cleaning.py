@@ -56,6 +56,7 @@ def test_what_spoils_pictures_is_left_out_in_use_and_not_in_training():
     unfolding = positions((1, 2, 25, 26, 45))
     aus[:, unfolding], own[:, unfolding] = 0.9, 0.1
     aus[:, positions((15,))] = 0  # else a smile would take a part of it
+    own[:, positions((12,))] = aus[:, positions((12,))]  # no smile goes
     aus, own = 0.4 * aus, 0.4 * own  # no rise is so large that it is compressed
     trained = generator.outputs(faces, aus, aus - own, torch.zeros(1, 12)).masks
     used = generator(faces, aus, own)
@@ -118,6 +119,15 @@ def test_strips_of_a_mouth_that_opens_become_dark_below_the_upper_teeth(side):
     for kept in (rows(0, 46), rows(96, 128)):
         assert torch.equal(found[kept], face[kept])
         assert not used.blur[kept].any()
+
+
+def test_a_mouth_that_has_shown_its_teeth_has_no_strips_from_the_upper_lip_on():
+    masks, opening = striped_mouth()
+    upper, teeth = (..., slice(50, 58), slice(48, 80)), torch.zeros(1, 1, 64, 64)
+    teeth[..., 22:42, 18:46] = 1
+    before = without_strips(masks, opening, 0 * opening).blend()[upper].std()
+    after = without_strips(masks, opening, 0 * opening, teeth).blend()[upper].std()
+    assert after < 0.5 * before
 
 
 def test_lids_that_unfold_lose_their_strips_and_no_light():

@@ -31,14 +31,14 @@ _DARKER = 1.0
 """By how many standard deviations of the strips what is put in their place is darker."""
 
 
-def cleaned(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
-    """Masks as they are used: all of the below, in full precision. mouth, lids: as for
+def cleaned(masks: Masks, mouth: Tensor, lids: Tensor, teeth: Tensor | None = None) -> Masks:
+    """Masks as they are used: all of the below, in full precision. mouth, lids, teeth: as for
     `without_strips`."""
     with torch.autocast(mouth.device.type, enabled=False):
         masks = without_cold_colours(without_faint_painting(without_checkerboard(masks)))
         # An exported network has no branches; a smile has neither flow, and needs no such work.
         if torch.compiler.is_compiling() or mouth.any() or lids.any():
-            masks = without_strips(masks, mouth, lids)
+            masks = without_strips(masks, mouth, lids, teeth)
         return masks
 
 
@@ -80,7 +80,7 @@ def without_cold_colours(masks: Masks) -> Masks:
     return blending_to(warm, masks, masks.attention, warm < face)
 
 
-def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
+def without_strips(masks: Masks, mouth: Tensor, lids: Tensor, teeth: Tensor | None = None) -> Masks:
     """Masks without the upright strips that are seen where a mouth opens and where lids unfold.
 
     Teeth that are moved apart with the lips become long strips, as do lashes below a brow that is
@@ -93,9 +93,12 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
     some; it is made no more so than the cheeks are.
 
     mouth, lids: (n, 2, h/2, w/2), the flow that opens the mouth, and that unfolds lids, in half
-    sides. Strips are found at half the height.
+    sides. teeth: (n, 1, h/2, w/2) in 0-1, where an opening mouth has shown its teeth already, so
+    that it has strips from the upper lip on. Strips are found at half the height.
     """
     hole, lid = stretched(mouth[:, 1:], _TEETH), stretched(lids[:, 1:])
+    if teeth is not None:
+        hole = hole.maximum(teeth)
     face = masks.blend()
     face = face + resized(lid, face) * less_magenta(face, masks.face)
     lower = F.avg_pool2d(face, (2, 1))

@@ -238,9 +238,13 @@ class FlowGenerator(nn.Module):
             self._flow_of(numbers, face, change)
             for numbers in (_MOUTH, _LIDS, _OPEN_EYES, _CLOSED_EYES)
         )
-        masks = cleaned_eyes(cleaned(outputs.masks, mouth, lids), opening, closing)
+        teeth = self._teeth(mouth, change)
+        masks = cleaned_eyes(cleaned(outputs.masks, mouth, lids, teeth), opening, closing)
         masks = uncovered(masks, face.occlusion)
-        return masks, outputs, self._opening(mouth, change) * (1 - face.occlusion)
+        between = stretched(mouth[:, 1:])
+        if teeth is not None:
+            between = between.maximum(teeth)
+        return masks, outputs, between * (1 - face.occlusion)
 
     def shown_change(self, aus: Tensor, own_aus: Tensor) -> Tensor:
         """(n, 17): the change by which faces are moved in use: rises times the gains, less of AU15
@@ -254,19 +258,19 @@ class FlowGenerator(nn.Module):
         change = change * torch.where(change > 0, self.gain, falls)
         return _compressed(_without_opposed(change, aus))
 
-    def _opening(self, mouth: Tensor, change: Tensor) -> Tensor:
-        """(n, 1, h/2, w/2): the share of each pixel that lies between lips that the flow `mouth`
-        opens. A mouth that smiled shows teeth already, and is opened by less; there less counts,
-        but only in the middle, as its corners come nearer."""
-        opening = stretched(mouth[:, 1:])
+    def _teeth(self, mouth: Tensor, change: Tensor) -> Tensor | None:
+        """(n, 1, h/2, w/2): where the flow `mouth` opens a mouth that smiled; None if none is.
+
+        It shows teeth already, and is stretched by less, so less counts here, but only in the
+        middle, as its corners come nearer.
+        """
         smile, both = positions(_SMILE[:1]), positions(_MOUTH)
         gone = (-change[:, smile] / _GONE).clamp(0, 1)
         gone = gone * (change[:, both].amax(1, keepdim=True) / _GONE).clamp(0, 1)
-        if torch.compiler.is_compiling() or gone.any():
-            middle = (_BESIDE - _coordinates(mouth)[:, :1].abs()) / (_BESIDE - _INSIDE)
-            more = stretched(mouth[:, 1:], rows=_ROWS) * middle.clamp(0, 1)
-            opening = opening.maximum(gone[:, :, None, None] * more)
-        return opening
+        if not (torch.compiler.is_compiling() or gone.any()):
+            return None
+        middle = (_BESIDE - _coordinates(mouth)[:, :1].abs()) / (_BESIDE - _INSIDE)
+        return gone[:, :, None, None] * middle.clamp(0, 1) * stretched(mouth[:, 1:], rows=_ROWS)
 
     def _flow_of(self, numbers: Sequence[int], face: FaceFeatures, change: Tensor) -> Tensor:
         """(n, 2, h/2, w/2): the part of the flow that is due to some AUs where they rise."""
