@@ -15,10 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...pipeline.action_units import COUNT, NUMBERS, positions
+from ...pipeline.action_units import COUNT, positions
 from ..config import GeneratorSettings
 from ..landmarks.points import POINTS
 from ..warp import resized, warped
+from .changes import shown_change
 from .cleaning import cleaned, stretched
 from .eyes import cleaned_eyes
 from .layers import Residual, convolution, doubled
@@ -37,21 +38,7 @@ _GATE_SLOPE = 8.0  # painting reaches 96% of its strength at a change of 0.25
 _MOUTH = (25, 26)  # the AUs that open the mouth: lips part, jaw drop
 _LIDS = (1, 2, 45)  # those that unfold the upper lids: raised brows, closed eyes
 _OPEN_EYES, _CLOSED_EYES = (5,), (45,)
-_SMILE, _CORNERS_DOWN = (12, 25), 15
-_OPPOSED = 1.2  # how much of AU15 a smile with parted lips takes away, per unit of the smile
-_KNEES: dict[tuple[int, ...], float] = {
-    **{(number,): 0.8 for number in (6, 9, 10, 12, 14, 17, 20)},
-    (5,): 0.7,
-    (15,): 0.3,
-    (1, 2): 1.3,
-    (6, 12): 1.2,
-    (25, 26): 0.85,
-}
-"""From which rise of an AU, or sum of rises of two that pull one part in one direction, it grows
-more slowly: those of cheeks, nose, lips and chin; upper lids; brows; corners of the mouth with
-cheeks; jaw."""
-_BEYOND = 0.35  # as what a change by 1 beyond the knee counts
-_FALLS = {12: 0.8}  # factor of the falls of an AU; those of others count as they are
+_SMILE = (12,)
 _GONE = 0.2
 """Where AU12 falls by so much while the mouth opens by so much, its teeth become strips by less."""
 _ROWS = 0.9, 0.7
@@ -247,16 +234,8 @@ class FlowGenerator(nn.Module):
         return masks, outputs, between * (1 - face.occlusion)
 
     def shown_change(self, aus: Tensor, own_aus: Tensor) -> Tensor:
-        """(n, 17): the change by which faces are moved in use: rises times the gains, less of AU15
-        in a smile, and less of what is large.
-
-        Falls have no gain: what a face shows already is all there, and mouths of which a smile was
-        taken away by more than it was became too narrow.
-        """
-        change = aus - own_aus
-        falls = change.new_tensor([_FALLS.get(number, 1.0) for number in NUMBERS])
-        change = change * torch.where(change > 0, self.gain, falls)
-        return _compressed(_without_opposed(change, aus))
+        """(n, 17): the change by which faces are moved in use."""
+        return shown_change(aus, own_aus, self.gain)
 
     def _teeth(self, mouth: Tensor, change: Tensor) -> Tensor | None:
         """(n, 1, h/2, w/2): where the flow `mouth` opens a mouth that smiled; None if none is.
@@ -264,7 +243,7 @@ class FlowGenerator(nn.Module):
         It shows teeth already, and is stretched by less, so less counts here, but only in the
         middle, as its corners come nearer.
         """
-        smile, both = positions(_SMILE[:1]), positions(_MOUTH)
+        smile, both = positions(_SMILE), positions(_MOUTH)
         gone = (-change[:, smile] / _GONE).clamp(0, 1)
         gone = gone * (change[:, both].amax(1, keepdim=True) / _GONE).clamp(0, 1)
         if not (torch.compiler.is_compiling() or gone.any()):
@@ -349,35 +328,6 @@ class FlowGenerator(nn.Module):
         colour = (moved + 2 * torch.tanh(logits[:, 1:])).clamp(-1, 1)
         masks = Masks(attention, colour, moved, full_flow)
         return FlowOutputs(masks, fields, rest, features, style)
-
-
-def _without_opposed(change: Tensor, aus: Tensor) -> Tensor:
-    """Changes (n, 17) for target AUs (n, 17), with less of AU15 in a smile with parted lips.
-
-    AU12 and AU15 pull the corners of the mouth in opposite directions. No pair shows both with
-    teeth, so the sum of their fields lifts the middle of the upper lip and stretches the teeth.
-    """
-    smile = aus[:, positions(_SMILE)].amin(1).clamp(min=0)
-    column = positions((_CORNERS_DOWN,))[0]
-    corners = change[:, column]
-    left = torch.where(corners > 0, corners * (1 - _OPPOSED * smile).clamp(min=0), corners)
-    return torch.cat([change[:, :column], left[:, None], change[:, column + 1 :]], 1)
-
-
-def _compressed(change: Tensor) -> Tensor:
-    """Changes (n, 17), of which large rises of the AUs that pull the face grow more slowly.
-
-    With gains a change is two to six times as large as those of 99% of pairs. So large a flow
-    stretches closed lips to arcs, swells cheeks, turns irises pale, smears what is above the brows,
-    and tears mouths.
-    """
-    for numbers, knee in _KNEES.items():
-        pulling = change.new_zeros(COUNT)
-        pulling[positions(numbers)] = 1
-        rises = change.clamp(min=0) * pulling
-        total = rises.sum(1, keepdim=True).clamp(min=knee)
-        change = change - rises * (1 - _BEYOND) * (1 - knee / total)
-    return change
 
 
 def _padded(saved: Tensor, like: Tensor) -> Tensor:

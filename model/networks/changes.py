@@ -1,0 +1,64 @@
+"""How large the changes of AUs are that a face shows in use; training shows them as they are."""
+
+import torch
+from torch import Tensor
+
+from ...pipeline.action_units import COUNT, NUMBERS, positions
+
+_SMILE, _CORNERS_DOWN = (12, 25), 15
+_OPPOSED = 1.2  # how much of AU15 a smile with parted lips takes away, per unit of the smile
+_KNEES: dict[tuple[int, ...], float] = {
+    **{(number,): 0.8 for number in (6, 9, 10, 12, 14, 17, 20)},
+    (5,): 0.7,
+    (15,): 0.3,
+    (1, 2): 1.3,
+    (6, 12): 1.2,
+    (25, 26): 0.85,
+}
+"""From which rise of an AU, or sum of rises of two that pull one part in one direction, it grows
+more slowly: those of cheeks, nose, lips and chin; upper lids; brows; corners of the mouth with
+cheeks; jaw."""
+_BEYOND = 0.35  # as what a change by 1 beyond the knee counts
+_FALLS = {12: 0.8}  # factor of the falls of an AU; those of others count as they are
+
+
+def shown_change(aus: Tensor, own_aus: Tensor, gain: Tensor) -> Tensor:
+    """(n, 17): the change by which faces with AUs `own_aus` (n, 17) are moved that are asked for
+    `aus` (n, 17): rises times the gains (17,), less of AU15 in a smile, and less of what is large.
+
+    Falls have no gain: what a face shows already is all there, and mouths of which a smile was
+    taken away by more than it was became too narrow.
+    """
+    change = aus - own_aus
+    falls = change.new_tensor([_FALLS.get(number, 1.0) for number in NUMBERS])
+    change = change * torch.where(change > 0, gain, falls)
+    return _compressed(_without_opposed(change, aus))
+
+
+def _without_opposed(change: Tensor, aus: Tensor) -> Tensor:
+    """Changes (n, 17) for target AUs (n, 17), with less of AU15 in a smile with parted lips.
+
+    AU12 and AU15 pull the corners of the mouth in opposite directions. No pair shows both with
+    teeth, so the sum of their fields lifts the middle of the upper lip and stretches the teeth.
+    """
+    smile = aus[:, positions(_SMILE)].amin(1).clamp(min=0)
+    column = positions((_CORNERS_DOWN,))[0]
+    corners = change[:, column]
+    left = torch.where(corners > 0, corners * (1 - _OPPOSED * smile).clamp(min=0), corners)
+    return torch.cat([change[:, :column], left[:, None], change[:, column + 1 :]], 1)
+
+
+def _compressed(change: Tensor) -> Tensor:
+    """Changes (n, 17), of which large rises of the AUs that pull the face grow more slowly.
+
+    With gains a change is two to six times as large as those of 99% of pairs. So large a flow
+    stretches closed lips to arcs, swells cheeks, turns irises pale, smears what is above the brows,
+    and tears mouths.
+    """
+    for numbers, knee in _KNEES.items():
+        pulling = change.new_zeros(COUNT)
+        pulling[positions(numbers)] = 1
+        rises = change.clamp(min=0) * pulling
+        total = rises.sum(1, keepdim=True).clamp(min=knee)
+        change = change - rises * (1 - _BEYOND) * (1 - knee / total)
+    return change
