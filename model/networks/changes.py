@@ -19,19 +19,19 @@ _KNEES: dict[tuple[int, ...], float] = {
 more slowly: those of cheeks, nose, lips and chin; upper lids; brows; corners of the mouth with
 cheeks; jaw."""
 _BEYOND = 0.35  # as what a change by 1 beyond the knee counts
-_FALLS = {12: 0.8}  # factor of the falls of an AU; those of others count as they are
+_FALLS = {12: 0.8}  # factor of the falls of an AU, in place of its gain
 
 
 def shown_change(aus: Tensor, own_aus: Tensor, gain: Tensor) -> Tensor:
     """(n, 17): the change by which faces with AUs `own_aus` (n, 17) are moved that are asked for
-    `aus` (n, 17): rises times the gains (17,), less of AU15 in a smile, and less of what is large.
+    `aus` (n, 17): times the gains (17,), less of AU15 in a smile, and less of what is large.
 
-    Falls have no gain: what a face shows already is all there, and mouths of which a smile was
-    taken away by more than it was became too narrow.
+    A smile that goes has no gain: taken away by more than it was, it left too narrow a mouth.
     """
     change = aus - own_aus
-    falls = change.new_tensor([_FALLS.get(number, 1.0) for number in NUMBERS])
-    change = change * torch.where(change > 0, gain, falls)
+    factors = change.new_tensor([_FALLS.get(number, torch.nan) for number in NUMBERS])
+    falling = torch.where(factors.isnan(), gain, factors)
+    change = change * torch.where(change > 0, gain, falling)
     return _compressed(_without_opposed(change, aus))
 
 
