@@ -13,7 +13,7 @@ from ...pipeline.errors import WrongUse
 
 _FORMAT = 9
 """Raised when inputs, outputs or metadata of the files change, or what is computed from the same
-weights (model/networks/flow_generator.py, cleaning.py, mouth.py)."""
+weights (model/networks/flow_generator.py and what it calls)."""
 
 
 def are_exported(weights: Path) -> bool:

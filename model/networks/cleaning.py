@@ -27,6 +27,7 @@ _TALL, _WIDE = 1 / 32, 3 / 32
 it, as shares of the face."""
 _CHEEKS = ((0.225, 0.325), (0.675, 0.775)), (0.525, 0.625)
 """Columns of both, and their rows, as shares of the face in the frame: there is skin."""
+_GREEN = 1
 _DARKER = 1.0
 """By how many standard deviations of the strips what is put in their place is darker."""
 
@@ -100,7 +101,7 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor, teeth: Tensor | No
     if teeth is not None:
         hole = hole.maximum(teeth)
     face = masks.blend()
-    face = face + resized(lid, face) * less_magenta(face, masks.face)
+    face = face + resized(lid, face) * tint(face, masks.face, _GREEN)
     lower = F.avg_pool2d(face, (2, 1))
     share, hole = resized(torch.cat([hole.maximum(lid), hole], 1), lower).split(1, 1)
     columns = _mean(lower, share, 1, _TALL)
@@ -113,13 +114,17 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor, teeth: Tensor | No
     return blending_to(face - removed, masks, attention, share > 0)._replace(blur=share)
 
 
-def less_magenta(face: Tensor, moved: Tensor) -> Tensor:
-    """What to add to a face (n, 3, h, w) in -1..1, so that nowhere the share of green in its colour
-    is lower than that of the cheeks of `moved`, at the same brightness."""
+def tint(face: Tensor, moved: Tensor, channel: int, part: float = 1.0) -> Tensor:
+    """What to add to a face (n, 3, h, w) in -1..1, so that nowhere the share of a channel in its
+    colour is lower than `part` of that in the cheeks of `moved`, at the same brightness."""
     skin = cheeks(moved)
-    green = skin[:, 1:2] / skin.mean(1, keepdim=True)
-    missing = (green * (face + 1).mean(1, keepdim=True) - (face[:, 1:2] + 1)).clamp(min=0)
-    return missing * missing.new_tensor([-0.5, 1, -0.5])[:, None, None]
+    least = part * skin[:, channel : channel + 1] / skin.mean(1, keepdim=True)
+    lit = face + 1
+    missing = (least * lit.mean(1, keepdim=True) - lit[:, channel : channel + 1]).clamp(min=0)
+    return (
+        missing
+        * missing.new_tensor([1 if at == channel else -0.5 for at in range(3)])[:, None, None]
+    )
 
 
 def cheeks(faces: Tensor) -> Tensor:
@@ -138,19 +143,24 @@ def stretched(
     the upper part of the stretched area, of a height of `kept` of the face. rows: the source rows
     per row of the result at which it is 0, and 1."""
     height = down.shape[2]
-    pixels = F.pad(down, (0, 0, 1, 1), "replicate") * (height / 2)
-    found = 1 + (pixels[:, :, 2:] - pixels[:, :, :-2]) / 2
-    share = ((rows[0] - found) / (rows[0] - rows[1])).clamp(0, 1)
-    near, above = _odd(_NEAR * height), round(kept * height)
+    share = ((rows[0] - (1 + slope(down))) / (rows[0] - rows[1])).clamp(0, 1)
+    near, above = odd(_NEAR * height), round(kept * height)
     share = F.max_pool2d(share, near, 1, near // 2)
     share = -F.max_pool2d(F.pad(-share, (0, 0, above, 0), "replicate"), (above + 1, 1), 1)
     return _box(_box(share, 0, near), 1, near)
 
 
+def slope(down: Tensor) -> Tensor:
+    """(n, 1, h, w): by how many source rows more than 1 each row of the result lies further down,
+    for a flow (n, 1, h, w) down, in half sides."""
+    pixels = F.pad(down, (0, 0, 1, 1), "replicate") * (down.shape[2] / 2)
+    return (pixels[:, :, 2:] - pixels[:, :, :-2]) / 2
+
+
 def _mean(values: Tensor, share: Tensor, axis: int, side: float) -> Tensor:
     """Means of values (n, channels, h, w) from left to right (axis 0) or top to bottom (1), over
     `side` of the face, each value counted by its share (n, 1, h, w)."""
-    pixels = _odd(side * share.shape[3 - axis])
+    pixels = odd(side * share.shape[3 - axis])
     return _box(values * share, axis, pixels) / _box(share, axis, pixels).clamp(min=1e-4)
 
 
@@ -161,6 +171,6 @@ def _box(values: Tensor, axis: int, pixels: int) -> Tensor:
     return F.avg_pool2d(F.pad(values, (0, 0, side, side), "replicate"), (pixels, 1), 1)
 
 
-def _odd(pixels: float) -> int:
+def odd(pixels: float) -> int:
     """The nearest odd number, 3 at least."""
     return max(2 * round((pixels - 1) / 2) + 1, 3)

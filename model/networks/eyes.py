@@ -5,9 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..warp import resized
-from .cleaning import cheeks, less_magenta
+from .cleaning import cheeks, odd, slope, tint
 from .masks import Masks, blending_to
 
+_GREEN, _BLUE = 1, 2
 _SLIGHT, _MUCH = 0.17, 0.37
 """By how much the rows of a result are taller or less tall than those of the face: up to the first
 nothing is taken, and from the second on all."""
@@ -51,7 +52,7 @@ def without_violet(masks: Masks, share: Tensor) -> Masks:
     share: (n, 1, h/2, w/2) in 0-1, how far this is done.
     """
     face = masks.blend()
-    warm = face + less_magenta(face, masks.face)
+    warm = face + tint(face, masks.face, _GREEN)
     skin = cheeks(masks.face)
     near = F.avg_pool2d(masks.face + 1, _IRIS, 1, _IRIS // 2, count_include_pad=False)
     most = (1 + _TINT * (_blue(skin) - 1)).maximum(_blue(near))
@@ -75,11 +76,9 @@ def without_lines(masks: Masks, share: Tensor) -> Masks:
     """
     face = masks.blend()
     share = resized(share, face)
-    rows = 2 * round(_LINE * face.shape[2] / 2) + 1
+    rows = odd(_LINE * face.shape[2])
     opened = _highest(-_highest(-face, rows), rows)
-    least = _PALE * _blue(cheeks(masks.face)) * (opened + 1).mean(1, keepdim=True)
-    missing = (least - (opened[:, 2:] + 1)).clamp(min=0)
-    opened = opened + missing * missing.new_tensor([-0.5, -0.5, 1])[:, None, None]
+    opened = opened + tint(opened, masks.face, _BLUE, _PALE)
     result = face + share * (opened - face)
     blur = share if masks.blur is None else share.maximum(masks.blur)
     attention = masks.attention * (1 - share)
@@ -90,12 +89,10 @@ def deformed(down: Tensor) -> Tensor:
     """(n, 1, h, w) in 0-1: where a flow (n, 1, h, w) down, in half sides, stretches or compresses
     eyes."""
     height = down.shape[2]
-    pixels = F.pad(down, (0, 0, 1, 1), "replicate") * (height / 2)
-    rows = (pixels[:, :, 2:] - pixels[:, :, :-2]).abs() / 2
-    share = ((rows - _SLIGHT) / (_MUCH - _SLIGHT)).clamp(0, 1)
+    share = ((slope(down).abs() - _SLIGHT) / (_MUCH - _SLIGHT)).clamp(0, 1)
     top, bottom = round(_TOP * height), round(_BOTTOM * height)
     share = F.pad(share[:, :, top:bottom], (0, 0, top, height - bottom))
-    side = 2 * round(_NEAR * height / 2) + 1
+    side = odd(_NEAR * height)
     share = F.max_pool2d(share, side, 1, side // 2)
     return F.avg_pool2d(share, side, 1, side // 2, count_include_pad=False)
 
