@@ -138,26 +138,6 @@ def test_lids_that_unfold_lose_their_strips_and_no_light():
     torch.testing.assert_close(found[lid].mean(), face[lid].mean(), atol=0.02, rtol=0)
 
 
-def test_lids_that_unfold_are_no_more_purple_than_the_cheeks():
-    skin, purple, green = ([0.4, 0.1, -0.1], [0.2, -0.4, 0.1], [-0.2, 0.3, -0.3])
-    face = torch.tensor(skin)[:, None, None].expand(3, 128, 128)[None].clone()
-    colour = face.clone()
-    colour[..., 40:60, :64] = torch.tensor(purple)[:, None, None]
-    colour[..., 40:60, 64:] = torch.tensor(green)[:, None, None]
-    masks = Masks(torch.zeros(1, 1, 128, 128), colour, face)
-    unfolding = torch.zeros(1, 2, 64, 64)
-    unfolding[:, 1, 16:34] = -torch.linspace(0, 18, 18)[:, None] * 0.8 / 32
-    used = without_strips(masks, torch.zeros_like(unfolding), unfolding).blend()
-    lids = used[0, :, 46:54]
-    purple, green = lids[..., 20:44].mean((1, 2)), lids[..., 84:108].mean((1, 2))
-    share = (purple[1] + 1) / (purple + 1).mean()
-    cheeks = (torch.tensor(skin)[1] + 1) / (torch.tensor(skin) + 1).mean()
-    assert share == pytest.approx(float(cheeks), abs=0.02)
-    assert float(purple.mean()) == pytest.approx(float(colour[0, :, 50, 20].mean()), abs=0.02)
-    torch.testing.assert_close(green, colour[0, :, 50, 100], atol=0.02, rtol=0)
-    torch.testing.assert_close(used[..., 90:, :], face[..., 90:, :])
-
-
 def test_a_mouth_that_opens_little_or_closes_stays_to_the_bit():
     masks, opening = striped_mouth()
     for flow in (opening * 0, opening * 0.2, -opening):

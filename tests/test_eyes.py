@@ -1,4 +1,4 @@
-"""What is taken from eyes that open or close: violet irises, and lines on closed lids."""
+"""What is taken from eyes and lids: violet irises, lines on closed lids, and odd colours."""
 
 import pytest
 import torch
@@ -7,6 +7,7 @@ from torch import Tensor
 from ganim.model.networks.eyes import (
     cleaned_eyes,
     deformed,
+    with_lids_of_skin,
     without_lines,
     without_violet,
 )
@@ -59,13 +60,17 @@ def test_brown_eyes_stay_brown_and_blue_eyes_blue():
     assert shares(without_violet(on_dark, EVERYWHERE))[2] < shares(on_dark)[2] - 0.2
 
 
-def test_closed_lids_are_not_yellow():
-    yellow, skin = painted((0.5, 0.2, -0.9)), painted((0.1, -0.2, -0.4))
-    before, after = shares(yellow), shares(without_lines(yellow, EVERYWHERE))
-    assert before[2] < 0.3 and after[2] > 0.5
-    torch.testing.assert_close(
-        without_lines(skin, EVERYWHERE).blend(), skin.blend(), atol=0.01, rtol=0
-    )
+@pytest.mark.parametrize("lid", [(0.5, 0.2, -0.9), (0.2, -0.4, 0.1), (-0.2, 0.3, -0.3)])
+def test_lids_have_the_colours_of_skin_and_stay_as_bright(lid):
+    masks = painted(lid)
+    share = torch.zeros(1, 1, 64, 64)
+    share[..., 18:38, 10:32] = 1
+    used = with_lids_of_skin(masks, share)
+    skin = torch.tensor(SKIN) + 1
+    torch.testing.assert_close(shares(used), skin / skin.mean(), atol=0.02, rtol=0)
+    before, after = masks.blend(), used.blend()
+    torch.testing.assert_close(after.mean(1), before.mean(1), atol=1e-3, rtol=0)
+    assert torch.equal(after[:, :, 80:], before[:, :, 80:])
 
 
 @pytest.mark.parametrize("side", [64, 128, 160])
@@ -104,10 +109,14 @@ def test_only_eyes_that_open_or_close_are_looked_at():
 
 def test_a_face_whose_eyes_stay_is_left_as_it_is():
     masks, still = painted((-0.3, -0.6, -0.2)), torch.zeros(1, 2, 64, 64)
-    assert cleaned_eyes(masks, still, still) is masks
+    assert cleaned_eyes(masks, still, still, still) is masks
     moved = still.clone()
     moved[:, 1, 24:30, 16:26] = torch.linspace(0, 3 / 32, 6)[:, None]
-    opened, closed = cleaned_eyes(masks, moved, still), cleaned_eyes(masks, still, moved)
-    assert opened.blur is None and closed.blur is not None
-    for used in (opened, closed):
+    opened = cleaned_eyes(masks, still, moved, still)
+    closed = cleaned_eyes(masks, moved, still, moved)
+    raised = cleaned_eyes(masks, -moved, still, still)
+    assert opened.blur is None and raised.blur is None and closed.blur is not None
+    assert shares(opened)[2] > shares(raised)[2] + 0.1
+    torch.testing.assert_close(shares(raised), shares(closed), atol=0.02, rtol=0)
+    for used in (opened, closed, raised):
         assert torch.equal(used.blend()[:, :, 80:], masks.blend()[:, :, 80:])

@@ -25,9 +25,6 @@ _NEAR = 1 / 32
 _TALL, _WIDE = 1 / 32, 3 / 32
 """Strips are what is left of a mean over columns so tall after that over rows so wide is taken from
 it, as shares of the face."""
-_CHEEKS = ((0.225, 0.325), (0.675, 0.775)), (0.525, 0.625)
-"""Columns of both, and their rows, as shares of the face in the frame: there is skin."""
-_GREEN = 1
 _DARKER = 1.0
 """By how many standard deviations of the strips what is put in their place is darker."""
 
@@ -90,8 +87,7 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor, teeth: Tensor | No
     to right, and the photograph, moved at its full size, is blurred to the resolution of the masks.
     In a mouth that opens the upper teeth stay where they are, and below them it is dark: so there
     this begins below the height of teeth, and darkens by as much as the detail was. What is
-    stretched to lids are mostly lashes. The skin that is painted over them is pink or purple on
-    some; it is made no more so than the cheeks are.
+    stretched to lids are mostly lashes.
 
     mouth, lids: (n, 2, h/2, w/2), the flow that opens the mouth, and that unfolds lids, in half
     sides. teeth: (n, 1, h/2, w/2) in 0-1, where an opening mouth has shown its teeth already, so
@@ -101,7 +97,6 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor, teeth: Tensor | No
     if teeth is not None:
         hole = hole.maximum(teeth)
     face = masks.blend()
-    face = face + resized(lid, face) * tint(face, masks.face, _GREEN)
     lower = F.avg_pool2d(face, (2, 1))
     share, hole = resized(torch.cat([hole.maximum(lid), hole], 1), lower).split(1, 1)
     columns = _mean(lower, share, 1, _TALL)
@@ -112,28 +107,6 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor, teeth: Tensor | No
     # The moved face has no part where the strips were.
     attention = masks.attention * (1 - share)
     return blending_to(face - removed, masks, attention, share > 0)._replace(blur=share)
-
-
-def tint(face: Tensor, moved: Tensor, channel: int, part: float = 1.0) -> Tensor:
-    """What to add to a face (n, 3, h, w) in -1..1, so that nowhere the share of a channel in its
-    colour is lower than `part` of that in the cheeks of `moved`, at the same brightness."""
-    skin = cheeks(moved)
-    least = part * skin[:, channel : channel + 1] / skin.mean(1, keepdim=True)
-    lit = face + 1
-    missing = (least * lit.mean(1, keepdim=True) - lit[:, channel : channel + 1]).clamp(min=0)
-    return (
-        missing
-        * missing.new_tensor([1 if at == channel else -0.5 for at in range(3)])[:, None, None]
-    )
-
-
-def cheeks(faces: Tensor) -> Tensor:
-    """(n, 3, 1, 1): the mean colour of the cheeks of faces (n, 3, h, w) in -1..1; black is 0."""
-    height, width = faces.shape[2:]
-    columns, (top, bottom) = _CHEEKS
-    rows = slice(round(top * height), round(bottom * height))
-    both = [faces[:, :, rows, round(a * width) : round(b * width)] for a, b in columns]
-    return (torch.cat(both, 3).mean((2, 3), keepdim=True) + 1).clamp(min=1e-2)
 
 
 def stretched(

@@ -1,14 +1,14 @@
-"""What is taken from eyes that open or close, in use: violet irises, and lines on closed lids."""
+"""What is taken from eyes and lids in use: violet irises, lines on closed lids, and odd colours."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ..warp import resized
-from .cleaning import cheeks, odd, slope, tint
+from .cleaning import odd, slope, stretched
 from .masks import Masks, blending_to
+from .skin import cheeks, in_skin_colours
 
-_GREEN, _BLUE = 1, 2
 _SLIGHT, _MUCH = 0.17, 0.37
 """By how much the rows of a result are taller or less tall than those of the face: up to the first
 nothing is taken, and from the second on all."""
@@ -20,24 +20,25 @@ _TINT = 0.4
 """How much of the tint of the cheeks eyes have at least, where the face has none there."""
 _IRIS = 5
 """Side in px over which the colour of the moved face is averaged."""
-_PALE = 0.75
-"""How much of the blue of the cheeks, relative to the mean of the channels, lids have at least."""
 _LINE = 1 / 32
 """Bright lines that are less tall than this share of the face are removed from lids."""
 
 
-def cleaned_eyes(masks: Masks, opening: Tensor, closing: Tensor) -> Masks:
+def cleaned_eyes(masks: Masks, lids: Tensor, opening: Tensor, closing: Tensor) -> Masks:
     """Masks as they are used: all of the below, in full precision.
 
-    opening, closing: (n, 2, h/2, w/2), the flow that raises the upper lid, and that closes the
-    eyes, in half sides.
+    lids, opening, closing: (n, 2, h/2, w/2), the flow that unfolds the upper lids; and the parts of
+    it that raise the upper lid, and that close the eyes, in half sides.
     """
     with torch.autocast(opening.device.type, enabled=False):
         # An exported network has no branches.
         if torch.compiler.is_compiling() or opening.any():
             masks = without_violet(masks, deformed(opening[:, 1:]))
+        shut = deformed(closing[:, 1:])
         if torch.compiler.is_compiling() or closing.any():
-            masks = without_lines(masks, deformed(closing[:, 1:]))
+            masks = without_lines(masks, shut)
+        if torch.compiler.is_compiling() or lids.any():
+            masks = with_lids_of_skin(masks, shut.maximum(stretched(lids[:, 1:])))
         return masks
 
 
@@ -52,7 +53,7 @@ def without_violet(masks: Masks, share: Tensor) -> Masks:
     share: (n, 1, h/2, w/2) in 0-1, how far this is done.
     """
     face = masks.blend()
-    warm = face + tint(face, masks.face, _GREEN)
+    warm = _with_green(face, masks.face)
     skin = cheeks(masks.face)
     near = F.avg_pool2d(masks.face + 1, _IRIS, 1, _IRIS // 2, count_include_pad=False)
     most = (1 + _TINT * (_blue(skin) - 1)).maximum(_blue(near))
@@ -65,12 +66,11 @@ def without_violet(masks: Masks, share: Tensor) -> Masks:
 
 
 def without_lines(masks: Masks, share: Tensor) -> Masks:
-    """Masks without bright and without yellow lines in closed lids: the whites of the eyes, which
-    the lids press together when they move over them, and what is painted over these.
+    """Masks without bright lines in closed lids: the whites of the eyes, which the lids press
+    together when they move over them, and what is painted over these.
 
     A morphological opening by an upright line removes what is brighter than what lies above or
-    below, and keeps lashes, which are darker. The share of blue becomes at least a part of that of
-    the cheeks. The photograph, moved at its full size, is blurred.
+    below, and keeps lashes, which are darker. The photograph, moved at its full size, is blurred.
 
     share: (n, 1, h/2, w/2) in 0-1, how far this is done.
     """
@@ -78,11 +78,26 @@ def without_lines(masks: Masks, share: Tensor) -> Masks:
     share = resized(share, face)
     rows = odd(_LINE * face.shape[2])
     opened = _highest(-_highest(-face, rows), rows)
-    opened = opened + tint(opened, masks.face, _BLUE, _PALE)
     result = face + share * (opened - face)
     blur = share if masks.blur is None else share.maximum(masks.blur)
     attention = masks.attention * (1 - share)
     return blending_to(result, masks, attention, share > 0)._replace(blur=blur)
+
+
+def with_lids_of_skin(masks: Masks, share: Tensor) -> Masks:
+    """Masks whose upper lids have the colours of the skin around them, at the same brightness.
+
+    Painted lids have the mean colour of many lids, with make-up and in any light: purple, yellow or
+    orange, which is seen in large portraits.
+
+    share: (n, 1, h/2, w/2) in 0-1, where lids are.
+    """
+    face = masks.blend()
+    share = resized(share, face)
+    skin = in_skin_colours(face, masks.face, share)
+    return blending_to(
+        face + share * (skin - face), masks, masks.attention * (1 - share), share > 0
+    )
 
 
 def deformed(down: Tensor) -> Tensor:
@@ -95,6 +110,16 @@ def deformed(down: Tensor) -> Tensor:
     side = odd(_NEAR * height)
     share = F.max_pool2d(share, side, 1, side // 2)
     return F.avg_pool2d(share, side, 1, side // 2, count_include_pad=False)
+
+
+def _with_green(face: Tensor, moved: Tensor) -> Tensor:
+    """A face (n, 3, h, w) in -1..1 in which nowhere the share of green in its colour is lower than
+    in the cheeks of `moved`, at the same brightness."""
+    skin = cheeks(moved)
+    least = skin[:, 1:2] / skin.mean(1, keepdim=True)
+    lit = face + 1
+    missing = (least * lit.mean(1, keepdim=True) - lit[:, 1:2]).clamp(min=0)
+    return face + missing * missing.new_tensor([-0.5, 1, -0.5])[:, None, None]
 
 
 def _blue(colours: Tensor) -> Tensor:

@@ -226,7 +226,7 @@ class FlowGenerator(nn.Module):
             for numbers in (_MOUTH, _LIDS, _OPEN_EYES, _CLOSED_EYES)
         )
         teeth = self._teeth(mouth, change)
-        masks = cleaned_eyes(cleaned(outputs.masks, mouth, lids, teeth), opening, closing)
+        masks = cleaned_eyes(cleaned(outputs.masks, mouth, lids, teeth), lids, opening, closing)
         masks = uncovered(masks, face.occlusion)
         between = stretched(mouth[:, 1:])
         if teeth is not None:
