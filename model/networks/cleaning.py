@@ -29,14 +29,14 @@ _DARKER = 1.0
 """By how many standard deviations of the strips what is put in their place is darker."""
 
 
-def cleaned(masks: Masks, mouth: Tensor, lids: Tensor, teeth: Tensor | None = None) -> Masks:
-    """Masks as they are used: all of the below, in full precision. mouth, lids, teeth: as for
+def cleaned(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
+    """Masks as they are used: all of the below, in full precision. mouth, lids: as for
     `without_strips`."""
     with torch.autocast(mouth.device.type, enabled=False):
         masks = without_cold_colours(without_faint_painting(without_checkerboard(masks)))
         # An exported network has no branches; a smile has neither flow, and needs no such work.
         if torch.compiler.is_compiling() or mouth.any() or lids.any():
-            masks = without_strips(masks, mouth, lids, teeth)
+            masks = without_strips(masks, mouth, lids)
         return masks
 
 
@@ -78,7 +78,7 @@ def without_cold_colours(masks: Masks) -> Masks:
     return blending_to(warm, masks, masks.attention, warm < face)
 
 
-def without_strips(masks: Masks, mouth: Tensor, lids: Tensor, teeth: Tensor | None = None) -> Masks:
+def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
     """Masks without the upright strips that are seen where a mouth opens and where lids unfold.
 
     Teeth that are moved apart with the lips become long strips, as do lashes below a brow that is
@@ -90,18 +90,15 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor, teeth: Tensor | No
     stretched to lids are mostly lashes.
 
     mouth, lids: (n, 2, h/2, w/2), the flow that opens the mouth, and that unfolds lids, in half
-    sides. teeth: (n, 1, h/2, w/2) in 0-1, where an opening mouth has shown its teeth already, so
-    that it has strips from the upper lip on. Strips are found at half the height.
+    sides. Strips are found at half the height.
     """
     hole, lid = stretched(mouth[:, 1:], _TEETH), stretched(lids[:, 1:])
-    if teeth is not None:
-        hole = hole.maximum(teeth)
     face = masks.blend()
     lower = F.avg_pool2d(face, (2, 1))
     share, hole = resized(torch.cat([hole.maximum(lid), hole], 1), lower).split(1, 1)
-    columns = _mean(lower, share, 1, _TALL)
-    strips = columns - _mean(columns, share, 0, _WIDE)
-    contrast = _mean(strips.square(), share, 0, _WIDE).sqrt().mean(1, keepdim=True)
+    columns = local_mean(lower, share, 1, _TALL)
+    strips = columns - local_mean(columns, share, 0, _WIDE)
+    contrast = local_mean(strips.square(), share, 0, _WIDE).sqrt().mean(1, keepdim=True)
     removed = torch.cat([share, share * strips + hole * _DARKER * contrast], 1)
     share, removed = resized(removed, face).split([1, 3], 1)
     # The moved face has no part where the strips were.
@@ -109,14 +106,11 @@ def without_strips(masks: Masks, mouth: Tensor, lids: Tensor, teeth: Tensor | No
     return blending_to(face - removed, masks, attention, share > 0)._replace(blur=share)
 
 
-def stretched(
-    down: Tensor, kept: float = 0.0, rows: tuple[float, float] = (_WHOLE, _STRIPS)
-) -> Tensor:
+def stretched(down: Tensor, kept: float = 0.0) -> Tensor:
     """(n, 1, h, w) in 0-1: where a flow (n, 1, h, w) down, in half sides, stretches a face, but for
-    the upper part of the stretched area, of a height of `kept` of the face. rows: the source rows
-    per row of the result at which it is 0, and 1."""
+    the upper part of the stretched area, of a height of `kept` of the face."""
     height = down.shape[2]
-    share = ((rows[0] - (1 + slope(down))) / (rows[0] - rows[1])).clamp(0, 1)
+    share = ((_WHOLE - (1 + slope(down))) / (_WHOLE - _STRIPS)).clamp(0, 1)
     near, above = odd(_NEAR * height), round(kept * height)
     share = F.max_pool2d(share, near, 1, near // 2)
     share = -F.max_pool2d(F.pad(-share, (0, 0, above, 0), "replicate"), (above + 1, 1), 1)
@@ -130,7 +124,7 @@ def slope(down: Tensor) -> Tensor:
     return (pixels[:, :, 2:] - pixels[:, :, :-2]) / 2
 
 
-def _mean(values: Tensor, share: Tensor, axis: int, side: float) -> Tensor:
+def local_mean(values: Tensor, share: Tensor, axis: int, side: float) -> Tensor:
     """Means of values (n, channels, h, w) from left to right (axis 0) or top to bottom (1), over
     `side` of the face, each value counted by its share (n, 1, h, w)."""
     pixels = odd(side * share.shape[3 - axis])

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..warp import resized
 from .cleaning import odd, slope, stretched
-from .masks import Masks, blending_to
+from .masks import Masks
 from .skin import cheeks, in_skin_colours
 
 _SLIGHT, _MUCH = 0.17, 0.37
@@ -59,10 +59,7 @@ def without_violet(masks: Masks, share: Tensor) -> Masks:
     most = (1 + _TINT * (_blue(skin) - 1)).maximum(_blue(near))
     blue = ((warm + 1).mean(1, keepdim=True) * most - 1).minimum(warm[:, 2:])
     warm = torch.cat([warm[:, :2], blue], 1)
-    share = resized(share, face)
-    return blending_to(
-        face + share * (warm - face), masks, masks.attention * (1 - share), share > 0
-    )
+    return masks.towards(warm, resized(share, face), blur=False)
 
 
 def without_lines(masks: Masks, share: Tensor) -> Masks:
@@ -75,13 +72,9 @@ def without_lines(masks: Masks, share: Tensor) -> Masks:
     share: (n, 1, h/2, w/2) in 0-1, how far this is done.
     """
     face = masks.blend()
-    share = resized(share, face)
     rows = odd(_LINE * face.shape[2])
     opened = _highest(-_highest(-face, rows), rows)
-    result = face + share * (opened - face)
-    blur = share if masks.blur is None else share.maximum(masks.blur)
-    attention = masks.attention * (1 - share)
-    return blending_to(result, masks, attention, share > 0)._replace(blur=blur)
+    return masks.towards(opened, resized(share, face))
 
 
 def with_lids_of_skin(masks: Masks, share: Tensor) -> Masks:
@@ -94,10 +87,7 @@ def with_lids_of_skin(masks: Masks, share: Tensor) -> Masks:
     """
     face = masks.blend()
     share = resized(share, face)
-    skin = in_skin_colours(face, masks.face, share)
-    return blending_to(
-        face + share * (skin - face), masks, masks.attention * (1 - share), share > 0
-    )
+    return masks.towards(in_skin_colours(face, masks.face, share), share, blur=False)
 
 
 def deformed(down: Tensor) -> Tensor:

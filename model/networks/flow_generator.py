@@ -26,6 +26,7 @@ from .layers import Residual, convolution, doubled
 from .masks import Masks
 from .mouth import MouthNetwork
 from .occlusion import OcclusionNetwork, bounds, covered, limited, uncovered
+from .smiles import without_smile
 
 NUISANCE = 12
 """Numbers that tell how the photographs of a pair differ beside their AUs (landmarks/nuisance.py):
@@ -40,12 +41,7 @@ _LIDS = (1, 2, 45)  # those that unfold the upper lids: raised brows, closed eye
 _OPEN_EYES, _CLOSED_EYES = (5,), (45,)
 _SMILE = (12,)
 _GONE = 0.2
-"""Where AU12 falls by so much while the mouth opens by so much, its teeth become strips by less."""
-_ROWS = 0.9, 0.7
-"""As `_WHOLE` and `_STRIPS` of cleaning.py, for such mouths."""
-_INSIDE, _BESIDE = 0.2, 0.325
-"""Distance from the middle of the frame, in half sides, up to which such a mouth is painted wholly,
-and from which on it is not."""
+"""By how much AU12 falls where all that a smile leaves is removed."""
 
 
 class FlowOutputs(NamedTuple):
@@ -225,31 +221,17 @@ class FlowGenerator(nn.Module):
             self._flow_of(numbers, face, change)
             for numbers in (_MOUTH, _LIDS, _OPEN_EYES, _CLOSED_EYES)
         )
-        teeth = self._teeth(mouth, change)
-        masks = cleaned_eyes(cleaned(outputs.masks, mouth, lids, teeth), lids, opening, closing)
-        masks = uncovered(masks, face.occlusion)
-        between = stretched(mouth[:, 1:])
-        if teeth is not None:
-            between = between.maximum(teeth)
-        return masks, outputs, between * (1 - face.occlusion)
+        smile, closing_mouth = (
+            (-change[:, positions(numbers)].amin(1) / _GONE).clamp(0, 1)[:, None]
+            for numbers in (_SMILE, (*_SMILE, *_MOUTH))
+        )
+        masks = without_smile(cleaned(outputs.masks, mouth, lids), smile, closing_mouth)
+        masks = uncovered(cleaned_eyes(masks, lids, opening, closing), face.occlusion)
+        return masks, outputs, stretched(mouth[:, 1:]) * (1 - face.occlusion)
 
     def shown_change(self, aus: Tensor, own_aus: Tensor) -> Tensor:
         """(n, 17): the change by which faces are moved in use."""
         return shown_change(aus, own_aus, self.gain)
-
-    def _teeth(self, mouth: Tensor, change: Tensor) -> Tensor | None:
-        """(n, 1, h/2, w/2): where the flow `mouth` opens a mouth that smiled; None if none is.
-
-        It shows teeth already, and is stretched by less, so less counts here, but only in the
-        middle, as its corners come nearer.
-        """
-        smile, both = positions(_SMILE), positions(_MOUTH)
-        gone = (-change[:, smile] / _GONE).clamp(0, 1)
-        gone = gone * (change[:, both].amax(1, keepdim=True) / _GONE).clamp(0, 1)
-        if not (torch.compiler.is_compiling() or gone.any()):
-            return None
-        middle = (_BESIDE - _coordinates(mouth)[:, :1].abs()) / (_BESIDE - _INSIDE)
-        return gone[:, :, None, None] * middle.clamp(0, 1) * stretched(mouth[:, 1:], rows=_ROWS)
 
     def _flow_of(self, numbers: Sequence[int], face: FaceFeatures, change: Tensor) -> Tensor:
         """(n, 2, h/2, w/2): the part of the flow that is due to some AUs where they rise."""

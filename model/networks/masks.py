@@ -48,6 +48,17 @@ class Masks(NamedTuple):
         """Masks that move the face alone."""
         return self._replace(attention=torch.ones_like(self.attention), blur=None)
 
+    def towards(self, other: Tensor, share: Tensor, blur: bool = True) -> "Masks":
+        """Masks by which a share (n, 1, h, w) in 0-1 of each pixel is that of another face
+        (n, 3, h, w) in -1..1, and does not show the moved face, or, with `blur`, shows it blurred
+        in a larger picture."""
+        face = self.blend()
+        new = face + share * (other - face)
+        masks = blending_to(new, self, self.attention * (1 - share), share > 0)
+        if not blur:
+            return masks
+        return masks._replace(blur=share if self.blur is None else share.maximum(self.blur))
+
     def changes(self) -> list[Change]:
         """The change of each face, which `paste_change` can apply at another resolution."""
         parts = [self.difference().permute(0, 2, 3, 1)]

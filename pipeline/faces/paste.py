@@ -50,7 +50,7 @@ def changed_part(image: np.ndarray, crop: Box, change: Change) -> tuple[Box, np.
     if not region.size:
         return visible, region
     if change.flow is not None:
-        region = _warp(region, _resize_faded(change.flow, crop, visible) * (crop.width / 2))
+        region = warped(region, _resize_faded(change.flow, crop, visible) * (crop.width / 2))
     if change.blur is not None:
         share = _resize_faded(change.blur[:, :, None], crop, visible)
         region = blurred(region, share, crop.width / change.blur.shape[0])
@@ -100,7 +100,7 @@ def _resize_faded(values: np.ndarray, crop: Box, visible: Box) -> np.ndarray:
     ]
 
 
-def _warp(region: np.ndarray, flow: np.ndarray) -> np.ndarray:
+def warped(region: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Take each pixel from `flow` (h, w, 2) pixels right of and below it; edge pixels repeat."""
     down, across = np.indices(region.shape[:2], np.float32)
     x, y = across + flow[:, :, 0], down + flow[:, :, 1]
