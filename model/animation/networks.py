@@ -7,7 +7,6 @@ from ...pipeline.errors import WrongUse
 from ..estimator.reader import SHIPPED as SHIPPED_ESTIMATOR
 from ..estimator.reader import Reader
 from ..networks.renderer import Renderer
-from ..networks.two_steps import TwoStepRenderer
 
 if TYPE_CHECKING:
     import torch
@@ -38,17 +37,10 @@ def load_networks(weights: Path, runtime: Runtime, device: "str | torch.device")
 
         if weights.suffix == ".onnx":
             raise WrongUse(f"{weights} is for --runtime onnx.")
-        renderer = TorchRenderer(*load_generator(weights), device)
-        return Networks(_in_two_steps(renderer), load_estimator())
+        return Networks(TorchRenderer(*load_generator(weights), device), load_estimator())
     from ..estimator.onnx import OnnxEstimator
     from ..networks.onnx_renderer import OnnxRenderer
     from .onnx_files import exported_estimator, exported_generator
 
     generator = weights if weights.suffix == ".onnx" else exported_generator(weights)
-    estimator = OnnxEstimator(exported_estimator(SHIPPED_ESTIMATOR))
-    return Networks(_in_two_steps(OnnxRenderer(generator)), estimator)
-
-
-def _in_two_steps(renderer: Renderer) -> Renderer:
-    """A generator that makes two steps where it moves faces."""
-    return renderer if renderer.reference is None else TwoStepRenderer(renderer)
+    return Networks(OnnxRenderer(generator), OnnxEstimator(exported_estimator(SHIPPED_ESTIMATOR)))

@@ -27,6 +27,7 @@ from ..landmarks.nuisance import difference, nuisance
 from ..landmarks.placing import FIXED_BY_SCHEME, place_frame
 from ..networks.flow_generator import FlowGenerator
 from ..networks.torch_renderer import TorchRenderer
+from ..networks.two_steps import edits_of_faces
 from ..pixels import to_model
 from . import metrics
 from .features import batches, concatenate
@@ -236,13 +237,16 @@ def _results(animator: Animator, pairs: Pairs, which: np.ndarray) -> dict[str, l
             "": generator.outputs(inputs, target, target - own, torch.zeros_like(told)).masks,
             "_told": of_told,
             "_moved": of_told.without_paint(),
-            "_used": generator(inputs, target, own),
         }
     else:
         masks = {"": generator(inputs, target, own)}
         if masks[""].flow is not None:
             masks["_moved"] = masks[""].without_paint()
-    return {ending: paste(crops, regions, one.changes()) for ending, one in masks.items()}
+    changes = {ending: one.changes() for ending, one in masks.items()}
+    if isinstance(generator, FlowGenerator):
+        rows = pairs.target_aus[which], pairs.own_aus[which]
+        changes["_used"] = edits_of_faces(renderer, squares, *rows).changes
+    return {ending: paste(crops, regions, made) for ending, made in changes.items()}
 
 
 def _pyramid_l1(a: Tensor, b: Tensor) -> Tensor:

@@ -1,4 +1,9 @@
-"""A generator that closes a mouth before it opens it differently."""
+"""Edits in two steps: a mouth that shows its teeth is closed before it is opened differently.
+
+Teeth that are shown are moved with the lips, and become strips. So where a mouth is asked to be
+open without a smile or with a dropped jaw, the first step takes away the smile and closes the
+mouth, and the second makes of this face what is asked for. Both are one change in the end.
+"""
 
 from collections.abc import Callable
 
@@ -17,65 +22,52 @@ _TEETH, _LITTLE, _DROP = 0.3, 0.1, 0.3
 is closed, and from the third on all."""
 
 
-class TwoStepRenderer:
-    """A `renderer.Renderer` that makes two steps of one where a mouth shows its teeth, and is asked
-    to be open without a smile or with a dropped jaw.
+def edits_of_faces(
+    renderer: Renderer, faces: np.ndarray, aus: np.ndarray, own_aus: np.ndarray
+) -> Edits:
+    """`Renderer.render` in two steps where that is better."""
+    if renderer.reference is None:  # It paints in place.
+        return renderer.render(faces, aus, own_aus)
+    between = closed(aus, own_aus)
+    first = renderer.render(faces, between, own_aus)
+    return _with_second_step(renderer, faces, aus, between, first)
 
-    Teeth that are shown are moved with the lips, and become strips. So the first step takes away
-    the smile and closes the mouth, and the second makes of this face what is asked for. Both are
-    one change in the end.
 
-    Args:
-        renderer: a generator that moves faces.
-    """
+def edits_of_still(
+    renderer: Renderer, face: np.ndarray, own_aus: np.ndarray
+) -> Callable[[np.ndarray], Edits]:
+    """`Renderer.still` in two steps where that is better."""
+    still = renderer.still(face, own_aus)
+    if renderer.reference is None:
+        return still
 
-    def __init__(self, renderer: Renderer) -> None:
-        self._renderer = renderer
+    def render(aus: np.ndarray) -> Edits:
+        between = closed(aus, own_aus[None])
+        faces = np.broadcast_to(face, (len(aus), *face.shape))
+        return _with_second_step(renderer, faces, aus, between, still(between))
 
-    @property
-    def size(self) -> int:
-        return self._renderer.size
+    return render
 
-    @property
-    def aus(self) -> tuple[int, ...]:
-        return self._renderer.aus
 
-    @property
-    def reference(self) -> np.ndarray | None:
-        return self._renderer.reference
-
-    def render(self, faces: np.ndarray, aus: np.ndarray, own_aus: np.ndarray) -> Edits:
-        between = closed(aus, own_aus)
-        return self._second(faces, aus, between, self._renderer.render(faces, between, own_aus))
-
-    def still(self, face: np.ndarray, own_aus: np.ndarray) -> Callable[[np.ndarray], Edits]:
-        first = self._renderer.still(face, own_aus)
-
-        def render(aus: np.ndarray) -> Edits:
-            between = closed(aus, own_aus[None])
-            return self._second([face] * len(aus), aus, between, first(between))
-
-        return render
-
-    def _second(
-        self,
-        faces: np.ndarray | list[np.ndarray],
-        aus: np.ndarray,
-        between: np.ndarray,
-        first: Edits,
-    ) -> Edits:
-        """What is made of n faces that are asked for AUs (n, 17), of which `first` made faces with
-        the AUs `between` (n, 17)."""
-        left = np.flatnonzero((aus != between).any(1))
-        if not len(left):
-            return first
-        closed_faces = np.stack([applied(faces[at], first.changes[at]) for at in left])
-        second = self._renderer.render(closed_faces, aus[left], between[left])
-        changes, attention = list(first.changes), first.attention.copy()
-        for at, change, kept in zip(left, second.changes, second.attention, strict=True):
-            changes[at] = chained(faces[at], changes[at], change)
-            attention[at] *= kept
-        return Edits(changes, attention)
+def _with_second_step(
+    renderer: Renderer,
+    faces: np.ndarray,
+    aus: np.ndarray,
+    between: np.ndarray,
+    first: Edits,
+) -> Edits:
+    """What is made of n faces that are asked for AUs (n, 17), after a first step that gave them the
+    AUs `between` (n, 17)."""
+    left = np.flatnonzero((aus != between).any(1))
+    if not len(left):
+        return first
+    shut = np.stack([applied(faces[at], first.changes[at]) for at in left])
+    second = renderer.render(shut, aus[left], between[left])
+    changes, attention = list(first.changes), first.attention.copy()
+    for at, change, kept in zip(left, second.changes, second.attention, strict=True):
+        changes[at] = chained(faces[at], changes[at], change)
+        attention[at] *= kept
+    return Edits(changes, attention)
 
 
 def closed(aus: np.ndarray, own_aus: np.ndarray) -> np.ndarray:
