@@ -7,9 +7,7 @@ import torch
 import torch.nn.functional as F
 from tiny import randomise
 
-from ganim.model.animation.animator import Animator
 from ganim.model.config import GeneratorSettings
-from ganim.model.networks import cleaning
 from ganim.model.networks.cleaning import (
     cleaned,
     without_checkerboard,
@@ -20,7 +18,7 @@ from ganim.model.networks.cleaning import (
 from ganim.model.networks.flow_generator import FlowGenerator
 from ganim.model.networks.masks import Masks
 from ganim.model.pixels import from_model
-from ganim.pipeline.action_units import Edit, apply_edits, positions
+from ganim.pipeline.action_units import positions
 from ganim.pipeline.faces.crop import Box
 from ganim.pipeline.faces.frame import CropRegion
 
@@ -71,8 +69,10 @@ def test_what_spoils_pictures_is_left_out_in_use_and_not_in_training():
         torch.testing.assert_close(getattr(used, part), getattr(expected, part))
     assert not torch.allclose(used.attention, trained.attention)
     assert trained.blur is None
+    lower = positions((12, 25, 26))
+    own[:, lower] = aus[:, lower]
     falling = generator(faces, own, aus)
-    assert falling.blur is None, "where nothing unfolds, nothing is looked for"
+    assert falling.blur is None, "where nothing unfolds or closes, nothing is looked for"
 
 
 def test_teeth_are_painted_white_and_not_green_and_green_light_stays():
@@ -121,15 +121,6 @@ def test_strips_of_a_mouth_that_opens_become_dark_below_the_upper_teeth(side):
         assert not used.blur[kept].any()
 
 
-def test_a_mouth_that_has_shown_its_teeth_has_no_strips_from_the_upper_lip_on():
-    masks, opening = striped_mouth()
-    upper, teeth = (..., slice(50, 58), slice(48, 80)), torch.zeros(1, 1, 64, 64)
-    teeth[..., 22:42, 18:46] = 1
-    before = without_strips(masks, opening, 0 * opening).blend()[upper].std()
-    after = without_strips(masks, opening, 0 * opening, teeth).blend()[upper].std()
-    assert after < 0.5 * before
-
-
 def test_lids_that_unfold_lose_their_strips_and_no_light():
     masks, opening = striped_mouth()
     face, used = masks.face, without_strips(masks, 0 * opening, opening)
@@ -160,26 +151,3 @@ def test_a_photograph_of_any_size_shows_what_the_masks_blend(enlargement):
     pasted = region.paste(np.rint(photograph).astype(np.uint8), used.changes()[0])
     middle = np.s_[side // 5 : -side // 5, side // 5 : -side // 5]
     assert np.abs(pasted - wanted)[middle].max() < 0.15 * np.ptp(photograph[middle])
-
-
-def test_the_teeth_of_a_smile_do_not_become_strips_when_the_jaw_drops(astronaut, monkeypatch):
-    animator = Animator()
-    face = animator.find(astronaut)
-    asked = apply_edits(face.own_aus, [Edit(25, 1.0), Edit(26, 1.0)])
-    used = animator.render(astronaut, face, asked)
-    monkeypatch.setattr(cleaning, "without_strips", lambda masks, *_: masks)
-    before = animator.render(astronaut, face, asked)
-
-    def strips(picture: np.ndarray) -> float:
-        """The mean contrast of columns of the opened mouth, below the upper teeth."""
-        top, left = face.crop.top, face.crop.left
-        mouth = picture[top + 83 : top + 90, left + 40 : left + 58].mean((0, 2))
-        return float(np.abs(np.diff(mouth)).mean())
-
-    assert strips(before) > 2 * strips(used), (strips(before), strips(used))
-    for au in (5, 12, 15):  # no other AU is changed by it
-        alone = apply_edits(face.own_aus, [Edit(au, 1.0)])
-        plain = animator.render(astronaut, face, alone)
-        monkeypatch.undo()
-        assert np.array_equal(animator.render(astronaut, face, alone), plain)
-        monkeypatch.setattr(cleaning, "without_strips", lambda masks, *_: masks)

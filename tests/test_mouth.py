@@ -124,22 +124,6 @@ def test_what_is_covered_stays_as_it_is() -> None:
     torch.testing.assert_close(result, faces)
 
 
-def test_more_is_painted_of_a_mouth_that_opens_while_a_smile_goes() -> None:
-    generator = opening_generator()
-    smile = positions((12,))
-    faces, own, asked = faces_and_aus(2)
-    own[:, smile], own[:, OPEN] = 0.8, 0.2
-    openings = []
-    for left, opened in ((0.8, 0.41), (0.0, 0.41), (0.0, 0.2)):
-        asked[:, smile], asked[:, OPEN] = left, opened
-        openings.append(unpainted(generator, faces, asked, own)[1])
-    kept, gone, closed = openings
-    assert (gone >= kept).all() and gone.mean() > 1.05 * kept.mean()
-    beside = slice(0, SIDE // 12)
-    assert torch.equal(gone[..., beside], kept[..., beside]), "beside the mouth"
-    assert not closed.any(), "a mouth that does not open stays as it is"
-
-
 @pytest.mark.parametrize("side", [64, 128, 160, 192])
 def test_all_that_the_network_sees_is_cut_alike(side: int) -> None:
     whole = cut_to_mouth(torch.rand(1, 3, side, side), 4).shape[2:]

@@ -29,7 +29,7 @@ _LIPS = (0.0, 0.62), (0.30, 0.21)
 _NOSE = (0.0, 0.17), (0.32, 0.28)
 _FADE = 0.25
 """Share of its axes over which an ellipse fades out."""
-_TOP, _BOTTOM, _SIDE, _EDGE = 0.0, 0.85, 0.70, 0.1
+_TOP, _BOTTOM, _SIDE, _EDGE = -0.1, 0.85, 0.70, 0.1
 """Between these rows and these sides cheeks lie, and over which width they fade out, likewise."""
 
 

@@ -1,0 +1,84 @@
+"""What is taken from faces of which a smile goes: folds of the cheeks, and teeth."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from ganim.model.networks.masks import Masks
+from ganim.model.networks.smiles import without_folds, without_smile, without_teeth
+
+ALL, NONE = torch.ones(1, 1), torch.zeros(1, 1)
+SKIN = torch.tensor((0.4, 0.1, -0.1))[:, None, None]
+
+
+def uniform(side: int) -> Tensor:
+    return SKIN.expand(3, side, side)[None].clone()
+
+
+def still(side: int) -> Tensor:
+    return torch.zeros(1, 2, side, side)
+
+
+def part(side: int, rows: tuple[float, float], columns: tuple[float, float]) -> tuple[slice, ...]:
+    """Rows and columns of the frame, in half sides from its middle."""
+    spans = (slice(*(round((at + 1) / 2 * side) for at in span)) for span in (rows, columns))
+    return ..., *spans
+
+
+def folded(side: int) -> Masks:
+    """Skin, over which a dark line and a yellow one are painted in all of its left half."""
+    face, colour = uniform(side), uniform(side)
+    width = side // 64
+    for column in range(0, side // 2, 6 * width):
+        colour[..., column : column + width] = -0.5
+        yellow = torch.tensor((0.6, 0.5, -0.4))[:, None, None]
+        colour[..., column + width : column + 2 * width] = yellow
+    attention = torch.ones(1, 1, side, side)
+    attention[..., : side // 2] = 0.2
+    return Masks(attention, colour, face, still(side))
+
+
+@pytest.mark.parametrize("side", [128, 160])
+def test_cheeks_have_no_folds_when_a_smile_goes(side):
+    masks = folded(side)
+    used = without_folds(masks, ALL[:, :, None, None])
+    before, after = masks.blend(), used.blend()
+    cheek = part(side, (0.35, 0.6), (-0.6, -0.4))
+    assert after[cheek].std((2, 3)).max() < 0.3 * before[cheek].std((2, 3)).max()
+    lit, skin = after[cheek].mean((0, 2, 3)) + 1, SKIN.flatten() + 1
+    torch.testing.assert_close(lit / lit.mean(), skin / skin.mean(), atol=0.02, rtol=0)
+    assert used.blur is not None and used.blur[cheek].min() > 0.9
+    nose, forehead = part(side, (0.1, 0.25), (-0.2, 0.0)), part(side, (-1, -0.2), (-1, 0))
+    for kept in (nose, forehead, part(side, (-1, 1), (0.2, 1))):
+        assert torch.equal(after[kept], before[kept]) and not used.blur[kept].any()
+
+
+@pytest.mark.parametrize("side", [128, 160])
+def test_lips_that_meet_show_no_teeth(side):
+    face = uniform(side)
+    stripes = torch.arange(side) % (side // 20) < side // 40
+    rows = part(side, (0.5, 0.75), (-0.3, 0.3))[1]
+    face[..., rows, :] = torch.where(stripes, 0.9, 0.1)
+    flow = still(side)
+    y = torch.linspace(-1, 1, side)
+    flow[:, 1] = ((y - 0.6) * 0.9).clamp(-0.1, 0.1)[:, None]  # 1.9 rows for one
+    masks = Masks(torch.ones(1, 1, side, side), face, face, flow)
+    used = without_teeth(masks, ALL[:, :, None, None])
+    lips = part(side, (0.56, 0.66), (-0.2, 0.2))
+    before, after = masks.blend()[lips], used.blend()[lips]
+    assert after.std() < 0.35 * before.std()
+    assert after.mean() < before.mean() - 0.05, "a dark line"
+    assert used.blur is not None and used.blur[lips].min() > 0.9
+    beside = part(side, (0.3, 1), (0.7, 1))
+    assert torch.equal(used.blend()[beside], masks.blend()[beside])
+
+
+def test_without_a_fall_everything_stays():
+    masks = folded(128)
+    assert without_smile(masks, NONE, NONE) is masks
+    closing = without_smile(masks, NONE, ALL)
+    assert torch.equal(closing.blend(), masks.blend()), "nothing is pressed together"
+    two = Masks(*(each.repeat(2, 1, 1, 1) for each in masks[:4]))
+    used = without_smile(two, torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [1.0]])).blend()
+    assert torch.equal(used[:1], masks.blend())
+    assert (used[1] - used[0]).abs().max() > 0.1
