@@ -36,9 +36,10 @@ demo: install
 		--weights $(DEMO)/run/generator.safetensors -o $(DEMO)/smile.gif
 	@echo "Look at $(DEMO)/smile.png, $(DEMO)/smile.gif and $(DEMO)/run/grids."
 
-# Each process gets whole files, so that what the tests of a file share is made once.
+# Each process gets whole files, so that what the tests of a file share is made once; in the order
+# of tests/conftest.py.
 test: install lint
-	$(BIN)/pytest --numprocesses logical --maxprocesses 8 --dist loadfile
+	$(BIN)/pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff check .

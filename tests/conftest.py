@@ -25,6 +25,13 @@ ROOT = Path(__file__).parents[1]
 WILD = ROOT.parent / "shared" / "faces" / "wild"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: each process is given whole files, and one that began the
+    slowest of them last would keep the others waiting."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c() -> None:
     """Let SIGINT interrupt this process and those that the tests start. A shell starts background

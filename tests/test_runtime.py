@@ -7,18 +7,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
 import ganim
 from ganim.cli import main
-from ganim.model.animation.onnx_files import are_exported, exported_estimator, exported_generator
+from ganim.model.animation.onnx_files import (
+    are_exported,
+    exported_estimator,
+    exported_generator,
+    kept_file,
+)
 from ganim.model.estimator.annotator import load_reader, read_table
 from ganim.model.estimator.network import Estimator, load_estimator
 from ganim.model.estimator.reader import SHIPPED as ESTIMATOR
+from ganim.model.networks.flow_generator import FlowGenerator
+from ganim.model.networks.load import load_generator
 from ganim.model.networks.renderer import SHIPPED
+from ganim.model.pixels import to_model
 from ganim.pipeline.action_units import COLUMNS
 from ganim.pipeline.errors import WrongUse
+from ganim.pipeline.faces.paste import Change
 from ganim.pipeline.images.video import frames
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "grace_hopper.jpg"
@@ -26,14 +36,20 @@ PORTRAIT = Path(__file__).parents[1] / "examples" / "grace_hopper.jpg"
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache in which both networks are as ONNX files."""
+    """A cache in which both networks are as ONNX files. The generator is written by the command, as
+    an export takes its time."""
     pytest.importorskip("onnxscript")
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         assert not are_exported(SHIPPED)
-        written = [exported_generator(SHIPPED), exported_estimator(ESTIMATOR)]
-        assert are_exported(SHIPPED)
+        path = kept_file("generator", SHIPPED)
+        done = CliRunner().invoke(main, ["export", "-o", str(path)])
+        assert done.exit_code == 0, done.output
+        assert "levels of 255" in done.output and str(path) in done.output
+        assert list(path.parent.iterdir()) == [path], "one file, with the weights in it"
+        assert are_exported(SHIPPED) and exported_generator(SHIPPED) == path
+        written = [path, exported_estimator(ESTIMATOR)]
     assert sorted((folder / "ganim").iterdir()) == sorted(written)
     return folder
 
@@ -47,6 +63,47 @@ def run(cache: Path, *words: object) -> subprocess.CompletedProcess[str]:
         text=True,
         env={"XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1", "PATH": ""},
     )
+
+
+@pytest.mark.slow
+def test_onnx_runtime_gives_what_torch_gives_for_one_face_and_for_five(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    path = exported_generator(SHIPPED)
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    generator, size = load_generator(SHIPPED)
+    assert isinstance(generator, FlowGenerator)
+    known = session.get_modelmeta().custom_metadata_map
+    assert int(known["ganim_generator_size"]) == size
+    reference = np.array(known["ganim_reference"].split(), float).reshape(68, 2)
+    assert reference == pytest.approx(generator.reference.numpy(), abs=1e-5)
+    draw = np.random.default_rng(1)
+    for count in (1, 5):
+        faces = draw.integers(0, 256, (count, size, size, 3), np.uint8)
+        aus, own = draw.random((2, count, 17), np.float32)
+        outputs = session.run(None, {"faces": faces, "aus": aus, "own_aus": own})
+        names = [output.name for output in session.get_outputs()]
+        assert names == ["attention", "difference", "flow", "blur"]
+        with torch.inference_mode():
+            pixels = to_model(torch.from_numpy(faces).permute(0, 3, 1, 2))
+            masks = generator(pixels, torch.from_numpy(aus), torch.from_numpy(own))
+        expected = masks.changes()
+        for at in range(count):
+            found = Change(*(output[at] for output in outputs[1:]))
+            for ours, theirs, off in zip(found, expected[at], (0.1, 1e-3, 1e-3), strict=True):
+                assert ours is not None and ours == pytest.approx(theirs, abs=off)
+            assert np.abs(found.difference).max() > 1
+        assert outputs[0] == pytest.approx(masks.attention.squeeze(1).numpy(), abs=1e-3)
+
+
+def test_an_export_does_not_overwrite_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "generator.onnx"
+    path.write_bytes(b"mine")
+    done = CliRunner().invoke(main, ["export", "-o", str(path)])
+    assert done.exit_code == 2 and "--overwrite" in done.output
+    assert path.read_bytes() == b"mine"
 
 
 @pytest.mark.slow

@@ -293,6 +293,6 @@ def test_a_process_that_has_read_shards_ends_well(tmp_path: Path) -> None:
         "from ganim.model.estimator.network import load_estimator; load_estimator(); "
         "list(shards.read_column(Path(sys.argv[1]), 'status'))"
     )
-    for _ in range(8):
+    for _ in range(4):
         done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True)
         assert done.returncode == 0, done.stderr

@@ -18,13 +18,13 @@ weights (model/networks/flow_generator.py and what it calls)."""
 
 def are_exported(weights: Path) -> bool:
     """Whether the generator's file is there already, so that it is not written."""
-    return weights.suffix == ".onnx" or _path("generator", weights).exists()
+    return weights.suffix == ".onnx" or kept_file("generator", weights).exists()
 
 
 def exported_generator(weights: Path) -> Path:
     """The ONNX file of generator weights. Raises WrongUse if they are none, or if the extra onnx is
     not installed, and CannotWrite."""
-    path = _path("generator", weights)
+    path = kept_file("generator", weights)
     if not path.exists():
         from ..networks.export import export
         from ..networks.load import load_generator
@@ -35,7 +35,7 @@ def exported_generator(weights: Path) -> Path:
 
 def exported_estimator(weights: Path) -> Path:
     """The same of an estimator's weights."""
-    path = _path("estimator", weights)
+    path = kept_file("estimator", weights)
     if not path.exists():
         from ..estimator.export import export
         from ..estimator.network import load_estimator
@@ -44,8 +44,9 @@ def exported_estimator(weights: Path) -> Path:
     return path
 
 
-def _path(kind: str, weights: Path) -> Path:
-    """Raises WrongUse if there are no weights."""
+def kept_file(kind: str, weights: Path) -> Path:
+    """Where the ONNX file of weights is kept, by its kind: generator or estimator. Raises WrongUse
+    if there are no weights."""
     if not weights.exists():
         raise WrongUse(f"There are no weights at {weights}. Train a generator first: ganim train")
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
