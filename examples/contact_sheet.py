@@ -1,6 +1,6 @@
 """Draw a contact sheet: one row per face, one column per expression or per value of one AU.
 
-python examples/contact_sheet.py OUT.png PHOTOGRAPH... [--sweep AU] [--weights FILE]
+python examples/contact_sheet.py OUT.png PHOTOGRAPH... [--sweep AU | --expressions] [--weights FILE]
 """
 
 from pathlib import Path
@@ -12,11 +12,13 @@ from PIL import Image
 
 from ganim.model.animation.animator import SHIPPED, Animator
 from ganim.model.animation.grids import SHOWN_EDITS
-from ganim.pipeline.action_units import NUMBERS, Edit, apply_edits
+from ganim.pipeline.action_units import NUMBERS, Edit
+from ganim.pipeline.expressions import Request, parse_expression
 from ganim.pipeline.faces.crop import Box, cut_crop
 from ganim.pipeline.images.decode import read_image
 
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
+EXPRESSIONS = ("neutral", "happy", "surprised", "angry", "sad", "disgusted")
 CELL_SIZE = 256  # px
 HEADING_HEIGHT = 28  # px
 
@@ -25,25 +27,31 @@ HEADING_HEIGHT = 28  # px
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument("photographs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--sweep", type=click.Choice([str(number) for number in NUMBERS]))
+@click.option("--expressions", is_flag=True)
 @click.option("--weights", type=click.Path(path_type=Path), default=SHIPPED)
-def main(out: Path, photographs: tuple[Path, ...], sweep: str | None, weights: Path) -> None:
+def main(
+    out: Path, photographs: tuple[Path, ...], sweep: str | None, expressions: bool, weights: Path
+) -> None:
     """Write the sheet. Each picture shows some of the photograph around the crop, so that its
     edge can be checked."""
-    animator, columns = Animator(weights), SHOWN_EDITS
+    animator = Animator(weights)
+    columns = {name: Request(edits) for name, edits in SHOWN_EDITS.items()}
     if sweep is not None:
-        columns = {f"AU{sweep} {level:g}": [Edit(int(sweep), level)] for level in LEVELS}
+        columns = {f"AU{sweep} {level:g}": Request([Edit(int(sweep), level)]) for level in LEVELS}
+    if expressions:
+        columns = {name: Request(expression=parse_expression(name)) for name in EXPRESSIONS}
     rows = []
     for path in photographs:
         photograph = read_image(path)
         face = animator.find(photograph)
         visible = _enlarged(face.crop, 0.2)
         cells = [cut_crop(photograph, visible, CELL_SIZE)]
-        for edits in columns.values():
-            edited = animator.render(photograph, face, apply_edits(face.own_aus, edits))
-            cells.append(cut_crop(edited, visible, CELL_SIZE))
+        for request in columns.values():
+            result = animator.render(photograph, face, request.target(face.own_aus))
+            cells.append(cut_crop(result, visible, CELL_SIZE))
         rows.append(np.concatenate(cells, axis=1))
     sheet = np.concatenate([_headings(["photograph", *columns]), *rows], axis=0)
-    Image.fromarray(sheet).save(out)
+    Image.fromarray(sheet).save(out, quality=90)
     print(f"Wrote {out}")
 
 

@@ -114,6 +114,28 @@ def test_what_is_not_between_the_lips_stays_as_it_is() -> None:
     assert torch.equal(painted.attention[:, :, ~inside], attention[:, :, ~inside])
 
 
+def test_a_mouth_is_not_violet_unless_the_face_is() -> None:
+    network = random_mouth(6, 5)
+    opening, features = torch.ones(2, 1, SIDE // 2, SIDE // 2), torch.zeros(2, 6, 32, 32)
+    skin, lipstick = (
+        (torch.tensor(shade) - 1)[:, None, None] for shade in ((1.4, 1.0, 0.8), (1.5, 0.4, 0.8))
+    )
+    faces = skin.expand(2, 3, SIDE, SIDE).clone()
+    faces[1, :, SIDE // 2 :, 20:44] = lipstick
+    masks = Masks(torch.ones(2, 1, SIDE, SIDE), faces, faces)
+    with torch.no_grad():
+        for parameter in network.last.parameters():
+            parameter.zero_()
+        network.last.bias.copy_(torch.tensor([9.0, -0.1, -0.9, -0.3]))  # opaque violet
+    red, green, blue = (
+        network.painted(masks, features, torch.zeros(2, 5), opening).blend()[:, :, 50, 32].T + 1
+    )
+    assert blue[0] <= green[0] * 1.01 and red[0] > 2 * green[0], "red, on a face of skin"
+    assert blue[1] > green[1] * 1.4, "lips of a violet red stay so"
+    bright = torch.stack([red, green, blue]).mean(0)
+    torch.testing.assert_close(bright[0], bright[1], atol=1e-3, rtol=0)
+
+
 def test_what_is_covered_stays_as_it_is() -> None:
     generator = opening_generator()
     generator.mouth = random_mouth(24, 24)

@@ -12,12 +12,15 @@ from torch import Tensor, nn
 from ..warp import resized
 from .layers import Residual, convolution
 from .masks import Masks, blending_to, smoothed
+from .skin import cheeks
 
 _HEIGHT, _WIDTH = 0.4, 0.6
 """Of the part of the frame that is seen, at its lower edge and in the middle, as shares of it. The
 frame is aligned, so that all mouths lie in it."""
 _HALF, _QUARTER, _FULL, _BLOCKS = 32, 64, 16, 3
 """Channels at half, a quarter and all of the resolution; residual blocks at a quarter."""
+_NEAR = 5
+"""Side in px over which the colour of the moved face is averaged."""
 _UNTRAINED = -10.0
 """The logit of the opacity of an untrained network: nothing is painted."""
 
@@ -71,6 +74,7 @@ class MouthNetwork(nn.Module):
         seen = cut_to_mouth(faces, 4), cut_to_mouth(opening, 2)
         opacity, colour = self(cut_to_mouth(features, 2), style, *seen)
         opacity, colour = (_in_place(each, faces) for each in (opacity, colour))
+        colour = _without_violet(colour, masks.face)
         attention = masks.attention * (1 - opacity)
         return blending_to(faces + opacity * (colour - faces), masks, attention, opacity > 0)
 
@@ -83,6 +87,23 @@ def cut_to_mouth(x: Tensor, unit: int) -> Tensor:
     )
     left = (x.shape[3] - width) // 2
     return x[:, :, x.shape[2] - height :, left : left + width]
+
+
+def _without_violet(colours: Tensor, moved: Tensor) -> Tensor:
+    """Colours (n, 3, h, w) in -1..1 of which none has a larger ratio of blue to green than grey,
+    the cheeks of the moved face (n, 3, h, w), or what it shows near there, such as lipstick.
+
+    Tongues and gums are red, and the network paints them violet on some faces. They stay as bright.
+    """
+    near = F.avg_pool2d(moved + 1, _NEAR, 1, _NEAR // 2, count_include_pad=False)
+    most = _blue_to_green(near).maximum(_blue_to_green(cheeks(moved))).clamp(min=1)
+    excess = (colours[:, 2:] + 1 - most * (colours[:, 1:2] + 1)).clamp(min=0)
+    return colours + excess * excess.new_tensor([0.5, 0.5, -1])[:, None, None]
+
+
+def _blue_to_green(colours: Tensor) -> Tensor:
+    """(n, 1, h, w) of colours (n, 3, h, w) from 0."""
+    return colours[:, 2:] / colours[:, 1:2].clamp(min=0.1)
 
 
 def _in_place(part: Tensor, whole: Tensor) -> Tensor:
