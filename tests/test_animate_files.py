@@ -196,7 +196,9 @@ def test_a_file_that_cannot_be_written_is_a_sentence(small: Path, tmp_path: Path
 @pytest.mark.skipif(os.name != "posix", reason="limits the size of files by a shell")
 def test_a_full_disk_leaves_no_part_of_a_file(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
-    command = f"ulimit -f 8; {GANIM} animate {small / 'a.png'} --au 12=1 -o {out}"
+    # -B: Python would write shortened bytecode of modules, which no later process could read.
+    python = f"{sys.executable} -B"
+    command = f"ulimit -f 8; {python} {GANIM} animate {small / 'a.png'} --au 12=1 -o {out}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "no space is left" in done.stderr and "Traceback" not in done.stderr

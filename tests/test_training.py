@@ -186,13 +186,16 @@ def stopping_at(iteration):
 
 @contextmanager
 def file_size_limited(size):
-    """No file may grow beyond `size` bytes: to those who write it looks like a full disk."""
+    """No file may grow beyond `size` bytes: to those who write it looks like a full disk. Python
+    writes no bytecode, which would be shortened, and no later process could read it."""
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sys.dont_write_bytecode = written
 
 
 def test_losses_that_are_no_numbers_stop_a_run_and_leave_its_last_state(
