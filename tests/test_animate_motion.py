@@ -48,7 +48,14 @@ def face(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_full_disk_leaves_no_part_of_an_animation(face: Path, tmp_path: Path) -> None:
     names = ["a.mp4", "a.gif", "a.webm", "a.apng", "a.webp", "a.strip.png", "folder"]
     # -B: Python would write shortened bytecode of modules, which no later process could read.
-    command = [sys.executable, "-B", "-c", ON_A_FULL_DISK, face, *(tmp_path / name for name in names)]
+    command = [
+        sys.executable,
+        "-B",
+        "-c",
+        ON_A_FULL_DISK,
+        face,
+        *(tmp_path / name for name in names),
+    ]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
     rows = [line.split("|") for line in done.stdout.splitlines()]
     assert [Path(row[0]).name for row in rows] == names
