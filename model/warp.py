@@ -37,6 +37,13 @@ def warped(faces: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(faces, grid, padding_mode="border", align_corners=False)
 
 
+def coordinates(x: Tensor) -> Tensor:
+    """(n, 2, h, w): x and y of each pixel of x (n, any, h, w) in -1..1."""
+    identity = torch.eye(2, 3, device=x.device)[None]
+    grid = F.affine_grid(identity, [1, *x.shape[1:]], align_corners=False)
+    return grid.permute(0, 3, 1, 2).expand(x.shape[0], -1, -1, -1)
+
+
 def resized(values: Tensor, like: Tensor) -> Tensor:
     """Values (n, channels, any, any) at the height and width of another tensor (n, any, h, w)."""
     return F.interpolate(values, like.shape[2:], mode="bilinear", align_corners=False)

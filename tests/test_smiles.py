@@ -6,9 +6,18 @@ from torch import Tensor
 
 from ganim.model.networks.masks import Masks
 from ganim.model.networks.smiles import without_folds, without_smile, without_teeth
+from ganim.pipeline.action_units import COUNT, positions
 
-ALL, NONE = torch.ones(1, 1), torch.zeros(1, 1)
+ALL = torch.ones(1, 1, 1, 1)
+SMILE, LIPS = positions((12, 25))
 SKIN = torch.tensor((0.4, 0.1, -0.1))[:, None, None]
+
+
+def changes(**values: float) -> Tensor:
+    row = torch.zeros(1, COUNT)
+    for name, value in values.items():
+        row[0, globals()[name]] = value
+    return row
 
 
 def uniform(side: int) -> Tensor:
@@ -41,7 +50,7 @@ def folded(side: int) -> Masks:
 @pytest.mark.parametrize("side", [128, 160])
 def test_cheeks_have_no_folds_when_a_smile_goes(side):
     masks = folded(side)
-    used = without_folds(masks, ALL[:, :, None, None])
+    used = without_folds(masks, ALL)
     before, after = masks.blend(), used.blend()
     cheek = part(side, (0.35, 0.6), (-0.6, -0.4))
     assert after[cheek].std((2, 3)).max() < 0.3 * before[cheek].std((2, 3)).max()
@@ -63,7 +72,7 @@ def test_lips_that_meet_show_no_teeth(side):
     y = torch.linspace(-1, 1, side)
     flow[:, 1] = ((y - 0.6) * 0.9).clamp(-0.1, 0.1)[:, None]  # 1.9 rows for one
     masks = Masks(torch.ones(1, 1, side, side), face, face, flow)
-    used = without_teeth(masks, ALL[:, :, None, None])
+    used = without_teeth(masks, ALL)
     lips = part(side, (0.56, 0.66), (-0.2, 0.2))
     before, after = masks.blend()[lips], used.blend()[lips]
     assert after.std() < 0.35 * before.std()
@@ -75,10 +84,10 @@ def test_lips_that_meet_show_no_teeth(side):
 
 def test_without_a_fall_everything_stays():
     masks = folded(128)
-    assert without_smile(masks, NONE, NONE) is masks
-    closing = without_smile(masks, NONE, ALL)
+    assert without_smile(masks, changes(SMILE=0.5, LIPS=0.5)) is masks
+    closing = without_smile(masks, changes(LIPS=-0.5))
     assert torch.equal(closing.blend(), masks.blend()), "nothing is pressed together"
     two = Masks(*(each.repeat(2, 1, 1, 1) for each in masks[:4]))
-    used = without_smile(two, torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [1.0]])).blend()
+    used = without_smile(two, torch.cat([changes(), changes(SMILE=-0.5)])).blend()
     assert torch.equal(used[:1], masks.blend())
     assert (used[1] - used[0]).abs().max() > 0.1

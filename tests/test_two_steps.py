@@ -142,3 +142,12 @@ def test_what_needs_one_step_is_what_the_generator_gives(animator, face, astrona
     )
     for a, b in zip(plain, used, strict=True):
         assert (a is None and b is None) or np.array_equal(a, b)
+
+
+def test_aus_of_double_precision_need_no_more_steps(animator, face, astronaut):
+    _, squares = animator.cut([astronaut], [face])
+    asked = apply_edits(face.own_aus, [Edit(4, 0.3)])[None].astype(float)
+    own = face.own_aus[None].astype(float)
+    used = edits_of_faces(animator.renderer, squares, asked, own).changes[0]
+    plain = animator.renderer.render(squares, asked, own).changes[0]
+    assert np.array_equal(used.difference, plain.difference)

@@ -20,6 +20,7 @@ from ...pipeline import shards
 from ...pipeline.action_units import COLUMNS, positions, to_unit
 from ...pipeline.faces.crop import CROP_SIZE, Box, decode_crop
 from ...pipeline.faces.frame import Frame
+from ...pipeline.faces.paste import Change
 from ..animation.animator import Animator, faces_of_crops, paste
 from ..estimator.network import load_estimator
 from ..estimator.reader import landmarks_in
@@ -231,6 +232,7 @@ def _results(animator: Animator, pairs: Pairs, which: np.ndarray) -> dict[str, l
         torch.from_numpy(rows[which]).float().to(inputs.device)
         for rows in (pairs.own_aus, pairs.target_aus, pairs.nuisance)
     )
+    changes: dict[str, list[Change]] = {}
     if isinstance(generator, FlowGenerator):
         of_told = generator.outputs(inputs, target, target - own, told).masks
         masks = {
@@ -238,14 +240,13 @@ def _results(animator: Animator, pairs: Pairs, which: np.ndarray) -> dict[str, l
             "_told": of_told,
             "_moved": of_told.without_paint(),
         }
+        rows = pairs.target_aus[which], pairs.own_aus[which]
+        changes["_used"] = edits_of_faces(renderer, squares, *rows).changes
     else:
         masks = {"": generator(inputs, target, own)}
         if masks[""].flow is not None:
             masks["_moved"] = masks[""].without_paint()
-    changes = {ending: one.changes() for ending, one in masks.items()}
-    if isinstance(generator, FlowGenerator):
-        rows = pairs.target_aus[which], pairs.own_aus[which]
-        changes["_used"] = edits_of_faces(renderer, squares, *rows).changes
+    changes |= {ending: one.changes() for ending, one in masks.items()}
     return {ending: paste(crops, regions, made) for ending, made in changes.items()}
 
 

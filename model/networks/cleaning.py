@@ -131,6 +131,12 @@ def local_mean(values: Tensor, share: Tensor, axis: int, side: float) -> Tensor:
     return _box(values * share, axis, pixels) / _box(share, axis, pixels).clamp(min=1e-4)
 
 
+def widened(share: Tensor, side: int) -> Tensor:
+    """A share (n, 1, h, w), widened by half of an odd side in px, with smooth edges."""
+    share = F.max_pool2d(share, side, 1, side // 2)
+    return F.avg_pool2d(share, side, 1, side // 2, count_include_pad=False)
+
+
 def _box(values: Tensor, axis: int, pixels: int) -> Tensor:
     side = pixels // 2
     if axis == 0:

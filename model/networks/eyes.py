@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..warp import resized
-from .cleaning import odd, slope, stretched
+from .cleaning import odd, slope, stretched, widened
 from .masks import Masks
-from .skin import cheeks, in_skin_colours
+from .skin import cheeks, in_skin_colours, nearby
 
 _SLIGHT, _MUCH = 0.17, 0.37
 """By how much the rows of a result are taller or less tall than those of the face: up to the first
@@ -18,8 +18,6 @@ _NEAR = 1 / 16
 """By how much what is deformed is widened, and then its edge smoothed, as a share of the face."""
 _TINT = 0.4
 """How much of the tint of the cheeks eyes have at least, where the face has none there."""
-_IRIS = 5
-"""Side in px over which the colour of the moved face is averaged."""
 _LINE = 1 / 32
 """Bright lines that are less tall than this share of the face are removed from lids."""
 
@@ -34,10 +32,10 @@ def cleaned_eyes(masks: Masks, lids: Tensor, opening: Tensor, closing: Tensor) -
         # An exported network has no branches.
         if torch.compiler.is_compiling() or opening.any():
             masks = without_violet(masks, deformed(opening[:, 1:]))
-        shut = deformed(closing[:, 1:])
-        if torch.compiler.is_compiling() or closing.any():
-            masks = without_lines(masks, shut)
         if torch.compiler.is_compiling() or lids.any():
+            shut = deformed(closing[:, 1:])
+            if torch.compiler.is_compiling() or closing.any():
+                masks = without_lines(masks, shut)
             masks = with_lids_of_skin(masks, shut.maximum(stretched(lids[:, 1:])))
         return masks
 
@@ -55,8 +53,7 @@ def without_violet(masks: Masks, share: Tensor) -> Masks:
     face = masks.blend()
     warm = _with_green(face, masks.face)
     skin = cheeks(masks.face)
-    near = F.avg_pool2d(masks.face + 1, _IRIS, 1, _IRIS // 2, count_include_pad=False)
-    most = (1 + _TINT * (_blue(skin) - 1)).maximum(_blue(near))
+    most = (1 + _TINT * (_blue(skin) - 1)).maximum(_blue(nearby(masks.face)))
     blue = ((warm + 1).mean(1, keepdim=True) * most - 1).minimum(warm[:, 2:])
     warm = torch.cat([warm[:, :2], blue], 1)
     return masks.towards(warm, resized(share, face), blur=False)
@@ -97,9 +94,7 @@ def deformed(down: Tensor) -> Tensor:
     share = ((slope(down).abs() - _SLIGHT) / (_MUCH - _SLIGHT)).clamp(0, 1)
     top, bottom = round(_TOP * height), round(_BOTTOM * height)
     share = F.pad(share[:, :, top:bottom], (0, 0, top, height - bottom))
-    side = odd(_NEAR * height)
-    share = F.max_pool2d(share, side, 1, side // 2)
-    return F.avg_pool2d(share, side, 1, side // 2, count_include_pad=False)
+    return widened(share, odd(_NEAR * height))
 
 
 def _with_green(face: Tensor, moved: Tensor) -> Tensor:

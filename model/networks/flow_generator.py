@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ...pipeline.action_units import COUNT, positions
 from ..config import GeneratorSettings
 from ..landmarks.points import POINTS
-from ..warp import resized, warped
+from ..warp import coordinates, resized, warped
 from .changes import shown_change
 from .cleaning import cleaned, stretched
 from .eyes import cleaned_eyes
@@ -39,9 +39,6 @@ _GATE_SLOPE = 8.0  # painting reaches 96% of its strength at a change of 0.25
 _MOUTH = (25, 26)  # the AUs that open the mouth: lips part, jaw drop
 _LIDS = (1, 2, 45)  # those that unfold the upper lids: raised brows, closed eyes
 _OPEN_EYES, _CLOSED_EYES = (5,), (45,)
-_SMILE = (12,)
-_GONE = 0.2
-"""By how much AU12 falls where all that a smile leaves is removed."""
 
 
 class FlowOutputs(NamedTuple):
@@ -202,8 +199,9 @@ class FlowGenerator(nn.Module):
     def animate(self, face: FaceFeatures, aus: Tensor, own_aus: Tensor) -> Masks:
         """`forward` of faces that are encoded: once for a face that shows many expressions.
 
-        What spoils pictures is taken from the masks here, and not in training (cleaning.py), what
-        covers the face is not painted, and mouths that open are painted by a network of their own.
+        What spoils pictures is taken from the masks here, and not in training (cleaning.py,
+        smiles.py, eyes.py), what covers the face is not painted, and mouths that open are painted
+        by a network of their own.
         """
         change = self.shown_change(aus, own_aus)
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
@@ -221,11 +219,7 @@ class FlowGenerator(nn.Module):
             self._flow_of(numbers, face, change)
             for numbers in (_MOUTH, _LIDS, _OPEN_EYES, _CLOSED_EYES)
         )
-        smile, closing_mouth = (
-            (-change[:, positions(numbers)].amin(1) / _GONE).clamp(0, 1)[:, None]
-            for numbers in (_SMILE, (*_SMILE, *_MOUTH))
-        )
-        masks = without_smile(cleaned(outputs.masks, mouth, lids), smile, closing_mouth)
+        masks = without_smile(cleaned(outputs.masks, mouth, lids), change)
         masks = uncovered(cleaned_eyes(masks, lids, opening, closing), face.occlusion)
         return masks, outputs, stretched(mouth[:, 1:]) * (1 - face.occlusion)
 
@@ -265,7 +259,7 @@ class FlowGenerator(nn.Module):
     def _features(self, faces: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The features of faces, as in FaceFeatures."""
         halves = F.pixel_unshuffle(faces, 2)
-        place = _coordinates(halves)
+        place = coordinates(halves)
         at_2 = self.encoder[0](torch.cat([halves, place], 1))
         at_4 = self.encoder[1](at_2)
         at_8 = self.encoder[2](at_4)
@@ -320,13 +314,6 @@ def _padded(saved: Tensor, like: Tensor) -> Tensor:
             shape = [missing if each == axis else size for each, size in enumerate(saved.shape)]
             saved = torch.cat([saved, saved.new_zeros(shape)], axis)
     return saved
-
-
-def _coordinates(x: Tensor) -> Tensor:
-    """(n, 2, h, w): x and y of each pixel in -1..1."""
-    identity = torch.eye(2, 3, device=x.device)[None]
-    grid = F.affine_grid(identity, [1, *x.shape[1:]], align_corners=False)
-    return grid.permute(0, 3, 1, 2).expand(x.shape[0], -1, -1, -1)
 
 
 def _warp(features: Tensor, flow: Tensor) -> Tensor:

@@ -11,16 +11,14 @@ from torch import Tensor, nn
 
 from ..warp import resized
 from .layers import Residual, convolution
-from .masks import Masks, blending_to, smoothed
-from .skin import cheeks
+from .masks import Masks, smoothed
+from .skin import cheeks, nearby
 
 _HEIGHT, _WIDTH = 0.4, 0.6
 """Of the part of the frame that is seen, at its lower edge and in the middle, as shares of it. The
 frame is aligned, so that all mouths lie in it."""
 _HALF, _QUARTER, _FULL, _BLOCKS = 32, 64, 16, 3
 """Channels at half, a quarter and all of the resolution; residual blocks at a quarter."""
-_NEAR = 5
-"""Side in px over which the colour of the moved face is averaged."""
 _UNTRAINED = -10.0
 """The logit of the opacity of an untrained network: nothing is painted."""
 
@@ -75,8 +73,7 @@ class MouthNetwork(nn.Module):
         opacity, colour = self(cut_to_mouth(features, 2), style, *seen)
         opacity, colour = (_in_place(each, faces) for each in (opacity, colour))
         colour = _without_violet(colour, masks.face)
-        attention = masks.attention * (1 - opacity)
-        return blending_to(faces + opacity * (colour - faces), masks, attention, opacity > 0)
+        return masks.towards(colour, opacity, blur=False)
 
 
 def cut_to_mouth(x: Tensor, unit: int) -> Tensor:
@@ -95,8 +92,7 @@ def _without_violet(colours: Tensor, moved: Tensor) -> Tensor:
 
     Tongues and gums are red, and the network paints them violet on some faces. They stay as bright.
     """
-    near = F.avg_pool2d(moved + 1, _NEAR, 1, _NEAR // 2, count_include_pad=False)
-    most = _blue_to_green(near).maximum(_blue_to_green(cheeks(moved))).clamp(min=1)
+    most = _blue_to_green(nearby(moved)).maximum(_blue_to_green(cheeks(moved))).clamp(min=1)
     excess = (colours[:, 2:] + 1 - most * (colours[:, 1:2] + 1)).clamp(min=0)
     return colours + excess * excess.new_tensor([0.5, 0.5, -1])[:, None, None]
 

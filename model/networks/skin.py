@@ -8,6 +8,7 @@ from ..warp import resized
 
 _CHEEKS = ((0.225, 0.325), (0.675, 0.775)), (0.525, 0.625)
 """Columns of both, and their rows, as shares of the face in the frame: there is skin."""
+_NEARBY = 5  # px
 _REDUCED = 4
 """The regression is fitted to means of so many pixels by so many (He & Sun 2015, Fast guided
 filter)."""
@@ -32,6 +33,11 @@ def cheeks(faces: Tensor) -> Tensor:
     rows = slice(round(top * height), round(bottom * height))
     both = [faces[:, :, rows, round(a * width) : round(b * width)] for a, b in columns]
     return (torch.cat(both, 3).mean((2, 3), keepdim=True) + 1).clamp(min=1e-2)
+
+
+def nearby(faces: Tensor) -> Tensor:
+    """(n, 3, h, w): the mean colours of 5x5 pixels of faces (n, 3, h, w) in -1..1; black is 0."""
+    return F.avg_pool2d(faces + 1, _NEARBY, 1, _NEARBY // 2, count_include_pad=False)
 
 
 def in_skin_colours(faces: Tensor, moved: Tensor, share: Tensor) -> Tensor:

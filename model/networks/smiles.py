@@ -4,11 +4,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..warp import resized
-from .cleaning import local_mean, odd, slope
+from ...pipeline.action_units import positions
+from ..warp import coordinates, resized
+from .cleaning import local_mean, odd, slope, widened
 from .masks import Masks
 from .skin import in_skin_colours
 
+_SMILE, _MOUTH = (12,), (25, 26)
+_GONE = 0.2
+"""By how much AU12 falls where all that a smile leaves is removed, or one of the three where teeth
+are."""
 _LITTLE, _MUCH = 0.12, 0.4
 """Shares of paint: up to the first nothing is taken, and from the second on all."""
 _NEAR = 1 / 24
@@ -33,16 +38,16 @@ _TOP, _BOTTOM, _SIDE, _EDGE = -0.1, 0.85, 0.70, 0.1
 """Between these rows and these sides cheeks lie, and over which width they fade out, likewise."""
 
 
-def without_smile(masks: Masks, gone: Tensor, closed: Tensor) -> Masks:
+def without_smile(masks: Masks, change: Tensor) -> Masks:
     """Masks as they are used: all of the below, in full precision.
 
-    gone: (n, 1) in 0-1, how far the smile of each face goes.
+    change: (n, 17), by which faces are moved.
     """
+    gone, closed = (_fallen(change, numbers) for numbers in (_SMILE, (*_SMILE, *_MOUTH)))
     # An exported network has no branches.
     if not (torch.compiler.is_compiling() or closed.any()):
         return masks
-    with torch.autocast(gone.device.type, enabled=False):
-        gone, closed = gone[:, :, None, None], closed[:, :, None, None]
+    with torch.autocast(change.device.type, enabled=False):
         return without_teeth(without_folds(masks, gone), closed)
 
 
@@ -53,59 +58,48 @@ def without_folds(masks: Masks, gone: Tensor) -> Masks:
     of many cheeks and not quite in its place, so that a double line is left. What is painted there
     is smoothed, gets the colours of the skin around, and hides the photograph's detail.
 
-    gone: (n, 1, 1, 1) in 0-1.
+    gone: (n, 1, 1, 1) in 0-1, how far the smile goes.
     """
     face = masks.blend()
     painted = ((1 - masks.attention - _LITTLE) / (_MUCH - _LITTLE)).clamp(0, 1)
     lips = _ellipse(face, *_LIPS)
     cheeks = _cheeks(face) * (1 - lips) * (1 - _ellipse(face, *_NOSE))
-    share = _widened(painted, odd(_NEAR * face.shape[2])) * cheeks * gone
+    share = widened(painted, odd(_NEAR * face.shape[2])) * cheeks * gone
     smooth = local_mean(local_mean(face, share, 0, _FOLD), share, 1, _FOLD)
     return masks.towards(in_skin_colours(smooth, masks.face, share.maximum(lips)), share)
 
 
-def without_teeth(masks: Masks, gone: Tensor) -> Masks:
+def without_teeth(masks: Masks, closed: Tensor) -> Masks:
     """Masks without the teeth that lips leave between them which come together: a bright line with
     gaps. What is pressed loses its detail from left to right, and its middle becomes the dark line
     between lips that touch.
 
-    gone: (n, 1, 1, 1) in 0-1.
+    closed: (n, 1, 1, 1) in 0-1, how far the smile goes or the mouth closes.
     """
     assert masks.flow is not None
     face = masks.blend()
     pressed = slope(F.avg_pool2d(masks.flow[:, 1:], 2))
     share = ((pressed - _SLIGHT) / (_PRESSED - _SLIGHT)).clamp(0, 1)
-    share = resized(_widened(share, 3), face) * _ellipse(face, *_LIPS) * gone
+    share = resized(widened(share, 3), face) * _ellipse(face, *_LIPS) * closed
     line = resized(((pressed - _CLOSED) / (_SHUT - _CLOSED)).clamp(0, 1), face)
     lips = local_mean(face, share, 0, _TOOTH)
     return masks.towards(lips - _LINE * line * (lips + 1), share)
 
 
-def _widened(share: Tensor, side: int) -> Tensor:
-    """A share (n, 1, h, w), widened by half of a side in px, with smooth edges."""
-    share = F.max_pool2d(share, side, 1, side // 2)
-    return F.avg_pool2d(share, side, 1, side // 2, count_include_pad=False)
-
-
-def _places(faces: Tensor) -> tuple[Tensor, Tensor]:
-    """x (1, 1, 1, w) and y (1, 1, h, 1) of the pixels of faces, in half sides from the middle."""
-    height, width = faces.shape[2:]
-    x, y = (
-        (2 * torch.arange(count, device=faces.device, dtype=faces.dtype) + 1) / count - 1
-        for count in (width, height)
-    )
-    return x[None, None, None], y[None, None, :, None]
+def _fallen(change: Tensor, numbers: tuple[int, ...]) -> Tensor:
+    """(n, 1, 1, 1) in 0-1: how far one of some AUs falls by changes (n, 17)."""
+    return (-change[:, positions(numbers)].amin(1) / _GONE).clamp(0, 1)[:, None, None, None]
 
 
 def _ellipse(faces: Tensor, centre: tuple[float, float], axes: tuple[float, float]) -> Tensor:
     """(1, 1, h, w): 1 in an ellipse in the frame of faces, fading out to 0 around it."""
-    x, y = _places(faces)
+    x, y = coordinates(faces[:1]).split(1, 1)
     distance = (((x - centre[0]) / axes[0]).square() + ((y - centre[1]) / axes[1]).square()).sqrt()
     return ((1 + _FADE - distance) / _FADE).clamp(0, 1)
 
 
 def _cheeks(faces: Tensor) -> Tensor:
     """(1, 1, h, w): 1 where cheeks, nose, mouth and chin lie, fading out to 0 around them."""
-    x, y = _places(faces)
+    x, y = coordinates(faces[:1]).split(1, 1)
     rows = (((y - _TOP) / _EDGE + 0.5).clamp(0, 1)) * (((_BOTTOM - y) / _EDGE + 0.5).clamp(0, 1))
     return rows * ((_SIDE - x.abs()) / _EDGE + 0.5).clamp(0, 1)

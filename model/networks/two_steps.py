@@ -58,7 +58,7 @@ def _with_second_step(
 ) -> Edits:
     """What is made of n faces that are asked for AUs (n, 17), after a first step that gave them the
     AUs `between` (n, 17)."""
-    left = np.flatnonzero((aus != between).any(1))
+    left = np.flatnonzero((aus.astype(np.float32) != between).any(1))
     if not len(left):
         return first
     shut = np.stack([applied(faces[at], first.changes[at]) for at in left])

@@ -9,7 +9,7 @@ from .paste import Change, added, blurred, warped
 def applied(crop: np.ndarray, change: Change) -> np.ndarray:
     """A crop (size, size, 3) uint8 with a change of its own resolution, which does not fade out at
     its edge."""
-    return added(_moved(crop, change), change.difference)
+    return added(_moved(crop, change.flow, change.blur), change.difference)
 
 
 def chained(crop: np.ndarray, first: Change, second: Change) -> Change:
@@ -25,23 +25,17 @@ def chained(crop: np.ndarray, first: Change, second: Change) -> Change:
             before = _sampled(first.blur, flow)
             blur = before if blur is None else np.maximum(before, blur)
         flow = flow + _sampled(first.flow, flow)
-    moved = _moved(crop, Change(second.difference, flow, blur))
     result = applied(applied(crop, first), second)
-    return Change(result.astype(np.float32) - moved, flow, blur)
+    return Change(result.astype(np.float32) - _moved(crop, flow, blur), flow, blur)
 
 
-def _moved(crop: np.ndarray, change: Change) -> np.ndarray:
-    if change.flow is not None:
-        crop = warped(crop, change.flow * (crop.shape[1] / 2))
-    return crop if change.blur is None else blurred(crop, change.blur, 1.0)
+def _moved(crop: np.ndarray, flow: np.ndarray | None, blur: np.ndarray | None) -> np.ndarray:
+    if flow is not None:
+        crop = warped(crop, flow * (crop.shape[1] / 2))
+    return crop if blur is None else blurred(crop, blur, 1.0)
 
 
 def _sampled(values: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Values (size, size, ...) float where a flow (size, size, 2), in half sides, points to."""
-    size = values.shape[0]
-    down, across = np.indices((size, size), np.float32)
-    pixels = flow.astype(np.float32) * (size / 2)
-    x, y = across + pixels[:, :, 0], down + pixels[:, :, 1]
-    return cv2.remap(
-        values.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    pixels = flow.astype(np.float32) * (flow.shape[1] / 2)
+    return warped(values.astype(np.float32), pixels, cv2.INTER_LINEAR)
