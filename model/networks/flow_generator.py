@@ -22,6 +22,7 @@ from ..warp import coordinates, resized, warped
 from .changes import shown_change
 from .cleaning import cleaned, stretched
 from .eyes import cleaned_eyes
+from .fields import shown_fields
 from .layers import Residual, convolution, doubled
 from .masks import Masks
 from .mouth import MouthNetwork
@@ -206,6 +207,8 @@ class FlowGenerator(nn.Module):
         change = self.shown_change(aus, own_aus)
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
         aus = (own_aus + change).clamp(0, 1)
+        fields = shown_fields(face.fields, aus, change, self.settings.aus)
+        face = face._replace(fields=fields)
         masks, outputs, opening = self.before_mouths(face, aus, change, nuisance)
         return self.mouth.painted(masks, outputs.features, outputs.style, opening)
 

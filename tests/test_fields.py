@@ -1,0 +1,47 @@
+"""The flow fields of AUs as they are used: corners of the mouth that are pulled down."""
+
+import torch
+from torch import Tensor
+
+from ganim.model.networks.fields import shown_fields
+from ganim.pipeline.action_units import COUNT, NUMBERS, positions
+
+SIDE = 8
+CORNERS, CHIN = positions((15, 17))
+
+
+def asked(lips_part: float, rise: float) -> tuple[Tensor, Tensor]:
+    """The AUs that a face is asked for, and the change."""
+    aus, change = torch.zeros(2, 1, COUNT)
+    aus[:, positions((25,))] = lips_part
+    change[:, CORNERS] = rise
+    return aus, change
+
+
+def test_corners_of_the_mouth_go_down_and_nothing_goes_up():
+    torch.manual_seed(0)
+    fields = torch.randn(1, COUNT + 2, 2, SIDE, SIDE)
+    before = fields.clone()
+    opened, closed = (
+        shown_fields(fields, *asked(lips, 0.5), NUMBERS)[0, CORNERS] for lips in (1.0, 0.0)
+    )
+    assert torch.equal(opened[0], before[0, CORNERS, 0])
+    assert opened[1].max() <= 0 and torch.equal(opened[1], before[0, CORNERS, 1].clamp(max=0))
+    chin = closed - 2 * opened
+    ratio = chin / before[0, CHIN]
+    assert ratio.min() > 0.5 and ratio.max() < 1, "a closed mouth raises the chin, too"
+    assert torch.equal(fields, before), "the input is kept: other AUs of a face use it"
+
+
+def test_other_fields_and_falls_stay_as_they_are():
+    fields = torch.randn(1, COUNT + 2, 2, SIDE, SIDE)
+    shown = shown_fields(fields, *asked(0.0, 0.5), NUMBERS)
+    others = [column for column in range(COUNT + 2) if column != CORNERS]
+    assert torch.equal(shown[:, others], fields[:, others])
+    for change in (0.0, -0.5):
+        assert torch.equal(shown_fields(fields, *asked(0.0, change), NUMBERS), fields)
+
+
+def test_weights_that_do_not_know_both_aus_have_their_own_fields():
+    fields = torch.randn(1, 2, 2, SIDE, SIDE)
+    assert shown_fields(fields, *asked(0.0, 0.5), (12, 15)) is fields
