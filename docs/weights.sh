@@ -24,4 +24,4 @@ ganim train shards --run run8 --architecture flow --size 160 --width 32 --critic
     python -m ganim.model.training.train_occlusion shards --weights run8/generator.safetensors \
         --out run8/occlusion.safetensors
 python -m ganim.model.training.train_mouth shards --weights run8/occlusion.safetensors \
-    --examples 10880 --steps 1500 --out generator.safetensors
+    --out generator.safetensors

@@ -50,10 +50,6 @@ class FlowOutputs(NamedTuple):
     """(n, AUs + NUISANCE, 2, h/4, w/4): the flow of a change by 1 of each, in half sides."""
     rest: Tensor
     """(n, 2, h/4, w/4): the part of the flow that is not linear in the change."""
-    features: Tensor
-    """(n, channels, h/2, w/2): those of the moved face, for the network of mouths."""
-    style: Tensor
-    """(n, channels): the embedding of the AUs and their change."""
 
     def part(self, chosen: slice) -> "FlowOutputs":
         """The outputs for some of the faces."""
@@ -147,7 +143,7 @@ class FlowGenerator(nn.Module):
         self.block_2 = Residual(half, style)
         self.to_masks = nn.Conv2d(half, 16, 3, 1, 1)  # 2x2 pixels of attention and colour
         self.occlusion = OcclusionNetwork(half, quarter, eighth, sixteenth).requires_grad_(False)
-        self.mouth = MouthNetwork(quarter + half, style).requires_grad_(False)
+        self.mouth = MouthNetwork().requires_grad_(False)
         for last in (self.to_fields[-1], self.to_rest[-1], self.to_masks):
             assert isinstance(last, nn.Conv2d) and last.bias is not None
             nn.init.zeros_(last.weight)
@@ -156,7 +152,11 @@ class FlowGenerator(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Weights that know fewer nuisances have no fields for the others, and do not see them.
         Those without whitening have the identity, those without a limit of painting none, and
-        those without networks of occlusions and mouths have such as find and paint nothing."""
+        those without networks of occlusions and mouths have such as find and paint nothing, as have
+        those whose network of mouths is of the kind of before version 14."""
+        if prefix + "mouth.trained" not in state_dict:
+            for key in [key for key in state_dict if key.startswith(prefix + "mouth.")]:
+                del state_dict[key]
         if prefix + "reference" in state_dict:
             state_dict.setdefault(prefix + "whitening", torch.eye(len(self.whitening)))
             unlimited = torch.full_like(self.painting_limit, UNLIMITED)
@@ -209,22 +209,22 @@ class FlowGenerator(nn.Module):
         aus = (own_aus + change).clamp(0, 1)
         fields = shown_fields(face.fields, aus, change, self.settings.aus)
         face = face._replace(fields=fields)
-        masks, outputs, opening = self.before_mouths(face, aus, change, nuisance)
-        return self.mouth.painted(masks, outputs.features, outputs.style, opening)
+        masks, opening = self.before_mouths(face, aus, change, nuisance)
+        return self.mouth.painted(masks, opening, 1 - face.occlusion, aus)
 
     def before_mouths(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
-    ) -> tuple[Masks, FlowOutputs, Tensor]:
-        """What the network of mouths starts from: cleaned masks; the outputs that they are made of;
-        and the share (n, 1, h/2, w/2) of each pixel that lies between lips that are opened."""
-        outputs = self.render(face, aus, change, nuisance)
+    ) -> tuple[Masks, Tensor]:
+        """What the network of mouths starts from: cleaned masks, and the share (n, 1, h/2, w/2) of
+        each pixel that lies between lips that are opened."""
+        moved = self.render(face, aus, change, nuisance).masks
         mouth, lids, opening, closing = (
             self._flow_of(numbers, face, change)
             for numbers in (_MOUTH, _LIDS, _OPEN_EYES, _CLOSED_EYES)
         )
-        masks = without_smile(cleaned(outputs.masks, mouth, lids), change)
+        masks = without_smile(cleaned(moved, mouth, lids), change)
         masks = uncovered(cleaned_eyes(masks, lids, opening, closing), face.occlusion)
-        return masks, outputs, stretched(mouth[:, 1:]) * (1 - face.occlusion)
+        return masks, stretched(mouth[:, 1:]) * (1 - face.occlusion)
 
     def shown_change(self, aus: Tensor, own_aus: Tensor) -> Tensor:
         """(n, 17): the change by which faces are moved in use."""
@@ -297,8 +297,8 @@ class FlowGenerator(nn.Module):
         x = _warp(x, flow)
         for block in self.blocks_4:
             x = block(x, style)
-        features = torch.cat([doubled(x), _warp(at_2, flow)], 1)
-        x = self.block_2(self.enlarge_2(features), style)
+        x = self.enlarge_2(torch.cat([doubled(x), _warp(at_2, flow)], 1))
+        x = self.block_2(x, style)
         logits = F.pixel_shuffle(self.to_masks(x), 2).float()
 
         full_flow = resized(flow, faces)
@@ -306,7 +306,7 @@ class FlowGenerator(nn.Module):
         attention = 1 - gate * (1 - torch.sigmoid(logits[:, :1]))
         colour = (moved + 2 * torch.tanh(logits[:, 1:])).clamp(-1, 1)
         masks = Masks(attention, colour, moved, full_flow)
-        return FlowOutputs(masks, fields, rest, features, style)
+        return FlowOutputs(masks, fields, rest)
 
 
 def _padded(saved: Tensor, like: Tensor) -> Tensor:

@@ -1,79 +1,128 @@
-"""Paints what is seen in a mouth that opens: teeth, tongue and the dark behind them.
+"""Paints what is seen in a mouth that opens: lips, teeth, tongue and the dark behind them.
 
 The photograph does not show them, and teeth are few pixels of a face, so what the generator paints
-there is their mean: pale strips, or a hole. This network is trained after the generator, under
-critics that see mouths alone (training/train_mouth.py), and paints between the lips.
+there is their mean: pale strips, or a hole. This network fills the hole anew from what is around
+it, as a network of image inpainting does (Pathak et al. 2016, Context Encoders), so every
+photograph of an open mouth teaches it, whether or not there is another of this person. It is
+trained after the generator (training/train_mouth.py).
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...pipeline.action_units import COUNT
 from ..warp import resized
-from .layers import Residual, convolution
-from .masks import Masks, smoothed
-from .skin import cheeks, nearby
+from .cleaning import odd
+from .masks import Masks
 
 _HEIGHT, _WIDTH = 0.4, 0.6
 """Of the part of the frame that is seen, at its lower edge and in the middle, as shares of it. The
 frame is aligned, so that all mouths lie in it."""
-_HALF, _QUARTER, _FULL, _BLOCKS = 32, 64, 16, 3
-"""Channels at half, a quarter and all of the resolution; residual blocks at a quarter."""
-_UNTRAINED = -10.0
-"""The logit of the opacity of an untrained network: nothing is painted."""
+_HALF, _QUARTER, _EIGHTH, _FULL, _STYLE = 32, 64, 96, 20, 64
+"""Channels at half, a quarter, an eighth, and all of the resolution; length of the embedding."""
+_HIGH, _WIDE, _SMOOTH = 1 / 32, 3 / 32, 1 / 32
+"""How far the hole reaches beyond what is opened, above and below and at both sides together, and
+how wide its edges are, as shares of the frame. Corners of a mouth are hardly stretched."""
+_LEAK = 0.2
 
 
 class MouthNetwork(nn.Module):
-    """Features of n faces in the frame to a layer of paint over their mouths.
+    """Mouths with a hole to the colours that fill it.
 
-    features: channels of the features. style: length of the embedding of the AUs.
+    It is untrained, and paints nothing, while `trained` is 0.
     """
 
-    def __init__(self, features: int, style: int) -> None:
+    trained: Tensor
+    """A number: 1, or 0 before the training."""
+    most: Tensor
+    """(17,): it is told an AU as at most so high, since photographs hardly show more."""
+
+    def __init__(self) -> None:
         super().__init__()
-        self.first = convolution(features + 13, _HALF, 1)  # 2x2 pixels, and the opening
-        self.down = convolution(_HALF, _QUARTER, 4, stride=2)
-        self.blocks = nn.ModuleList(Residual(_QUARTER, style) for _ in range(_BLOCKS))
-        self.up = convolution(_QUARTER + _HALF, _HALF, 3)
-        self.block = Residual(_HALF, style)
-        self.full = nn.Conv2d(_HALF, _FULL, 1)
-        self.mix = nn.Conv2d(_FULL + 3, _FULL, 3, 1, 1)
-        self.last = nn.Conv2d(_FULL, 4, 3, 1, 1)
-        assert self.last.bias is not None
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
-        nn.init.constant_(self.last.bias[:1], _UNTRAINED)
+        self.register_buffer("trained", torch.zeros(()))
+        self.register_buffer("most", torch.ones(COUNT))
+        self.embedding = nn.Sequential(
+            nn.Linear(COUNT, _STYLE), nn.ReLU(), nn.Linear(_STYLE, _STYLE), nn.ReLU()
+        )
+        self.to_half = nn.Conv2d(16, _HALF, 3, 1, 1)  # 2x2 pixels, and the hole
+        self.to_quarter = nn.Conv2d(_HALF, _QUARTER, 4, 2, 1)
+        self.to_eighth = nn.Conv2d(_QUARTER, _EIGHTH, 4, 2, 1)
+        self.blocks_8 = nn.ModuleList(_Block(_EIGHTH) for _ in range(4))
+        self.enlarge_4 = nn.Conv2d(_EIGHTH + _QUARTER, _QUARTER, 3, 1, 1)
+        self.blocks_4 = nn.ModuleList(_Block(_QUARTER) for _ in range(2))
+        self.enlarge_2 = nn.Conv2d(_QUARTER + _HALF, _HALF, 3, 1, 1)
+        self.block_2 = _Block(_HALF)
+        self.to_full = nn.Conv2d(_HALF, _FULL, 1)
+        self.mix = nn.Conv2d(_FULL + 4, _FULL, 3, 1, 1)
+        self.to_colour = nn.Conv2d(_FULL, 3, 3, 1, 1)
 
-    def forward(
-        self, features: Tensor, style: Tensor, faces: Tensor, opening: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The layer over mouths: opacity (n, 1, h, w) in 0-1, at most `opening`, and colour
-        (n, 3, h, w) in -1..1.
+    @property
+    def blocks(self) -> "list[_Block]":
+        """All blocks."""
+        every = (*self.blocks_8, *self.blocks_4, self.block_2)
+        return [each for each in every if isinstance(each, _Block)]
 
-        features: (n, features, h/2, w/2) of the moved face, `cut_to_mouth` as all of them. style:
-        (n, style). faces: (n, 3, h, w), what is painted over. opening: (n, 1, h/2, w/2) in 0-1.
+    def forward(self, mouths: Tensor, hole: Tensor, aus: Tensor) -> Tensor:
+        """Colours (n, 3, h, w) in -1..1, which count in the hole alone.
+
+        mouths: (n, 3, h, w) in -1..1, cut to the mouth; what lies in the hole is not seen. hole:
+        (n, 1, h, w) in 0-1. aus: (n, 17) in 0-1, what the result should show. h and w: even.
         """
-        half = self.first(torch.cat([features, F.pixel_unshuffle(faces, 2), opening], 1))
-        x = self.down(half)
-        for block in self.blocks:
+        style = self.embedding(aus.minimum(self.most))
+        seen = torch.cat([mouths * (1 - hole), hole * 2 - 1], 1)
+        half = _leaky(self.to_half(F.pixel_unshuffle(seen, 2)))
+        quarter = _leaky(self.to_quarter(half))
+        x = self.to_eighth(quarter)
+        for block in self.blocks_8:
             x = block(x, style)
-        x = self.block(self.up(torch.cat([resized(x, half), half], 1)), style)
-        x = F.relu(self.mix(torch.cat([resized(self.full(x), faces), faces], 1)))
-        opacity, colour = smoothed(self.last(x).float()).split([1, 3], 1)
-        return opacity.sigmoid() * resized(opening, faces), colour.tanh()
+        x = self.enlarge_4(torch.cat([resized(_leaky(x), quarter), quarter], 1))
+        for block in self.blocks_4:
+            x = block(x, style)
+        x = self.enlarge_2(torch.cat([resized(_leaky(x), half), half], 1))
+        x = resized(self.to_full(_leaky(self.block_2(x, style))), mouths)
+        return self.to_colour(_leaky(self.mix(torch.cat([x, seen], 1)))).tanh()
 
-    def painted(self, masks: Masks, features: Tensor, style: Tensor, opening: Tensor) -> Masks:
-        """Masks of whole faces, by which their mouths are painted over; of whole faces are
-        `features` and `opening`, too."""
+    def painted(self, masks: Masks, opening: Tensor, uncovered: Tensor, aus: Tensor) -> Masks:
+        """Masks of whole faces by which mouths that open are filled.
+
+        opening: (n, 1, h/2, w/2) in 0-1, what lies between lips that part. uncovered: the same
+        shape, the share that nothing covers. aus: (n, 17), what is asked for.
+        """
         # An exported network has no branches.
         if not (torch.compiler.is_compiling() or opening.any()):
             return masks
-        faces = masks.blend()
-        seen = cut_to_mouth(faces, 4), cut_to_mouth(opening, 2)
-        opacity, colour = self(cut_to_mouth(features, 2), style, *seen)
-        opacity, colour = (_in_place(each, faces) for each in (opacity, colour))
-        colour = _without_violet(colour, masks.face)
-        return masks.towards(colour, opacity, blur=False)
+        mouths = cut_to_mouth(masks.blend(), 4)
+        hole = hole_of(cut_to_mouth(opening, 2), mouths)
+        hole = hole * resized(cut_to_mouth(uncovered, 2), mouths) * self.trained
+        colours = self(mouths, hole, aus).float()
+        colours, hole = (_in_place(each, masks.face) for each in (colours, hole))
+        return masks.towards(colours, hole)
+
+
+class _Block(nn.Module):
+    """Two convolutions beside a shortcut; the style scales and shifts what is between them (Perez
+    et al. 2018, FiLM). It has no normalisation, as a hole would change the means."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(channels, channels, 3, 1, 1) for _ in range(2))
+        self.from_style = nn.Linear(_STYLE, 2 * channels)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        scale, shift = self.from_style(style)[:, :, None, None].chunk(2, 1)
+        y = self.first(_leaky(x)) * (1 + scale) + shift
+        return x + self.second(_leaky(y))
+
+
+def hole_of(opening: Tensor, mouths: Tensor) -> Tensor:
+    """(n, 1, h, w) in 0-1: what is filled of mouths (n, 3, h, w), where (n, 1, h/2, w/2) of them is
+    opened; all cut to the mouth."""
+    side = mouths.shape[3] / _WIDTH
+    high, wide, smooth = (odd(share * side) for share in (_HIGH, _WIDE, _SMOOTH))
+    hole = resized(opening, mouths)
+    hole = F.max_pool2d(hole, (high, wide), 1, (high // 2, wide // 2))
+    return F.avg_pool2d(F.pad(hole, (smooth // 2,) * 4, "replicate"), smooth, 1)
 
 
 def cut_to_mouth(x: Tensor, unit: int) -> Tensor:
@@ -86,20 +135,8 @@ def cut_to_mouth(x: Tensor, unit: int) -> Tensor:
     return x[:, :, x.shape[2] - height :, left : left + width]
 
 
-def _without_violet(colours: Tensor, moved: Tensor) -> Tensor:
-    """Colours (n, 3, h, w) in -1..1 of which none has a larger ratio of blue to green than grey,
-    the cheeks of the moved face (n, 3, h, w), or what it shows near there, such as lipstick.
-
-    Tongues and gums are red, and the network paints them violet on some faces. They stay as bright.
-    """
-    most = _blue_to_green(nearby(moved)).maximum(_blue_to_green(cheeks(moved))).clamp(min=1)
-    excess = (colours[:, 2:] + 1 - most * (colours[:, 1:2] + 1)).clamp(min=0)
-    return colours + excess * excess.new_tensor([0.5, 0.5, -1])[:, None, None]
-
-
-def _blue_to_green(colours: Tensor) -> Tensor:
-    """(n, 1, h, w) of colours (n, 3, h, w) from 0."""
-    return colours[:, 2:] / colours[:, 1:2].clamp(min=0.1)
+def _leaky(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, _LEAK)
 
 
 def _in_place(part: Tensor, whole: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
-"""What the network of mouths is trained on: edits that open a mouth, as the generator gives them to
-that network, and photographs of open mouths.
+"""What the network of mouths is trained on: photographs of open mouths, and edits that open one.
 
-All are made once and kept in memory, cut to the mouth: 0.3 MB an example of the shipped weights.
+All are made once and kept in memory, cut to the mouth: 50 KB an example of the shipped weights.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,18 +9,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...pipeline.action_units import COUNT, positions
+from ...pipeline.action_units import positions
 from ...pipeline.errors import WrongUse
+from ..config import TrainSettings
+from ..data import Faces
+from ..landmarks.frame import into_frame
 from ..networks.flow_generator import NUISANCE, FlowGenerator
-from ..networks.mouth import cut_to_mouth
-from ..pixels import from_model
+from ..networks.mouth import cut_to_mouth, hole_of
+from ..pixels import from_model, to_model
+from .mouth_holes import INNER_LIPS, OUTER_LIPS, polygons
 from .pair_augmentation import Augmentation, Deviations
 from .pair_sampler import PairSampler
 
 _BATCH = 16
 """Faces that are edited at once."""
 _PAIRS = 0.25
-"""Share of the faces that have a photograph to compare with."""
+"""Share of the edited faces that have a photograph to compare with."""
 JUDGED_BY = positions((10, 12, 20, 25, 26))
 """Columns of the AUs that say what is seen in a mouth."""
 _COMBINATIONS = (
@@ -38,64 +41,103 @@ _OPENING = positions((25, 26))
 _CANDIDATES, _BEST = 6, 2
 """Pairs that are drawn, and those of them that open the mouth most, per pair that is used."""
 _LEAST = 0.012
-"""Mean opening, over what is cut, below which an example is left out."""
-_OPEN = {25: 0.2, 26: 0.3, 12: 0.3}
-"""Photographs in which one of these AUs is higher show an open mouth, or nearly so."""
+"""Mean opening, over what is cut, below which an edit is left out."""
+_LIPS, _GAPS = (61, 62, 63), (67, 66, 65)
+"""Landmarks of the upper and the lower lip whose distance says how far a mouth is open."""
+_OPEN, _PARTED, _WIDE_OPEN = 0.025, 0.15, 0.05
+"""Mouths are open by so much of the frame, and from so much of AU25 on, or by more than the third
+number: landmarks of closed lips lie apart by some pixels, too."""
+_WIDER, _DROPPED, _OFTEN = 0.075, 0.4, 2.0
+"""Mouths that are wider open than this, and those with more of AU26, are drawn so much more often
+than others, as there are few."""
 _VIEWS = 2
-"""Of each of these photographs."""
+"""Of each photograph."""
+_SHOWN = 0.96
+"""Quantile of the AUs of photographs up to which the network is told them."""
 _NEAR = 40
 """Photographs with which the results of an unpaired face are compared."""
 _DEVIATIONS = Deviations(0.04, 0.04, 0.03, (0.0, 0.0), 0.04, 0.1, 0.1, 0.1, 0.02, 0.1)
 """Smaller changes than usual: all mouths lie where the network will see them."""
 _ELSEWHERE = 9.0
 """What is added to the distance of a photograph of another collection: more than any distance."""
+_NONE = "No photograph shows an open mouth. Add some."
 _CPU = torch.device("cpu")
 _CHUNK = 64
 
 
 class Mouths(NamedTuple):
-    """What the network of mouths is given for n faces, cut to the mouth: the arguments of its
-    `forward` in half precision, with the opening in 0-255; and what was asked for."""
+    """n mouths, cut from faces, in bytes to save memory; `part` gives the numbers."""
 
-    features: Tensor
-    style: Tensor
     faces: Tensor
-    opening: Tensor
+    """(n, 3, h, w): pixels."""
+    hole: Tensor
+    """(n, 1, h, w): what is filled; of photographs, what is between their lips."""
     aus: Tensor
-    """(n, 17) in 0-1."""
+    """(n, 17) in 0-1: what they show, or are asked for."""
 
     def part(self, chosen: Tensor) -> "Mouths":
-        """Some of them, as the network takes them."""
-        features, style, faces, opening, aus = (each.float() for each in self.where(chosen))
-        return Mouths(features, style, faces, opening / 255, aus)
-
-    def where(self, chosen: Tensor) -> "Mouths":
-        """Some of them."""
-        return Mouths(*(each[chosen] for each in self))
-
-    @property
-    def opened(self) -> Tensor:
-        """(n,) bool: whether the mouth opens so far that there is something to paint."""
-        return self.opening.float().mean((1, 2, 3)) > 255 * _LEAST
+        """Some of them: pixels in -1..1, holes in 0-1."""
+        faces, hole, aus = (each[chosen] for each in self)
+        return Mouths(to_model(faces), hole / 255, aus)
 
 
 class Examples(NamedTuple):
     """What a training draws from."""
 
+    photographs: Mouths
+    lips: Tensor
+    """(photographs, 1, h, w) uint8: as `hole`, with the lips."""
+    weights: Tensor
+    """(photographs,): how often each is drawn, beside others."""
     pairs: Mouths
     targets: Tensor
     """(pairs, 3, h, w) uint8: the other photograph of each."""
     unpaired: Mouths
     near: Tensor
     """(unpaired, at most 40): positions of photographs that show nearly what was asked for."""
-    photographs: Tensor
-    """(k, 3, h, w) uint8: open mouths."""
-    shown: Tensor
-    """(k, 17) in 0-1: their AUs."""
+
+    @property
+    def most(self) -> Tensor:
+        """(17,): how much of each AU photographs show."""
+        return self.photographs.aus.quantile(_SHOWN, 0)
 
 
 class MouthSampler(PairSampler):
-    """Random edits that open the mouth. The arguments are those of PairSampler."""
+    """Photographs of open mouths, and random edits that open one. The arguments are those of
+    PairSampler."""
+
+    def __init__(
+        self, faces: Faces, settings: TrainSettings, aligned: Tensor, reference: Tensor
+    ) -> None:
+        super().__init__(faces, settings, aligned, reference)
+        self._aligned = into_frame(aligned, self.maps)
+
+    def photographs(self, draw: torch.Generator) -> tuple[Mouths, Tensor, Tensor, Tensor]:
+        """Photographs of k open mouths, `lips` and `weights` of Examples, and their positions (k,).
+        Raises WrongUse if there are none."""
+        apart = self._aligned[:, _LIPS] - self._aligned[:, _GAPS]
+        gap = apart.norm(dim=2).amax(1) / 2
+        parted, dropped = self.faces.aus[:, _OPENING].T
+        open_ = ((gap > _OPEN) & (parted > _PARTED)) | (gap > _WIDE_OPEN)
+        chosen = open_.nonzero()[:, 0].repeat(_VIEWS)
+        if not len(chosen):
+            raise WrongUse(_NONE)
+        views, holes = [], []
+        for part in chosen.split(_CHUNK):
+            augmentation = Augmentation.draw(len(part), draw, _DEVIATIONS)
+            faces = self._views(part, augmentation.maps, augmentation, _CPU)
+            views.append(_bytes(faces))
+            points = into_frame(self._aligned[part], augmentation.maps)
+            holes.append(_around(points, faces))
+        inside, lips = (torch.cat(each) for each in zip(*holes, strict=True))
+        # Landmarks may lie outside of what is cut.
+        seen = inside.flatten(1).amax(1) > 127
+        if not seen.any():
+            raise WrongUse(_NONE)
+        chosen = chosen[seen]
+        often = (gap[chosen] > _WIDER).float() + (dropped[chosen] > _DROPPED)
+        mouths = Mouths(torch.cat(views)[seen], inside[seen], self.faces.aus[chosen])
+        return mouths, lips[seen], 1 + _OFTEN * often, chosen
 
     def pairs(
         self, generator: FlowGenerator, count: int, draw: torch.Generator
@@ -111,10 +153,10 @@ class MouthSampler(PairSampler):
         told = self._told(source, target, augmentation)
         own, asked = self.faces.aus[source], self.faces.aus[target]
         faces = self._views(source, augmentation.maps, augmentation, _CPU)
-        mouths = _edited(generator, faces, asked, asked - own, told, asked)
+        mouths, opened = _edited(generator, faces, asked, asked - own, told)
         maps = self._target_maps(source, target, augmentation)
         targets = _bytes(self._views(target, maps, augmentation, _CPU))
-        return mouths.where(mouths.opened), targets[mouths.opened]
+        return Mouths(*(each[opened] for each in mouths)), targets[opened]
 
     def unpaired(
         self, generator: FlowGenerator, count: int, draw: torch.Generator
@@ -127,22 +169,8 @@ class MouthSampler(PairSampler):
         augmentation = Augmentation.draw(count, draw, _DEVIATIONS)
         faces = self._views(chosen, augmentation.maps, augmentation, _CPU)
         aus, told = (own + change).clamp(0, 1), torch.zeros(count, NUISANCE)
-        mouths = _edited(generator, faces, aus, change, told, asked)
-        return mouths.where(mouths.opened), chosen[mouths.opened]
-
-    def photographs(self, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Photographs of open mouths (k, 3, h, w) uint8, and their positions (k,). Raises WrongUse
-        if there are none."""
-        limits = torch.full((COUNT,), torch.inf)
-        limits[positions(_OPEN)] = torch.tensor(list(_OPEN.values()))
-        chosen = (self.faces.aus > limits).any(1).nonzero()[:, 0].repeat(_VIEWS)
-        if not len(chosen):
-            raise WrongUse("No photograph shows an open mouth by its AU12, AU25 or AU26. Add some.")
-        mouths = []
-        for part in chosen.split(_CHUNK):
-            augmentation = Augmentation.draw(len(part), draw, _DEVIATIONS)
-            mouths.append(_bytes(self._views(part, augmentation.maps, augmentation, _CPU)))
-        return torch.cat(mouths), chosen
+        mouths, opened = _edited(generator, faces, aus, change, told)
+        return Mouths(*(each[opened] for each in mouths)), chosen[opened]
 
     def _asked(self, chosen: Tensor, draw: torch.Generator) -> Tensor:
         """(n, 17) in 0-1: what the chosen faces are asked for."""
@@ -161,13 +189,13 @@ class MouthSampler(PairSampler):
 def make_examples(
     generator: FlowGenerator, sampler: MouthSampler, count: int, progress: Callable[[int], object]
 ) -> Examples:
-    """Edit `count` faces, and keep those whose mouths open.
+    """Cut photographs of open mouths, edit `count` faces, and keep those whose mouths open.
 
     progress: is given the number of faces that were edited, after each batch. Raises WrongUse if no
     mouth opens in pairs, in other faces, or in photographs.
     """
     draw = torch.Generator().manual_seed(sampler.settings.seed)
-    faces, shown = sampler.photographs(draw)
+    photographs, lips, weights, shown = sampler.photographs(draw)
     paired = round(_PAIRS * _BATCH)
     pairs, targets, unpaired, chosen = [], [], [], []
     for made in range(0, count, _BATCH):
@@ -186,32 +214,36 @@ def make_examples(
             "and AU26 differ."
         )
     mouths, collections = _joined(unpaired), _collections(sampler.faces.sources)
-    aus = sampler.faces.aus[shown]
-    near = _nearest(mouths.aus, collections[torch.cat(chosen)], aus, collections[shown])
-    return Examples(_joined(pairs), torch.cat(targets), mouths, near, faces, aus)
+    of_edits = collections[torch.cat(chosen)]
+    asked = mouths.aus.minimum(photographs.aus.quantile(_SHOWN, 0))
+    near = _nearest(asked, of_edits, photographs.aus, collections[shown])
+    return Examples(photographs, lips, weights, _joined(pairs), torch.cat(targets), mouths, near)
 
 
 @torch.no_grad()
 def _edited(
-    generator: FlowGenerator,
-    faces: Tensor,
-    aus: Tensor,
-    change: Tensor,
-    told: Tensor,
-    asked: Tensor,
-) -> Mouths:
-    """What the network of mouths is given for faces (n, 3, size, size) in -1..1; the others are the
-    arguments of `before_mouths`, and what the result should show."""
-    encoded = generator.encode(faces)
-    masks, outputs, opening = generator.before_mouths(encoded, aus, change, told)
-    # Copies, as parts would keep the whole in memory.
-    return Mouths(
-        cut_to_mouth(outputs.features, 2).to(torch.half, copy=True),
-        outputs.style,
-        cut_to_mouth(masks.blend(), 4).to(torch.half, copy=True),
-        (cut_to_mouth(opening, 2) * 255).round().byte(),
-        asked,
+    generator: FlowGenerator, faces: Tensor, aus: Tensor, change: Tensor, told: Tensor
+) -> tuple[Mouths, Tensor]:
+    """Faces (n, 3, size, size) in -1..1 before their mouths are filled, and (n,) whether these open
+    so far that there is something to fill; the others are the arguments of `before_mouths`."""
+    masks, opening = generator.before_mouths(generator.encode(faces), aus, change, told)
+    edited, opening = masks.blend(), cut_to_mouth(opening, 2)
+    hole = hole_of(opening, cut_to_mouth(edited, 4))
+    return Mouths(_bytes(edited), (hole * 255).round().byte(), aus), opening.mean(
+        (1, 2, 3)
+    ) > _LEAST
+
+
+def _around(landmarks: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
+    """What is between the lips of faces (n, 3, size, size), without and with them, cut to the
+    mouth: (n, 1, h, w) uint8. landmarks: (n, 68, 2) in the faces, -1..1."""
+    side = faces.shape[3]
+    pixels = (landmarks + 1) * (side / 2) - 0.5
+    inside, lips = (
+        cut_to_mouth(polygons(pixels[:, which], side, side), 4)
+        for which in (INNER_LIPS, OUTER_LIPS)
     )
+    return inside.clone(), lips.clone()
 
 
 def _joined(parts: Sequence[Mouths]) -> Mouths:
@@ -220,7 +252,7 @@ def _joined(parts: Sequence[Mouths]) -> Mouths:
 
 def _bytes(views: Tensor) -> Tensor:
     """The mouths of faces (n, 3, size, size) in -1..1, as uint8."""
-    return from_model(cut_to_mouth(views, 4)).round().byte()
+    return from_model(cut_to_mouth(views, 4)).round().clamp(0, 255).byte()
 
 
 def _collections(sources: Sequence[str]) -> Tensor:

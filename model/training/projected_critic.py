@@ -99,7 +99,7 @@ def critic_loss(real: Sequence[Tensor], fake: Sequence[Tensor], weight: Tensor) 
     weight: (n, 1, h, w), how much each place of the pictures counts.
     """
     losses = [
-        _weighted_mean(F.relu(1 - one), weight) + _weighted_mean(F.relu(1 + other), weight)
+        weighted_mean(F.relu(1 - one), weight) + weighted_mean(F.relu(1 + other), weight)
         for one, other in zip(real, fake, strict=True)
     ]
     return torch.stack(losses).mean()
@@ -107,10 +107,13 @@ def critic_loss(real: Sequence[Tensor], fake: Sequence[Tensor], weight: Tensor) 
 
 def mean_score(scores: Sequence[Tensor], weight: Tensor) -> Tensor:
     """The mean score over features. weight: as of `critic_loss`."""
-    return torch.stack([_weighted_mean(each, weight) for each in scores]).mean()
+    return torch.stack([weighted_mean(each, weight) for each in scores]).mean()
 
 
-def _weighted_mean(scores: Tensor, weight: Tensor) -> Tensor:
-    """The mean over pictures of the weighted means of their scores (n, 1, h', w')."""
-    weight = F.interpolate(weight, scores.shape[2:], mode="area")
-    return ((scores * weight).mean((1, 2, 3)) / weight.mean((1, 2, 3))).mean()
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """The mean over pictures of the weighted means of values (n, any, h', w').
+
+    weight: (n, 1, h, w), how much each place counts.
+    """
+    weight = F.interpolate(weight, values.shape[2:], mode="area")
+    return ((values * weight).mean((1, 2, 3)) / weight.mean((1, 2, 3))).mean()

@@ -2,15 +2,16 @@
 
     python -m ganim.model.training.train_mouth shards/ --weights WEIGHTS --out NEW_WEIGHTS
 
-A quarter of what it learns from are pairs of a series. The others are faces that are asked for AUs
-of which there is no photograph: a critic compares them with photographs of nearly these AUs, of the
-same collection, since collections differ in blur and compression, and a critic tells them by that.
+It fills holes. Half of a batch are photographs of open mouths from which the mouth is cut out, as
+for a network of image inpainting, so it knows what belongs there; a quarter are edits for which
+another photograph of the series shows it. The rest are edits that a critic alone judges, beside
+photographs of nearly these AUs of the same collection, since collections differ in blur and
+compression, and a critic tells them by that.
 The other weights of the generator stay as they are. The extra `mouths` is needed.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -19,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...pipeline.action_units import positions
 from ...pipeline.errors import GanimError, WrongUse
 from ..checkpoint import load_weights, save_weights
 from ..config import TrainSettings
@@ -32,37 +34,44 @@ from ..warp import moved
 from .framing import find_landmarks
 from .imagenet_features import imagenet_stages
 from .mouth_examples import JUDGED_BY, Examples, Mouths, MouthSampler, make_examples
+from .mouth_holes import random_holes
 from .pair_sampler import MIN_SERIES
-from .paired_losses import feature_matching, reconstruction
-from .projected_critic import Features, ProjectedCritic, critic_loss, mean_score
+from .projected_critic import Features, ProjectedCritic, critic_loss, mean_score, weighted_mean
 
-LEARNING_RATE = 2e-4
+LEARNING_RATE = 2.5e-4
 _BETAS, _CRITIC_BETAS = (0.5, 0.99), (0.0, 0.99)
 _WARM_UP = 50
 _FALLING = 0.35
 """The last share of the steps, over which the learning rates fall to 0."""
-_DECAY = 0.997
+_DECAY = 0.995
 """Of the moving average of the weights, which is what is saved."""
-_RECONSTRUCTION, _FEATURES, _ADVERSARIAL = 3.0, 0.3, 0.4
-"""Weights of the terms. The first two are of pairs, and count by their share of the batch."""
-_RAMP = 150
-"""Steps over which the weight of the critic rises from 0."""
-_PAIRS = 0.25
-"""Share of a batch."""
-_NOISE = 0.04
-"""Standard deviation of what is added to photographs and results before the critic sees them."""
-_FLOOR = 0.1
-"""How much the critic counts what is not between the lips, beside 1 between them."""
+_RECONSTRUCTION, _FEATURES, _ADVERSARIAL, _GLARE = 2.0, 1.0, 0.1, 3.0
+"""Weights of the terms. The first two are of photographs and pairs, the last is of edits. With
+three times as much for the critic, which asks for contrast, mouths had white blots for teeth."""
+_SHADED, _BRIGHT, _SMILE = 0.95, 1.35, 0.4
+"""How bright a result may be, of what is around: without a smile, and from so much of AU12 on. In
+half of the photographs of open mouths that do not smile nothing is brighter than 0.93 of the skin,
+and in half of the smiles than 1.3."""
+_ALONE, _RAMP = 200, 300
+"""Steps without a critic, and those over which its weight then rises."""
+_PHOTOGRAPHS, _PAIRS = 0.5, 0.25
+"""Shares of a batch."""
+_NOISE, _AU_NOISE = 0.03, 0.03
+"""Standard deviations of what is added to what the critic sees, and to the AUs of photographs."""
+_FLOOR = 0.02
+"""How much the critic counts what is not filled, beside 1 for what is."""
 _NEIGHBOURS = 5
-"""The lips themselves, so far from the opening, count as what is between them; px at half size."""
-_FIRST_WEIGHTS, _FIRST_OPACITY = 0.3, -2.0
-"""Factor of the last layer's random weights, and the logit of the opacity, at the start."""
+"""Pixels around the hole that count as what is in it."""
+_FIRST_BRANCH = 0.3
+"""Factor of the random weights of the last layer of each block at the start."""
 _MEASURED = 256
 """Photographs in which mean and deviation of features are measured."""
+_HOLES = 64
+"""Edits of whose holes some photographs get one, anew in each step."""
 _SHIFT = 0.1, 0.9
 """By how many pixels photographs are moved."""
-_MOST = 2
-"""By how many pixels of half the resolution what the critic sees is shifted."""
+_MOST = 4
+"""By how many pixels what the critic sees is shifted, in steps of 2."""
 _SHOWN, _SAVED = 50, 500
 """After how many steps a line is printed, and the weights are saved."""
 
@@ -71,38 +80,45 @@ class Step(NamedTuple):
     """What a step yields: means over its faces."""
 
     critic: float
-    """The hinge loss."""
+    """The hinge loss; 0 without a critic, as the next."""
     adversarial: float
     """The negative score of results."""
     reconstruction: float
-    """Distance of results and targets of pairs."""
-    before: float
-    """The same of what is painted over."""
-    opacity: float
-    """Share of what is cut that is painted."""
+    """Distance of results and targets, of photographs and pairs, in the hole."""
+    features: float
+    """The same in features of the frozen network."""
+
+
+class _Batch(NamedTuple):
+    """n mouths: photographs, pairs, and other edits."""
+
+    mouths: Mouths
+    targets: Tensor
+    """(photographs and pairs, 3, h, w) in -1..1: what they should be."""
+    real: Tensor
+    """(n, 3, h, w): photographs to compare with, of which the targets are the first."""
+    shown: Tensor
+    """(n, 17): their AUs."""
 
 
 class _View(NamedTuple):
-    """A shift and perhaps a mirror image of all that the critic sees in a step, so that it learns
-    its photographs by heart later (Zhao et al. 2020, Differentiable Augmentation)."""
+    """A shift of all that the critic sees in a step, so that it learns its photographs by heart
+    later (Zhao et al. 2020, Differentiable Augmentation)."""
 
     down: int
     right: int
-    mirrored: bool
 
     @classmethod
     def draw(cls) -> Self:
-        down, right = torch.randint(-_MOST, _MOST + 1, (2,)).tolist()
-        return cls(down, right, bool(torch.rand(()) < 0.5))
+        down, right = torch.randint(-_MOST // 2, _MOST // 2 + 1, (2,)).tolist()
+        return cls(2 * down, 2 * right)
 
-    def of(self, pictures: Tensor, unit: int) -> Tensor:
-        """Pictures (n, channels, h, w), shifted by `unit` px for each of the shift's; their border
-        pixels repeat."""
-        most, (height, width) = _MOST * unit, pictures.shape[2:]
-        top, left = (most + shift * unit for shift in (self.down, self.right))
-        padded = F.pad(pictures, (most,) * 4, "replicate")
-        shifted = padded[:, :, top : top + height, left : left + width]
-        return shifted.flip(3) if self.mirrored else shifted
+    def of(self, pictures: Tensor) -> Tensor:
+        """Pictures (n, channels, h, w), shifted; their border pixels repeat."""
+        height, width = pictures.shape[2:]
+        padded = F.pad(pictures, (_MOST,) * 4, "replicate")
+        top, left = _MOST + self.down, _MOST + self.right
+        return padded[:, :, top : top + height, left : left + width]
 
 
 def train(
@@ -114,93 +130,117 @@ def train(
     stages: of the frozen network of the critic, as `Features` takes them. batch: 4 or more. Random
     numbers are drawn from torch's own generator.
     """
-    network = _new(generator.mouth)
+    network = _new(examples.most)
     average = MovingAverage(network, _DECAY)
     mean = average.module.requires_grad_(False)
     assert isinstance(mean, MouthNetwork)
     generator.mouth = mean
-    photographs = examples.photographs[torch.randperm(len(examples.photographs))[:_MEASURED]]
-    features = Features(stages, _moved(to_model(photographs)))
+    photographs = examples.photographs.faces
+    some = photographs[torch.randperm(len(photographs))[:_MEASURED]]
+    features = Features(stages, _moved(to_model(some)))
     critic = ProjectedCritic(features.channels, len(JUDGED_BY))
     adam = torch.optim.Adam(network.parameters(), LEARNING_RATE, _BETAS)
     critic_adam = torch.optim.Adam(critic.parameters(), LEARNING_RATE, _CRITIC_BETAS)
-    schedules = [
-        torch.optim.lr_scheduler.LambdaLR(
-            each,
-            lambda step: min((step + 1) / _WARM_UP, 1) * min((1 - step / steps) / _FALLING, 1),
-        )
-        for each in (adam, critic_adam)
-    ]
     for step in range(steps):
-        mouths, targets, photographs, shown = _drawn(examples, batch)
-        pairs = len(targets)
-        asked = mouths.aus[:, JUDGED_BY]
-        opacity, colour = network(*mouths[:4])
-        results = mouths.faces + opacity * (colour - mouths.faces)
-        weight = F.max_pool2d(mouths.opening, _NEIGHBOURS, 1, _NEIGHBOURS // 2) + _FLOOR
-        view = _View.draw()
-        weight = view.of(weight, 1)
-        seen = features(view.of(_noisy(results), 2))
+        mouths, targets, real, shown = _drawn(examples, batch)
+        known = len(targets)
+        rate = min((step + 1) / _WARM_UP, 1) * min((1 - step / steps) / _FALLING, 1)
+        for group in (*adam.param_groups, *critic_adam.param_groups):
+            group["lr"] = LEARNING_RATE * rate
+        colours = network(*mouths)
+        results = mouths.faces + mouths.hole * (colours - mouths.faces)
+        around = F.max_pool2d(mouths.hole, _NEIGHBOURS, 1, _NEIGHBOURS // 2)
+
+        hinge = adversarial = results.new_zeros(())
+        if step >= _ALONE:
+            view, asked = _View.draw(), mouths.aus[:, JUDGED_BY]
+            weight = view.of(around + _FLOOR)
+            seen = features(view.of(_noisy(results)))
+            with torch.no_grad():
+                of_real = features(view.of(_noisy(real)))
+            pairs = zip(of_real, seen, strict=True)
+            both = [torch.cat([one, other.detach()]) for one, other in pairs]
+            scores = critic(both, torch.cat([shown[:, JUDGED_BY], asked]))
+            halves = [each.chunk(2) for each in scores]
+            hinge = critic_loss([one for one, _ in halves], [other for _, other in halves], weight)
+            critic_adam.zero_grad(set_to_none=True)
+            hinge.backward()
+            critic_adam.step()
+            critic.requires_grad_(False)
+            adversarial = -mean_score(critic(seen, asked), weight)
+            critic.requires_grad_(True)
+
+        error = weighted_mean((results[:known] - targets).abs(), mouths.hole[:known])
         with torch.no_grad():
-            real = features(view.of(_noisy(_moved(photographs)), 2))
-            wanted = features(view.of(targets, 2))
-
-        both = [torch.cat([one, other.detach()]) for one, other in zip(real, seen, strict=True)]
-        scores = critic(both, torch.cat([shown, asked]))
-        halves = [each.chunk(2) for each in scores]
-        hinge = critic_loss([one for one, _ in halves], [other for _, other in halves], weight)
-        critic_adam.zero_grad(set_to_none=True)
-        hinge.backward()
-        critic_adam.step()
-
-        critic.requires_grad_(False)
-        adversarial = -mean_score(critic(seen, asked), weight)
-        critic.requires_grad_(True)
-        error = reconstruction(results[:pairs], targets)
+            wanted = features(targets)
         # Not the pixels, which `error` compares.
-        distance = feature_matching([each[:pairs] for each in seen[:-1]], wanted[:-1])
-        of_pairs = _RECONSTRUCTION * error + _FEATURES * distance
-        ramp = min(step / _RAMP, 1)
-        loss = of_pairs * (pairs / batch) + _ADVERSARIAL * ramp * adversarial
+        distances = [
+            weighted_mean((one - other).abs(), around[:known])
+            for one, other in zip(features(results[:known])[:-1], wanted[:-1], strict=True)
+        ]
+        distance = torch.stack(distances).mean()
+        edits = slice(round(_PHOTOGRAPHS * batch), None)
+        ramp = min(max(step - _ALONE, 0) / _RAMP, 1)
+        loss = (
+            _RECONSTRUCTION * error
+            + _FEATURES * distance
+            + _ADVERSARIAL * ramp * adversarial
+            + _GLARE * _glare(Mouths(*(each[edits] for each in mouths)), results[edits])
+        )
         adam.zero_grad(set_to_none=True)
         loss.backward()
         adam.step()
-        for schedule in schedules:
-            schedule.step()
         average.update_parameters(network)
-        before = reconstruction(mouths.faces[:pairs], targets)
-        numbers = torch.stack([hinge, adversarial, error, before, opacity.mean()])
-        yield Step(*numbers.tolist())
+        yield Step(*torch.stack([hinge, adversarial, error, distance]).tolist())
 
 
-def _new(like: MouthNetwork) -> MouthNetwork:
-    """A network of the same size with random weights, which paints a little between the lips."""
-    network = deepcopy(like).requires_grad_(True)
-    for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear | nn.InstanceNorm2d):
-            layer.reset_parameters()
-    assert network.last.bias is not None
+def _glare(mouths: Mouths, results: Tensor) -> Tensor:
+    """By how much results (n, 3, h, w) in -1..1 are brighter, in the hole, than they may be.
+
+    Teeth are shaded where lips part without a smile.
+    """
+    smile = (mouths.aus[:, positions((12,))] / _SMILE).clamp(max=1)[:, :, None, None]
+    seen = 1 - mouths.hole
+    around = ((mouths.faces + 1).mean(1, keepdim=True) * seen).sum((2, 3), keepdim=True)
+    most = (_SHADED + (_BRIGHT - _SHADED) * smile) * around / seen.sum((2, 3), keepdim=True)
+    excess = ((results + 1).mean(1, keepdim=True) - most).clamp(min=0)
+    return weighted_mean(excess, mouths.hole)
+
+
+def _new(most: Tensor) -> MouthNetwork:
+    """A network with random weights."""
+    network = MouthNetwork()
+    network.trained.fill_(1)
+    network.most.copy_(most)
     with torch.no_grad():
-        network.last.weight.mul_(_FIRST_WEIGHTS)
-        network.last.bias.zero_()
-        network.last.bias[0] = _FIRST_OPACITY
+        for block in network.blocks:
+            block.second.weight.mul_(_FIRST_BRANCH)
+            block.from_style.weight.zero_()
+            block.from_style.bias.zero_()
     return network
 
 
-def _drawn(examples: Examples, batch: int) -> tuple[Mouths, Tensor, Tensor, Tensor]:
-    """A random batch: mouths, pairs first; the pairs' targets; photographs to compare each of the
-    batch with, which are the targets for pairs; and what these show: the AUs in JUDGED_BY."""
-    pairs = round(_PAIRS * batch)
+def _drawn(examples: Examples, batch: int) -> _Batch:
+    """A random batch."""
+    count, pairs = round(_PHOTOGRAPHS * batch), round(_PAIRS * batch)
+    alone = torch.multinomial(examples.weights, count)
+    photographs = examples.photographs.part(alone)
+    edits = examples.unpaired.hole[torch.randint(len(examples.near), (_HOLES,))] / 255
+    hole = random_holes(photographs.hole, examples.lips[alone] / 255, edits)
+    aus = photographs.aus + _AU_NOISE * torch.randn_like(photographs.aus)
+    photographs = Mouths(_moved(photographs.faces), hole, aus.clamp(0, 1))
+
     chosen = torch.randint(len(examples.targets), (pairs,))
-    free = torch.randint(len(examples.near), (batch - pairs,))
-    which = torch.randint(examples.near.shape[1], (batch - pairs,))
+    free = torch.randint(len(examples.near), (batch - count - pairs,))
+    near = examples.near[free, torch.randint(examples.near.shape[1], (len(free),))]
     paired, unpaired = examples.pairs.part(chosen), examples.unpaired.part(free)
-    mouths = Mouths(*(torch.cat(each) for each in zip(paired, unpaired, strict=True)))
-    near = examples.near[free, which]
-    targets = to_model(examples.targets[chosen])
-    photographs = torch.cat([targets, to_model(examples.photographs[near])])
-    shown = torch.cat([paired.aus, examples.shown[near]])[:, JUDGED_BY]
-    return mouths, targets, photographs, shown
+    edited = (each._replace(aus=each.aus.minimum(examples.most)) for each in (paired, unpaired))
+    mouths = Mouths(*(torch.cat(each) for each in zip(photographs, *edited, strict=True)))
+    targets = torch.cat([photographs.faces, to_model(examples.targets[chosen])])
+    others = examples.photographs.part(near)
+    real = torch.cat([targets, _moved(others.faces)])
+    shown = torch.cat([mouths.aus[: len(targets)], others.aus])
+    return _Batch(mouths, targets, real, shown)
 
 
 def _moved(pictures: Tensor) -> Tensor:
@@ -222,7 +262,7 @@ def _noisy(pictures: Tensor) -> Tensor:
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--examples", type=click.IntRange(min=1), default=9000)
-@click.option("--steps", type=click.IntRange(min=1), default=1500)
+@click.option("--steps", type=click.IntRange(min=1), default=1900)
 @click.option("--batch", type=click.IntRange(min=4), default=16)
 @click.option("--seed", type=int, default=0)
 def main(
@@ -247,7 +287,7 @@ def _run(
 
     made = make_examples(generator.requires_grad_(False), sampler, examples, tell)
     print(f"{len(made.targets)} pairs and {len(made.near)} other faces open their mouths")
-    print("  step  critic adversarial reconstruction before opacity", flush=True)
+    print("  step  critic adversarial reconstruction features", flush=True)
     _, settings = load_weights(weights, "generator")
     torch.manual_seed(seed)
     taken: list[Step] = []
@@ -260,8 +300,8 @@ def _run(
 
 
 def _means(steps: Sequence[Step]) -> str:
-    critic, adversarial, error, before, opacity = torch.tensor(steps).mean(0).tolist()
-    return f"{critic:7.3f} {adversarial:11.3f} {error:14.4f} {before:6.4f} {opacity:7.4f}"
+    critic, adversarial, error, distance = torch.tensor(steps).mean(0).tolist()
+    return f"{critic:7.3f} {adversarial:11.3f} {error:14.4f} {distance:8.4f}"
 
 
 def _sampler(shards: Path, generator: FlowGenerator, size: int, seed: int) -> MouthSampler:
