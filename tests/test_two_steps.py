@@ -1,4 +1,4 @@
-"""Edits in two steps: a mouth that smiles is closed before it is opened differently."""
+"""Edits in two steps: a mouth that shows its teeth is closed before it is opened differently."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ LAUGH = aus(SMILE=0.8, CHEEKS=0.6, LIPS=0.7, JAW=0.1)
     "asked",
     [
         aus(BROW=0.9),  # the mouth closes
-        aus(SMILE=0.8, CHEEKS=0.6, LIPS=1, JAW=0.9),  # the mouth opens, and goes on smiling
+        aus(SMILE=0.8, CHEEKS=0.6, LIPS=1, JAW=0.1),  # the lips part more
         LAUGH,
     ],
 )
@@ -45,6 +45,10 @@ def test_the_first_step_closes_the_mouth_and_leaves_the_brows():
     surprised = aus(BROW=0.8, LIPS=0.6, JAW=0.7)
     (between,) = closed(surprised, LAUGH)
     assert not between[[SMILE, CHEEKS, LIPS, JAW, BROW]].any()
+    dropped = aus(BROW=0.8, SMILE=0.8, CHEEKS=0.6, LIPS=0.7, JAW=0.9)
+    (between,) = closed(dropped, LAUGH)
+    assert not between[[LIPS, JAW, BROW]].any()
+    np.testing.assert_array_equal(between[[SMILE, CHEEKS]], LAUGH[0, [SMILE, CHEEKS]])
 
 
 def test_an_animation_has_no_jump():

@@ -1,8 +1,8 @@
-"""Edits in two steps: a mouth that smiles is closed before it is opened differently.
+"""Edits in two steps: a mouth that shows its teeth is closed before it is opened differently.
 
 Teeth that are shown are moved with the lips, and become strips. So where a mouth is asked to be
-open without a smile, the first step takes away the smile and closes the mouth, and the second makes
-of this face what is asked for. Both are one change in the end.
+open without a smile or with a dropped jaw, the first step takes away the smile and closes the
+mouth, and the second makes of this face what is asked for. Both are one change in the end.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,9 @@ _SMILE, _LIPS, _JAW = 12, 25, 26
 _LOWER = (6, 9, 10, 12, 14, 15, 17, 20, 23)
 _GONE, _OPEN = 0.2, 0.2
 """By how much AU12 falls, and AU25 or AU26 is asked for, where the mouth is closed wholly."""
+_TEETH, _LITTLE, _DROP = 0.3, 0.1, 0.3
+"""Or how much of AU25 the face shows, and by how much AU26 rises: up to the second number nothing
+is closed, and from the third on all."""
 
 
 def edits_of_faces(
@@ -72,13 +75,17 @@ def closed(aus: np.ndarray, own_aus: np.ndarray) -> np.ndarray:
     asked for, `aus` (n, 17), where one step is made; otherwise the face's own with less of what
     makes the smile, and a closed mouth.
 
-    Where a smile goes only in part, the mouth is closed in part, so that an animation has no jump.
+    Where a smile goes only in part, or a jaw drops only a little, the mouth is closed in part, so
+    that an animation has no jump.
     """
     change = aus - own_aus
     smile, lips, jaw = positions((_SMILE, _LIPS, _JAW))
     gone = (-change[:, smile] / _GONE).clip(0, 1)
     opened = (aus[:, [lips, jaw]].max(1) / _OPEN).clip(0, 1)
-    share = (gone * opened)[:, None]
+    teeth = (own_aus[:, lips] / _TEETH).clip(0, 1)
+    dropped = ((change[:, jaw] - _LITTLE) / (_DROP - _LITTLE)).clip(0, 1)
+    share = np.maximum(gone * opened, teeth * dropped)[:, None]
+
     between = np.broadcast_to(own_aus, aus.shape).astype(np.float32)
     lower = positions(_LOWER)
     between[:, lower] += share * change[:, lower].clip(max=0)
