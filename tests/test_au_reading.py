@@ -28,8 +28,7 @@ def edited(faces: Tensor, fields: Tensor, paint: Tensor) -> tuple[FlowOutputs, T
     moved = warped(faces, flow)
     attention = torch.full_like(faces[:, :1], 0.5)
     masks = Masks(attention, (moved + 2 * paint).clamp(-1, 1), moved, flow)
-    unused = torch.zeros(len(faces), 1)
-    return FlowOutputs(masks, fields, torch.zeros_like(flow), unused, unused), masks.blend()
+    return FlowOutputs(masks, fields, torch.zeros_like(flow)), masks.blend()
 
 
 def test_aus_teach_how_far_faces_move_and_not_where(reading: AuReading) -> None:
