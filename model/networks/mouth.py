@@ -25,6 +25,8 @@ _HIGH, _WIDE, _SMOOTH = 1 / 32, 3 / 32, 1 / 32
 """How far the hole reaches beyond what is opened, above and below and at both sides together, and
 how wide its edges are, as shares of the frame. Corners of a mouth are hardly stretched."""
 _LEAK = 0.2
+_BRANCH = 0.3
+"""Factor of the random weights of the last layer of each block at the start."""
 
 
 class MouthNetwork(nn.Module):
@@ -56,12 +58,6 @@ class MouthNetwork(nn.Module):
         self.to_full = nn.Conv2d(_HALF, _FULL, 1)
         self.mix = nn.Conv2d(_FULL + 4, _FULL, 3, 1, 1)
         self.to_colour = nn.Conv2d(_FULL, 3, 3, 1, 1)
-
-    @property
-    def blocks(self) -> "list[_Block]":
-        """All blocks."""
-        every = (*self.blocks_8, *self.blocks_4, self.block_2)
-        return [each for each in every if isinstance(each, _Block)]
 
     def forward(self, mouths: Tensor, hole: Tensor, aus: Tensor) -> Tensor:
         """Colours (n, 3, h, w) in -1..1, which count in the hole alone.
@@ -108,6 +104,10 @@ class _Block(nn.Module):
         super().__init__()
         self.first, self.second = (nn.Conv2d(channels, channels, 3, 1, 1) for _ in range(2))
         self.from_style = nn.Linear(_STYLE, 2 * channels)
+        with torch.no_grad():
+            self.second.weight.mul_(_BRANCH)
+        nn.init.zeros_(self.from_style.weight)
+        nn.init.zeros_(self.from_style.bias)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale, shift = self.from_style(style)[:, :, None, None].chunk(2, 1)
@@ -122,7 +122,12 @@ def hole_of(opening: Tensor, mouths: Tensor) -> Tensor:
     high, wide, smooth = (odd(share * side) for share in (_HIGH, _WIDE, _SMOOTH))
     hole = resized(opening, mouths)
     hole = F.max_pool2d(hole, (high, wide), 1, (high // 2, wide // 2))
-    return F.avg_pool2d(F.pad(hole, (smooth // 2,) * 4, "replicate"), smooth, 1)
+    return with_smooth_edges(hole, smooth)
+
+
+def with_smooth_edges(hole: Tensor, side: int) -> Tensor:
+    """A hole (n, 1, h, w), of means over squares of an odd side in px."""
+    return F.avg_pool2d(F.pad(hole, (side // 2,) * 4, "replicate"), side, 1)
 
 
 def cut_to_mouth(x: Tensor, unit: int) -> Tensor:

@@ -77,8 +77,12 @@ class Mouths(NamedTuple):
 
     def part(self, chosen: Tensor) -> "Mouths":
         """Some of them: pixels in -1..1, holes in 0-1."""
-        faces, hole, aus = (each[chosen] for each in self)
+        faces, hole, aus = self.where(chosen)
         return Mouths(to_model(faces), hole / 255, aus)
+
+    def where(self, chosen: Tensor | slice) -> "Mouths":
+        """Some of them."""
+        return Mouths(*(each[chosen] for each in self))
 
 
 class Examples(NamedTuple):
@@ -98,8 +102,8 @@ class Examples(NamedTuple):
 
     @property
     def most(self) -> Tensor:
-        """(17,): how much of each AU photographs show."""
-        return self.photographs.aus.quantile(_SHOWN, 0)
+        """(17,): how much of each AU photographs show, and edits are asked for."""
+        return _most_shown(self.photographs)
 
 
 class MouthSampler(PairSampler):
@@ -156,7 +160,7 @@ class MouthSampler(PairSampler):
         mouths, opened = _edited(generator, faces, asked, asked - own, told)
         maps = self._target_maps(source, target, augmentation)
         targets = _bytes(self._views(target, maps, augmentation, _CPU))
-        return Mouths(*(each[opened] for each in mouths)), targets[opened]
+        return mouths.where(opened), targets[opened]
 
     def unpaired(
         self, generator: FlowGenerator, count: int, draw: torch.Generator
@@ -170,7 +174,7 @@ class MouthSampler(PairSampler):
         faces = self._views(chosen, augmentation.maps, augmentation, _CPU)
         aus, told = (own + change).clamp(0, 1), torch.zeros(count, NUISANCE)
         mouths, opened = _edited(generator, faces, aus, change, told)
-        return Mouths(*(each[opened] for each in mouths)), chosen[opened]
+        return mouths.where(opened), chosen[opened]
 
     def _asked(self, chosen: Tensor, draw: torch.Generator) -> Tensor:
         """(n, 17) in 0-1: what the chosen faces are asked for."""
@@ -213,11 +217,13 @@ def make_examples(
             f"pairs, and {counts[1]} others. Ask for more --examples, or add series in which AU25 "
             "and AU26 differ."
         )
-    mouths, collections = _joined(unpaired), _collections(sampler.faces.sources)
+    most, collections = _most_shown(photographs), _collections(sampler.faces.sources)
+    paired_mouths, mouths = (
+        each._replace(aus=each.aus.minimum(most)) for each in (_joined(pairs), _joined(unpaired))
+    )
     of_edits = collections[torch.cat(chosen)]
-    asked = mouths.aus.minimum(photographs.aus.quantile(_SHOWN, 0))
-    near = _nearest(asked, of_edits, photographs.aus, collections[shown])
-    return Examples(photographs, lips, weights, _joined(pairs), torch.cat(targets), mouths, near)
+    near = _nearest(mouths.aus, of_edits, photographs.aus, collections[shown])
+    return Examples(photographs, lips, weights, paired_mouths, torch.cat(targets), mouths, near)
 
 
 @torch.no_grad()
@@ -229,9 +235,8 @@ def _edited(
     masks, opening = generator.before_mouths(generator.encode(faces), aus, change, told)
     edited, opening = masks.blend(), cut_to_mouth(opening, 2)
     hole = hole_of(opening, cut_to_mouth(edited, 4))
-    return Mouths(_bytes(edited), (hole * 255).round().byte(), aus), opening.mean(
-        (1, 2, 3)
-    ) > _LEAST
+    mouths = Mouths(_bytes(edited), (hole * 255).round().byte(), aus)
+    return mouths, opening.mean((1, 2, 3)) > _LEAST
 
 
 def _around(landmarks: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
@@ -244,6 +249,10 @@ def _around(landmarks: Tensor, faces: Tensor) -> tuple[Tensor, Tensor]:
         for which in (INNER_LIPS, OUTER_LIPS)
     )
     return inside.clone(), lips.clone()
+
+
+def _most_shown(photographs: Mouths) -> Tensor:
+    return photographs.aus.quantile(_SHOWN, 0)
 
 
 def _joined(parts: Sequence[Mouths]) -> Mouths:

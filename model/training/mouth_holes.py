@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..networks.mouth import with_smooth_edges
+
 INNER_LIPS, OUTER_LIPS = tuple(range(60, 68)), tuple(range(48, 60))
 """Indices of the 68 landmarks, in order around the lips."""
 _FINER = 4
@@ -49,8 +51,7 @@ def random_holes(inside: Tensor, lips: Tensor, of_edits: Tensor) -> Tensor:
             high, wide = (_random_odd(most) for most in (_HIGHEST, _WIDEST))
             hole = F.max_pool2d(hole, (high, wide), 1, (high // 2, wide // 2))
         holes.append(hole)
-    padded = F.pad(torch.cat(holes), (_SMOOTH // 2,) * 4, "replicate")
-    return F.avg_pool2d(padded, _SMOOTH, 1)
+    return with_smooth_edges(torch.cat(holes), _SMOOTH)
 
 
 def _in_shape_of_an_edit(between: Tensor, of_edits: Tensor) -> Tensor:

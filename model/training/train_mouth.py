@@ -62,8 +62,6 @@ _FLOOR = 0.02
 """How much the critic counts what is not filled, beside 1 for what is."""
 _NEIGHBOURS = 5
 """Pixels around the hole that count as what is in it."""
-_FIRST_BRANCH = 0.3
-"""Factor of the random weights of the last layer of each block at the start."""
 _MEASURED = 256
 """Photographs in which mean and deviation of features are measured."""
 _HOLES = 64
@@ -185,7 +183,7 @@ def train(
             _RECONSTRUCTION * error
             + _FEATURES * distance
             + _ADVERSARIAL * ramp * adversarial
-            + _GLARE * _glare(Mouths(*(each[edits] for each in mouths)), results[edits])
+            + _GLARE * _glare(mouths.where(edits), results[edits])
         )
         adam.zero_grad(set_to_none=True)
         loss.backward()
@@ -212,11 +210,6 @@ def _new(most: Tensor) -> MouthNetwork:
     network = MouthNetwork()
     network.trained.fill_(1)
     network.most.copy_(most)
-    with torch.no_grad():
-        for block in network.blocks:
-            block.second.weight.mul_(_FIRST_BRANCH)
-            block.from_style.weight.zero_()
-            block.from_style.bias.zero_()
     return network
 
 
@@ -234,8 +227,8 @@ def _drawn(examples: Examples, batch: int) -> _Batch:
     free = torch.randint(len(examples.near), (batch - count - pairs,))
     near = examples.near[free, torch.randint(examples.near.shape[1], (len(free),))]
     paired, unpaired = examples.pairs.part(chosen), examples.unpaired.part(free)
-    edited = (each._replace(aus=each.aus.minimum(examples.most)) for each in (paired, unpaired))
-    mouths = Mouths(*(torch.cat(each) for each in zip(photographs, *edited, strict=True)))
+    kinds = photographs, paired, unpaired
+    mouths = Mouths(*(torch.cat(each) for each in zip(*kinds, strict=True)))
     targets = torch.cat([photographs.faces, to_model(examples.targets[chosen])])
     others = examples.photographs.part(near)
     real = torch.cat([targets, _moved(others.faces)])
