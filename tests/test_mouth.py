@@ -1,7 +1,6 @@
-"""The network that paints mouths that open: what it leaves as it is, its examples, its training."""
+"""The networks that find and paint mouths that open: what they leave as it is, their training."""
 
 import sys
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,22 +12,20 @@ from tiny import random_shards, randomise, smooth_faces
 from torch import Tensor, nn
 
 from ganim.model.checkpoint import load_weights, save_weights
-from ganim.model.config import GeneratorSettings, TrainSettings
+from ganim.model.config import GeneratorSettings
 from ganim.model.networks.flow_generator import NUISANCE, FlowGenerator
+from ganim.model.networks.inner_mouth import InnerMouthNetwork
 from ganim.model.networks.load import build_generator
 from ganim.model.networks.masks import Masks
 from ganim.model.networks.mouth import MouthNetwork, cut_to_mouth
+from ganim.model.pixels import to_model
 from ganim.model.training import train_mouth
 from ganim.model.training.imagenet_features import imagenet_stages
-from ganim.model.training.mouth_examples import (
-    JUDGED_BY,
-    Examples,
-    Mouths,
-    MouthSampler,
-    make_examples,
-)
+from ganim.model.training.mouth_examples import Mouths, cut_mouths
 from ganim.model.training.mouth_holes import polygons, random_holes
+from ganim.model.training.train_inner_mouth import train_inner_mouth
 from ganim.pipeline.action_units import COUNT, positions
+from ganim.pipeline.errors import WrongUse
 
 SIDE = 64
 SETTINGS = GeneratorSettings(8, architecture="flow")
@@ -51,10 +48,15 @@ def opening_generator() -> FlowGenerator:
 
 
 def random_mouth() -> MouthNetwork:
+    """With random weights; it takes all for the inside of a mouth."""
     network = MouthNetwork().eval()
     for parameter in network.parameters():
         nn.init.normal_(parameter, 0, 0.3)
     network.trained.fill_(1)
+    last = network.inner.last
+    assert last.bias is not None
+    nn.init.zeros_(last.weight)
+    nn.init.constant_(last.bias, 9)
     return network.requires_grad_(False)
 
 
@@ -100,10 +102,15 @@ def test_own_aus_keep_every_pixel_beside_a_mouth_that_opens() -> None:
     assert (painted[1] - result[1]).abs().max() > 0.1
 
 
+def closed() -> Tensor:
+    """The AUs of two closed mouths."""
+    return torch.zeros(2, COUNT)
+
+
 def masks_and_opening() -> tuple[Masks, Tensor]:
     """Random masks, and an opening of 8 by 8 pixels."""
-    attention = torch.rand(2, 1, SIDE, SIDE)
-    masks = Masks(attention, *(torch.rand(2, 2, 3, SIDE, SIDE) * 2 - 1).unbind())
+    attention, flow = torch.rand(2, 1, SIDE, SIDE), torch.zeros(2, 2, SIDE, SIDE)
+    masks = Masks(attention, *(torch.rand(2, 2, 3, SIDE, SIDE) * 2 - 1).unbind(), flow)
     opening = torch.zeros(2, 1, SIDE // 2, SIDE // 2)
     opening[..., 22:26, 14:18] = 0.8
     return masks, opening
@@ -112,14 +119,32 @@ def masks_and_opening() -> tuple[Masks, Tensor]:
 def test_what_is_not_in_a_mouth_stays_as_it_is() -> None:
     torch.manual_seed(0)
     masks, opening = masks_and_opening()
-    painted = random_mouth().painted(masks, opening, torch.ones_like(opening), torch.rand(2, COUNT))
+    free, aus = torch.ones_like(opening), torch.rand(2, COUNT)
+    painted = random_mouth().painted(masks, masks.face, closed(), opening, free, aus)
     inside = torch.zeros(SIDE, SIDE, dtype=torch.bool)
-    inside[40:56, 22:42] = True  # as far as the hole reaches beyond the opening
+    inside[40:, 12:52] = True  # what is cut to the mouth
     changed = (painted.blend() != masks.blend()).any(1)
     assert changed[:, 45:51, 27:37].all() and not changed[:, ~inside].any()
     assert torch.equal(painted.attention[:, :, ~inside], masks.attention[:, :, ~inside])
     assert painted.blur is not None
     assert painted.blur[:, :, 45:51, 29:35].min() > 0.7 and not painted.blur[:, :, ~inside].any()
+
+
+def test_teeth_that_the_photograph_shows_are_moved_alone() -> None:
+    torch.manual_seed(0)
+    masks, opening = masks_and_opening()
+    masks = masks._replace(blur=torch.ones_like(masks.attention))
+    free, own = torch.ones_like(opening), torch.full((2, COUNT), 0.5)
+    network, aus = random_mouth(), torch.stack([own[0] + 0.3, own[1] - 0.3])
+    painted = network.painted(masks, masks.face, own, opening * 0, free, aus)
+    assert torch.equal(painted.blend()[1], masks.blend()[1]), "it closes"
+    aus[1] += 0.6
+    painted = network.painted(masks, masks.face, own, opening, free, aus)
+    assert painted.blur is not None
+    near = slice(46, 50), slice(30, 34)
+    torch.testing.assert_close(painted.blend()[:, :, *near], masks.face[:, :, *near])
+    assert not painted.blur[:, :, *near].any()
+    assert torch.equal(painted.blend()[..., :24, :], masks.blend()[..., :24, :])
 
 
 def test_the_network_does_not_see_what_is_in_the_hole() -> None:
@@ -137,7 +162,9 @@ def test_an_au_counts_as_most_as_photographs_show_it() -> None:
     network.most.fill_(0.5)
     free = torch.ones_like(opening)
     results = [
-        network.painted(masks, opening, free, torch.full((2, COUNT), level)).blend()
+        network.painted(
+            masks, masks.face, closed(), opening, free, torch.full((2, COUNT), level)
+        ).blend()
         for level in (0.3, 0.5, 0.9)
     ]
     assert torch.equal(results[1], results[2]) and not torch.equal(results[0], results[1])
@@ -169,54 +196,32 @@ def stages() -> nn.ModuleList:
     )
 
 
-def sampler(generator: FlowGenerator) -> MouthSampler:
-    """Of 24 faces in four series, of two collections."""
-    faces = smooth_faces(24, 96)
-    faces = replace(
-        faces,
-        series=[str(number // 6) for number in range(24)],
-        sources=[f"{'ab'[number // 12]}/{number}.jpg" for number in range(24)],
-    )
-    settings = TrainSettings(size=SIDE, paired=1, generator=SETTINGS)
-    aligned = generator.reference.expand(24, -1, -1)
-    return MouthSampler(faces, settings, aligned, generator.reference)
+def examples(generator: FlowGenerator) -> Mouths:
+    """Of 24 faces."""
+    landmarks = generator.reference.expand(24, -1, -1)
+    return cut_mouths(smooth_faces(24, 96), landmarks, generator.reference, SIDE, seed=0)
 
 
-def test_examples_are_mouths_that_open() -> None:
+def test_examples_are_mouths_of_photographs() -> None:
     generator = opening_generator()
-    made, edited = [], []
-    for _ in range(2):
-        made.append(make_examples(generator, sampler(generator), 40, edited.append))
-    assert edited == [16, 32, 48] * 2
-    for one, other in zip(*(tensors(each) for each in made), strict=True):
-        assert torch.equal(one, other), "the seed decides"
-    examples = made[0]
-    assert len(examples.targets) == len(examples.pairs.aus) > 0 < len(examples.near)
-    for mouths in (examples.photographs, examples.pairs, examples.unpaired):
-        assert mouths.faces.shape[2:] == mouths.hole.shape[2:] == (24, 40)
-        assert (mouths.hole.flatten(1).amax(1) > 0).all()
-        part = mouths.part(torch.arange(len(mouths.aus)))
-        assert part.hole.min() >= 0 and part.hole.max() <= 1
-        assert part.faces.min() < 0 < part.faces.max()
-    assert (examples.unpaired.aus[:, JUDGED_BY].amax(1) > 0.3).all()
+    mouths, again = (examples(generator) for _ in range(2))
+    assert all(torch.equal(*pair) for pair in zip(mouths, again, strict=True)), "the seed decides"
+    assert len(mouths.aus) == 48 and mouths.pixels.shape[2:] == mouths.inside.shape[2:] == (24, 40)
+    seen, parted = mouths.inside.flatten(1).amax(1) > 127, mouths.aus[:, OPEN[0]] > 0.15
+    assert (mouths.often[seen & parted] > 0).all() and seen.sum() > 0
+    assert not mouths.often[~seen].any()
+    often = mouths.aus[:, OPEN[1]] > 0.4
+    assert mouths.often[seen & parted & often].min() > mouths.often[seen & parted & ~often].min()
+    assert (mouths.most <= mouths.aus.amax(0)).all() and (mouths.most > 0).any()
 
 
-def tensors(examples: Examples) -> list[Tensor]:
-    return [one for each in examples for one in (each if isinstance(each, Mouths) else (each,))]
-
-
-def test_results_are_compared_with_photographs_of_their_collection() -> None:
+def test_closed_mouths_have_no_inside() -> None:
     generator = opening_generator()
-    some = sampler(generator)
-    examples = make_examples(generator, some, 32, lambda _: None)
-    *_, chosen = some.photographs(torch.Generator())
-    of_near = chosen[examples.near] // 12
-    # All that there are of one collection, then those of the other.
-    per_view = min(int((chosen // 12 == each).sum()) for each in (0, 1))
-    assert (of_near[:, :1] == of_near[:, :per_view]).all() and len(of_near.unique()) == 2
-    asked = examples.unpaired.aus.minimum(examples.most)[:, None]
-    distance = (asked - examples.photographs.aus[examples.near])[..., JUDGED_BY]
-    assert (distance.norm(dim=2)[:, :per_view].diff(dim=1) >= -1e-5).all()
+    landmarks = generator.reference.clone()
+    landmarks[60:68] = landmarks[60:68].mean(0)
+    faces = smooth_faces(4, 96)
+    with pytest.raises(WrongUse, match="No photograph shows an open mouth"):
+        cut_mouths(faces, landmarks.expand(4, -1, -1), generator.reference, SIDE, seed=0)
 
 
 def square(side: int) -> Tensor:
@@ -226,18 +231,14 @@ def square(side: int) -> Tensor:
     return share
 
 
-def test_holes_are_where_the_mouth_is() -> None:
+def test_holes_have_the_inside_of_the_mouth_in_them() -> None:
     torch.manual_seed(0)
-    inside, lips = (square(side).expand(100, -1, -1, -1) for side in (6, 10))
-    elsewhere = torch.roll(torch.cat([square(4), square(6), square(14)]), (4, -9), (2, 3))
-    holes = random_holes(inside, lips, elsewhere)
-    assert holes.min() >= 0 and holes.max() <= 1
-    rows, columns = torch.arange(24)[:, None], torch.arange(40)
-    for places, middle in ((rows, 11.5), (columns, 19.5)):
-        centres = (holes[:, 0] * places).sum((1, 2)) / holes.sum((1, 2, 3))
-        assert (centres - middle).abs().max() < 5 and abs(centres.mean() - middle) < 1
-    heights = (holes > 0.5).any(3).sum((1, 2))
-    assert heights.max() <= 16 and heights.float().mean() > 6 and len(heights.unique()) > 3
+    holes = random_holes(square(6).expand(100, -1, -1, -1))
+    assert holes.min() == 0 and holes.max() == 1
+    rows, columns = ((holes > 0.5).any(axis).sum((1, 2)) for axis in (3, 2))
+    assert rows.min() >= 6 and rows.max() <= 12 and len(rows.unique()) > 2
+    assert columns.max() <= 14 and len(columns.unique()) > 2
+    torch.testing.assert_close(holes, holes.flip(2, 3))
 
 
 def test_polygons_are_filled() -> None:
@@ -246,41 +247,67 @@ def test_polygons_are_filled() -> None:
     assert drawn[2:6, 4:10].min() > 0.9 and drawn[:, :3].max() == drawn[7].max() == 0
 
 
-@pytest.mark.slow
-def test_mouths_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bright in some faces and dark in others, by AU12."""
-    torch.manual_seed(0)
-    generator = FlowGenerator(SETTINGS)
-    rest = {k: v.clone() for k, v in generator.state_dict().items() if not k.startswith("mouth")}
-    count = 32
+def drawn_mouths(count: int) -> Mouths:
+    """Dark squares in half of some grey faces, and bright ones in the others, which show AU12."""
     bright = (torch.arange(count) % 2).view(-1, 1, 1, 1)
     aus = torch.zeros(count, COUNT)
     aus[:, positions((12,))] = bright.flatten(1).float()
-    hole = (square(8) * 255).byte().expand(count, -1, -1, -1)
-    targets = torch.full((count, 3, 24, 40), 128)
-    targets[:, :, 8:16, 16:24] = 20 + 145 * bright
-    mouths = Mouths(targets.byte(), hole, aus)
-    edits = mouths._replace(faces=torch.full_like(mouths.faces, 128))
-    near = torch.arange(count)[:, None]
-    examples = Examples(mouths, hole, torch.ones(count), edits, mouths.faces, edits, near)
+    pixels = torch.full((count, 3, 24, 40), 128)
+    pixels[:, :, 8:16, 16:24] = 20 + 145 * bright
+    inside = (square(8) * 255).byte().expand(count, -1, -1, -1)
+    return Mouths(pixels.byte(), inside, aus, torch.ones(count))
+
+
+@pytest.mark.slow
+def test_mouths_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    mouths, inner = drawn_mouths(32), InnerMouthNetwork()
+    losses = list(train_inner_mouth(inner, mouths, steps=80, batch=8))
+    assert sum(losses[-5:]) < 0.3 * sum(losses[:5])
+    found = inner(to_model(mouths.pixels)) > 0
+    assert ((found == (mouths.inside > 127)).float().mean((1, 2, 3)) > 0.98).all()
+
     for name, value in (("LEARNING_RATE", 4e-4), ("_WARM_UP", 10), ("_ALONE", 20)):
         monkeypatch.setattr(train_mouth, name, value)
-    steps = list(train_mouth.train(generator, examples, stages(), steps=100, batch=8))
+    before = [each.clone() for each in inner.parameters()]
+    steps, means = zip(*train_mouth.train(inner, mouths, stages(), steps=100, batch=8), strict=True)
+    assert all(torch.equal(*pair) for pair in zip(before, inner.parameters(), strict=True))
     assert all(step.critic == 0 for step in steps[:20]) and steps[-1].critic > 0
     assert sum(each.reconstruction for each in steps[-10:]) < 0.6 * 10 * steps[0].reconstruction
+    mean = means[-1]
     with torch.inference_mode():
-        colours = generator.mouth(*edits.part(torch.arange(count)))
+        colours = mean(to_model(mouths.pixels), mouths.inside / 255, mouths.aus)
     shown = colours[:, :, 10:14, 18:22].mean((1, 2, 3))
     assert shown[1::2].min() > 0.1 and shown[::2].max() < -0.1, "by the moving average"
-    after = generator.state_dict()
-    assert all(torch.equal(value, after[name]) for name, value in rest.items())
-    assert generator.mouth.trained == 1
+    assert mean.trained == 1
+
+
+def test_only_what_lies_between_lips_is_filled() -> None:
+    torch.manual_seed(0)
+    mouths, network = drawn_mouths(2), random_mouth()
+    network.inner = InnerMouthNetwork()
+    for _ in train_inner_mouth(network.inner, mouths, steps=80, batch=8):
+        pass
+    pixels = torch.zeros(2, 3, SIDE, SIDE)
+    pixels[..., SIDE - 24 :, 12:52] = to_model(mouths.pixels)
+    nothing = torch.zeros(2, 2, SIDE, SIDE)
+    masks = Masks(torch.ones(2, 1, SIDE, SIDE), pixels, pixels, nothing)
+    opening = torch.zeros(2, 1, SIDE // 2, SIDE // 2)
+    opening[1, :, 20:] = 1
+    free = torch.ones_like(opening)
+    painted = network.painted(masks, pixels, closed(), opening, free, mouths.aus).blend()
+    changed = (painted - pixels).abs().amax(1) > 1e-3
+    assert not changed[0].any(), "its mouth is not opened"
+    inside = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    inside[46:58, 26:38] = True
+    assert changed[1, 48:56, 28:36].all() and not changed[1, ~inside].any()
 
 
 def test_weights_with_an_earlier_network_of_mouths_paint_none() -> None:
     generator = FlowGenerator(SETTINGS)
-    state = {k: v for k, v in generator.state_dict().items() if not k.startswith("mouth")}
-    state["mouth.first.0.weight"] = torch.zeros(3)
+    state = generator.state_dict()
+    state = {name: value for name, value in state.items() if "mouth.inner" not in name}
+    state |= {"mouth.trained": torch.ones(()), "mouth.first.0.weight": torch.zeros(3)}
     later = FlowGenerator(SETTINGS)
     later.load_state_dict(state)
     assert later.mouth.trained == 0
@@ -290,7 +317,7 @@ def test_the_command_changes_the_network_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shards, untrained, trained = (tmp_path / name for name in ("shards", "a.safetensors", "b"))
-    random_shards(shards, {"train": 8, "test": 2}, size=96, in_series=4)
+    random_shards(shards, {"train": 8, "test": 2}, size=96)
     settings = {"generator": {**vars(SETTINGS)}, "size": SIDE}
     generator = opening_generator()
     save_weights(untrained, generator.state_dict(), "generator", settings)
@@ -298,26 +325,28 @@ def test_the_command_changes_the_network_alone(
     monkeypatch.setattr(
         train_mouth, "find_landmarks", lambda faces: generator.reference.expand(len(faces), -1, -1)
     )
-    given = ["--weights", str(untrained), "--out", str(trained), "--batch", "4"]
-    few = [*given, "--examples", "32", "--steps", "2"]
     monkeypatch.setattr(train_mouth, "_SHOWN", 2)
+    monkeypatch.setattr(train_mouth, "_LEAST", -1)
+    given = ["--weights", str(untrained), "--out", str(trained), "--batch", "4"]
+    few = [*given, "--inner-steps", "2", "--steps", "2"]
     done = CliRunner().invoke(train_mouth.main, [str(shards), *few])
     assert done.exit_code == 0, done.output
-    assert "16 other faces open" in done.output and "     2 " in done.output
+    assert "16 mouths, of which " in done.output and done.output.count("\n     2 ") == 2
     (old, known), (new, now) = (load_weights(path, "generator") for path in (untrained, trained))
     assert known == now and old.keys() == new.keys()
     changed = {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
     assert changed == {"mouth"}
+    assert any(not torch.equal(old[name], new[name]) for name in old if "inner" in name)
 
 
 def test_the_command_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shards, alone, weights = (tmp_path / name for name in ("shards", "alone", "a.safetensors"))
-    random_shards(shards, {"train": 8}, size=96, in_series=4)
-    random_shards(alone, {"train": 4}, size=96)
-    given = ["--weights", str(weights), "--out", str(tmp_path / "b"), "--examples", "16"]
+    shards, weights = tmp_path / "shards", tmp_path / "a.safetensors"
+    random_shards(shards, {"train": 8}, size=96)
+    given = ["--weights", str(weights), "--out", str(tmp_path / "b"), "--inner-steps", "1"]
+    given += ["--steps", "1"]
 
-    def fails(folder: Path, sentence: str) -> None:
-        done = CliRunner().invoke(train_mouth.main, [str(folder), *given])
+    def fails(sentence: str) -> None:
+        done = CliRunner().invoke(train_mouth.main, [str(shards), *given])
         assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
         assert "Error: " in done.output and sentence in " ".join(done.output.split())
 
@@ -325,21 +354,18 @@ def test_the_command_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
     generator = opening_generator()
     save_weights(weights, generator.state_dict(), "generator", settings)
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
-    fails(shards, "pip install 'ganim[mouths]'")
+    fails("pip install 'ganim[mouths]'")
     monkeypatch.setattr(train_mouth, "imagenet_stages", stages)
-    fails(alone, "has no series of 4 faces or more")
-    fails(shards, "No photograph shows an open mouth")
+    fails("No photograph shows an open mouth")
     monkeypatch.setattr(
         train_mouth, "find_landmarks", lambda faces: generator.reference.expand(len(faces), -1, -1)
     )
-    for parameter in generator.to_fields.parameters():
-        parameter.zero_()
-    save_weights(weights, generator.state_dict(), "generator", settings)
-    fails(shards, "Too few of 16 faces open their mouths")
+    monkeypatch.setattr(train_mouth, "_LEAST", 1.0)
+    fails("Use more --inner-steps")
     painting = GeneratorSettings(8, 1)
     settings["generator"] = {**vars(painting)}
     save_weights(weights, build_generator(painting).state_dict(), "generator", settings)
-    fails(shards, "is not of the architecture flow")
+    fails("is not of the architecture flow")
 
 
 def test_features_of_imagenet() -> None:

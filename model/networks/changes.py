@@ -14,7 +14,7 @@ _KNEES: dict[tuple[int, ...], float] = {
     (17,): 1.3,
     (1, 2): 1.3,
     (6, 12): 1.2,
-    (25, 26): 0.85,
+    (25, 26): 1.15,
 }
 """From which rise of an AU, or sum of rises of two that pull one part in one direction, it grows
 more slowly: those of cheeks, nose, lips and chin; upper lids; brows; corners of the mouth with

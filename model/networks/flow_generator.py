@@ -153,8 +153,8 @@ class FlowGenerator(nn.Module):
         """Weights that know fewer nuisances have no fields for the others, and do not see them.
         Those without whitening have the identity, those without a limit of painting none, and
         those without networks of occlusions and mouths have such as find and paint nothing, as have
-        those whose network of mouths is of the kind of before version 14."""
-        if prefix + "mouth.trained" not in state_dict:
+        those whose network of mouths is of the kind of before version 15."""
+        if prefix + "mouth.inner.last.weight" not in state_dict:
             for key in [key for key in state_dict if key.startswith(prefix + "mouth.")]:
                 del state_dict[key]
         if prefix + "reference" in state_dict:
@@ -201,8 +201,8 @@ class FlowGenerator(nn.Module):
         """`forward` of faces that are encoded: once for a face that shows many expressions.
 
         What spoils pictures is taken from the masks here, and not in training (cleaning.py,
-        smiles.py, eyes.py), what covers the face is not painted, and mouths that open are painted
-        by a network of their own.
+        smiles.py, eyes.py), what covers the face is not painted, nor are teeth that it shows, and
+        mouths that open are painted by a network of their own.
         """
         change = self.shown_change(aus, own_aus)
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
@@ -210,13 +210,13 @@ class FlowGenerator(nn.Module):
         fields = shown_fields(face.fields, aus, change, self.settings.aus)
         face = face._replace(fields=fields)
         masks, opening = self.before_mouths(face, aus, change, nuisance)
-        return self.mouth.painted(masks, opening, 1 - face.occlusion, aus)
+        return self.mouth.painted(masks, face.faces, own_aus, opening, 1 - face.occlusion, aus)
 
     def before_mouths(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
     ) -> tuple[Masks, Tensor]:
-        """What the network of mouths starts from: cleaned masks, and the share (n, 1, h/2, w/2) of
-        each pixel that lies between lips that are opened."""
+        """What the network of mouths starts from: cleaned masks, and where the flow opens the
+        mouth: (n, 1, h/2, w/2) in 0-1."""
         moved = self.render(face, aus, change, nuisance).masks
         mouth, lids, opening, closing = (
             self._flow_of(numbers, face, change)

@@ -44,9 +44,13 @@ class Masks(NamedTuple):
             face = face + self.blur * (_blurred(face) - face)
         return from_model(self.blend()) - from_model(face)
 
-    def without_paint(self) -> "Masks":
-        """Masks that move the face alone."""
-        return self._replace(attention=torch.ones_like(self.attention), blur=None)
+    def without_paint(self, share: Tensor | None = None) -> "Masks":
+        """Masks that move the face alone; or only a share (n, 1, h, w) in 0-1 of each pixel."""
+        if share is None:
+            return self._replace(attention=torch.ones_like(self.attention), blur=None)
+        attention = self.attention + share * (1 - self.attention)
+        blur = None if self.blur is None else self.blur * (1 - share)
+        return self._replace(attention=attention, blur=blur)
 
     def towards(self, other: Tensor, share: Tensor, blur: bool = True) -> "Masks":
         """Masks by which a share (n, 1, h, w) in 0-1 of each pixel is that of another face

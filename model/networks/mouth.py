@@ -1,19 +1,21 @@
-"""Paints what is seen in a mouth that opens: lips, teeth, tongue and the dark behind them.
+"""Paints what is seen in a mouth that opens: teeth, tongue and the dark behind them.
 
 The photograph does not show them, and teeth are few pixels of a face, so what the generator paints
-there is their mean: pale strips, or a hole. This network fills the hole anew from what is around
-it, as a network of image inpainting does (Pathak et al. 2016, Context Encoders), so every
-photograph of an open mouth teaches it, whether or not there is another of this person. It is
-trained after the generator (training/train_mouth.py).
+there is their mean: pale strips, or a hole. Where this is, between the lips, is found
+(inner_mouth.py), and filled anew from what is around it, as a network of image inpainting does
+(Pathak et al. 2016, Context Encoders). So every photograph of an open mouth teaches it, whether or
+not there is another of this person. Teeth that the photograph shows are moved, and stay as they
+are. It is trained after the generator (training/train_mouth.py).
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...pipeline.action_units import COUNT
-from ..warp import resized
+from ...pipeline.action_units import COUNT, positions
+from ..warp import resized, warped
 from .cleaning import odd
+from .inner_mouth import InnerMouthNetwork
 from .masks import Masks
 
 _HEIGHT, _WIDTH = 0.4, 0.6
@@ -21,9 +23,19 @@ _HEIGHT, _WIDTH = 0.4, 0.6
 frame is aligned, so that all mouths lie in it."""
 _HALF, _QUARTER, _EIGHTH, _FULL, _STYLE = 32, 64, 96, 20, 64
 """Channels at half, a quarter, an eighth, and all of the resolution; length of the embedding."""
-_HIGH, _WIDE, _SMOOTH = 1 / 32, 3 / 32, 1 / 32
-"""How far the hole reaches beyond what is opened, above and below and at both sides together, and
-how wide its edges are, as shares of the frame. Corners of a mouth are hardly stretched."""
+_UNLIKELY, _LIKELY = 0.3, 0.6
+"""Probabilities up to which a pixel is taken as lip, and from which on as inside of the mouth."""
+_HIGH, _WIDE, _SMOOTH = 0.02, 0.03, 0.02
+"""How far the hole reaches beyond the inside of the mouth, above and below and at both sides
+together, and how wide its edges are, as shares of the frame."""
+_NEAR, _BESIDE, _OPENED = 0.1, 0.3, 1 / 3
+"""How far around what is opened, above and below and at both sides together, a mouth is filled; and
+how much is opened where it is filled wholly."""
+_PARTLY, _WHOLLY = 0.5, 0.65
+"""Shares of the inside of a mouth that the photograph shows: up to the first it is filled, and from
+the second on it stays as the photograph has it."""
+_LIPS_PART, _PARTED = 25, 0.2
+"""The AU of which a face has so much that shows what is in its mouth."""
 _LEAK = 0.2
 _BRANCH = 0.3
 """Factor of the random weights of the last layer of each block at the start."""
@@ -44,6 +56,7 @@ class MouthNetwork(nn.Module):
         super().__init__()
         self.register_buffer("trained", torch.zeros(()))
         self.register_buffer("most", torch.ones(COUNT))
+        self.inner = InnerMouthNetwork()
         self.embedding = nn.Sequential(
             nn.Linear(COUNT, _STYLE), nn.ReLU(), nn.Linear(_STYLE, _STYLE), nn.ReLU()
         )
@@ -79,21 +92,40 @@ class MouthNetwork(nn.Module):
         x = resized(self.to_full(_leaky(self.block_2(x, style))), mouths)
         return self.to_colour(_leaky(self.mix(torch.cat([x, seen], 1)))).tanh()
 
-    def painted(self, masks: Masks, opening: Tensor, uncovered: Tensor, aus: Tensor) -> Masks:
+    def painted(
+        self,
+        masks: Masks,
+        faces: Tensor,
+        own_aus: Tensor,
+        opening: Tensor,
+        uncovered: Tensor,
+        aus: Tensor,
+    ) -> Masks:
         """Masks of whole faces by which mouths that open are filled.
 
-        opening: (n, 1, h/2, w/2) in 0-1, what lies between lips that part. uncovered: the same
-        shape, the share that nothing covers. aus: (n, 17), what is asked for.
+        faces: (n, 3, h, w) in -1..1, from which the masks were made. own_aus: (n, 17), theirs.
+        opening: (n, 1, h/2, w/2) in 0-1, where the flow opens the mouth. uncovered: the same shape,
+        the share that nothing covers. aus: (n, 17), what is asked for.
         """
+        assert masks.flow is not None
+        mouths = cut_to_mouth(masks.blend(), 4)
+        inside = self.inner(mouths).sigmoid()
+        in_photograph = _in_place(self.inner(cut_to_mouth(faces, 4)).sigmoid(), faces)
+        shown = shown_share(inside, cut_to_mouth(warped(in_photograph, masks.flow), 4))
+        # The line between closed lips is taken for an open mouth on some.
+        parted, rise = (
+            x[:, positions((_LIPS_PART,)), None, None] / _PARTED for x in (own_aus, aus - own_aus)
+        )
+        shown = shown * parted.clamp(0, 1)
+        hole = hole_of(inside) * resized(cut_to_mouth(uncovered, 2), mouths) * self.trained
+        masks = masks.without_paint(_in_place(hole * shown * (1 + rise).clamp(0, 1), faces))
         # An exported network has no branches.
         if not (torch.compiler.is_compiling() or opening.any()):
             return masks
-        mouths = cut_to_mouth(masks.blend(), 4)
-        hole = hole_of(cut_to_mouth(opening, 2), mouths)
-        hole = hole * resized(cut_to_mouth(uncovered, 2), mouths) * self.trained
-        colours = self(mouths, hole, aus).float()
-        colours, hole = (_in_place(each, masks.face) for each in (colours, hole))
-        return masks.towards(colours, hole)
+        filled = hole * opened(cut_to_mouth(opening, 2), mouths) * (1 - shown)
+        colours = self(mouths, filled, aus).float()
+        filled, colours = (_in_place(x, faces) for x in (filled, colours))
+        return masks.towards(colours, filled)
 
 
 class _Block(nn.Module):
@@ -115,14 +147,37 @@ class _Block(nn.Module):
         return x + self.second(_leaky(y))
 
 
-def hole_of(opening: Tensor, mouths: Tensor) -> Tensor:
-    """(n, 1, h, w) in 0-1: what is filled of mouths (n, 3, h, w), where (n, 1, h/2, w/2) of them is
-    opened; all cut to the mouth."""
-    side = mouths.shape[3] / _WIDTH
+def hole_of(inside: Tensor) -> Tensor:
+    """(n, 1, h, w) in 0-1: the inside of mouths, a little widened.
+
+    inside: (n, 1, h, w) in 0-1, the probability that a pixel lies between the lips.
+    """
+    side = inside.shape[3] / _WIDTH
     high, wide, smooth = (odd(share * side) for share in (_HIGH, _WIDE, _SMOOTH))
-    hole = resized(opening, mouths)
-    hole = F.max_pool2d(hole, (high, wide), 1, (high // 2, wide // 2))
+    hole = _widened((inside - _UNLIKELY) / (_LIKELY - _UNLIKELY), high, wide)
     return with_smooth_edges(hole, smooth)
+
+
+def opened(opening: Tensor, mouths: Tensor) -> Tensor:
+    """(n, 1, h, w) in 0-1: where mouths (n, any, h, w) are filled, which a flow opens by
+    (n, 1, h/2, w/2) in 0-1."""
+    side = mouths.shape[3] / _WIDTH
+    return _widened(resized(opening, mouths) / _OPENED, odd(_NEAR * side), odd(_BESIDE * side))
+
+
+def shown_share(inside: Tensor, in_photograph: Tensor) -> Tensor:
+    """(n, 1, 1, 1) in 0-1: how far a photograph shows the inside of the mouth itself.
+
+    inside, in_photograph: (n, 1, h, w) in 0-1, the probability that a pixel lies between the lips,
+    in the result and in the moved photograph.
+    """
+    shown, all_ = (x.sum((1, 2, 3), keepdim=True) for x in (inside * in_photograph, inside))
+    return ((shown / all_.clamp(min=1) - _PARTLY) / (_WHOLLY - _PARTLY)).clamp(0, 1)
+
+
+def _widened(share: Tensor, high: int, wide: int) -> Tensor:
+    """A share (n, 1, h, w), cut to 0-1, of the largest in rectangles of odd sides in px."""
+    return F.max_pool2d(share.clamp(0, 1), (high, wide), 1, (high // 2, wide // 2))
 
 
 def with_smooth_edges(hole: Tensor, side: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Holes in the mouths of photographs, for the training of the network that fills them."""
+"""What lies between lips by landmarks, and holes there, for the training of networks of mouths."""
 
 import cv2
 import numpy as np
@@ -8,20 +8,10 @@ from torch import Tensor
 
 from ..networks.mouth import with_smooth_edges
 
-INNER_LIPS, OUTER_LIPS = tuple(range(60, 68)), tuple(range(48, 60))
-"""Indices of the 68 landmarks, in order around the lips."""
 _FINER = 4
 """Polygons are drawn at so many times the resolution."""
-_HIGHEST, _WIDEST = 7, 17
-"""Largest sides in px by which a hole is widened, both odd."""
-_LIPS = 0.2
-"""Share of the holes that have the lips in them."""
-_OF_EDITS = 0.45
-"""Share of the holes that have the shape of one of an edit."""
-_TRIED = 12
-_HIGHER = 1.1
-"""How much higher than what is between the lips such a hole is."""
-_SMOOTH = 5
+_HIGHEST, _WIDEST, _SMOOTHEST = 7, 9, 5
+"""Largest sides in px by which a hole is widened and its edges are smoothed, all odd."""
 
 
 def polygons(points: Tensor, height: int, width: int) -> Tensor:
@@ -34,44 +24,20 @@ def polygons(points: Tensor, height: int, width: int) -> Tensor:
     return torch.from_numpy(np.stack(drawn))[:, None]
 
 
-def random_holes(inside: Tensor, lips: Tensor, of_edits: Tensor) -> Tensor:
-    """Holes (n, 1, h, w) in 0-1 that have what is between the lips in them, or nearly so.
+def random_holes(inside: Tensor) -> Tensor:
+    """Holes (n, 1, h, w) in 0-1 that have what is between the lips in them, and something around.
 
-    inside, lips: (n, 1, h, w) in 0-1, what the inner and the outer edges of the lips enclose.
-    of_edits: (m, 1, h, w) in 0-1, holes of edits. Random numbers are drawn from torch's own
-    generator.
+    inside: (n, 1, h, w) in 0-1, the probability that a pixel lies between the lips. Random numbers
+    are drawn from torch's own generator.
     """
     holes = []
-    chances = torch.rand(len(inside), 2)
-    for between, all_, chance in zip(inside.split(1), lips.split(1), chances, strict=True):
-        if chance[0] < _OF_EDITS:
-            hole = _in_shape_of_an_edit(between, of_edits)
-        else:
-            hole = between.maximum(all_) if chance[1] < _LIPS else between
-            high, wide = (_random_odd(most) for most in (_HIGHEST, _WIDEST))
-            hole = F.max_pool2d(hole, (high, wide), 1, (high // 2, wide // 2))
-        holes.append(hole)
-    return with_smooth_edges(torch.cat(holes), _SMOOTH)
-
-
-def _in_shape_of_an_edit(between: Tensor, of_edits: Tensor) -> Tensor:
-    """Of some random holes of edits (m, 1, h, w) that which is most nearly as high as what lies
-    between lips (1, 1, h, w), moved there."""
-    some = of_edits[torch.randint(len(of_edits), (_TRIED,))]
-    height, heights = ((each > 0.5).any(3).sum((1, 2)) for each in (between, some))
-    hole = some[(heights - height * _HIGHER).abs().argmin()][None]
-    away = (_centre(between) - _centre(hole) + torch.randn(2)).round().int().tolist()
-    return torch.roll(hole, away, (2, 3))
+    for share in (inside > 0.5).float().split(1):
+        high, wide, smooth = (_random_odd(most) for most in (_HIGHEST, _WIDEST, _SMOOTHEST))
+        hole = F.max_pool2d(share, (high, wide), 1, (high // 2, wide // 2))
+        holes.append(with_smooth_edges(hole, smooth))
+    return torch.cat(holes)
 
 
 def _random_odd(most: int) -> int:
-    """An odd number up to `most`, which is odd."""
-    return 2 * int(torch.randint(most // 2 + 1, ())) + 1
-
-
-def _centre(share: Tensor) -> Tensor:
-    """(2,): row and column of the centre of mass of a share (1, 1, h, w)."""
-    rows, columns = share.sum((0, 1, 3)), share.sum((0, 1, 2))
-    return torch.stack(
-        [(each * torch.arange(len(each))).sum() / each.sum() for each in (rows, columns)]
-    )
+    """An odd number from 3 to `most`, which is odd."""
+    return 3 + 2 * int(torch.randint(most // 2, ()))
