@@ -139,12 +139,16 @@ def test_teeth_that_the_photograph_shows_are_moved_alone() -> None:
     painted = network.painted(masks, masks.face, own, opening * 0, free, aus)
     assert torch.equal(painted.blend()[1], masks.blend()[1]), "it closes"
     aus[1] += 0.6
+    aus[:, OPEN[1]] = own[:, OPEN[1]]
     painted = network.painted(masks, masks.face, own, opening, free, aus)
     assert painted.blur is not None
     near = slice(46, 50), slice(30, 34)
     torch.testing.assert_close(painted.blend()[:, :, *near], masks.face[:, :, *near])
     assert not painted.blur[:, :, *near].any()
     assert torch.equal(painted.blend()[..., :24, :], masks.blend()[..., :24, :])
+    aus[:, OPEN[1]] += 0.3
+    painted = network.painted(masks, masks.face, own, opening, free, aus)
+    assert (painted.blend() - masks.face)[:, :, *near].abs().amax() > 0.1, "its jaw drops"
 
 
 def test_the_network_does_not_see_what_is_in_the_hole() -> None:

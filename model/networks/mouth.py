@@ -34,8 +34,9 @@ how much is opened where it is filled wholly."""
 _PARTLY, _WHOLLY = 0.5, 0.65
 """Shares of the inside of a mouth that the photograph shows: up to the first it is filled, and from
 the second on it stays as the photograph has it."""
-_LIPS_PART, _PARTED = 25, 0.2
-"""The AU of which a face has so much that shows what is in its mouth."""
+_OPENING, _MUCH = positions((25, 26)), 0.25
+"""Columns of the AUs that open the mouth, and how much of them it takes. Of a photograph with so
+much of AU25 the inside of the mouth stays, unless AU25 falls or AU26 rises by this."""
 _LEAK = 0.2
 _BRANCH = 0.3
 """Factor of the random weights of the last layer of each block at the start."""
@@ -112,13 +113,14 @@ class MouthNetwork(nn.Module):
         inside = self.inner(mouths).sigmoid()
         in_photograph = _in_place(self.inner(cut_to_mouth(faces, 4)).sigmoid(), faces)
         shown = shown_share(inside, cut_to_mouth(warped(in_photograph, masks.flow), 4))
-        # The line between closed lips is taken for an open mouth on some.
-        parted, rise = (
-            x[:, positions((_LIPS_PART,)), None, None] / _PARTED for x in (own_aus, aus - own_aus)
-        )
-        shown = shown * parted.clamp(0, 1)
+        # The line between closed lips is taken for an open mouth on some. A jaw that drops would
+        # draw teeth to strips.
+        rise = (aus - own_aus)[:, _OPENING, None, None] / _MUCH
+        lips, jaw = rise.split(1, 1)
+        parted = own_aus[:, _OPENING[:1], None, None] / _MUCH
+        shown = shown * (parted.minimum(1 - jaw)).clamp(0, 1)
         hole = hole_of(inside) * resized(cut_to_mouth(uncovered, 2), mouths) * self.trained
-        masks = masks.without_paint(_in_place(hole * shown * (1 + rise).clamp(0, 1), faces))
+        masks = masks.without_paint(_in_place(hole * shown * (1 + lips).clamp(0, 1), faces))
         # An exported network has no branches.
         if not (torch.compiler.is_compiling() or opening.any()):
             return masks
