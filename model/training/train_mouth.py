@@ -201,7 +201,7 @@ def _moved(pictures: Tensor) -> Tensor:
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
 @click.option("--inner-steps", type=click.IntRange(min=1), default=2000)
-@click.option("--steps", type=click.IntRange(min=1), default=2000)
+@click.option("--steps", type=click.IntRange(min=1), default=4500)
 @click.option("--batch", type=click.IntRange(min=2), default=16)
 @click.option("--seed", type=int, default=0)
 def main(
