@@ -102,7 +102,8 @@ class MouthNetwork(nn.Module):
         uncovered: Tensor,
         aus: Tensor,
     ) -> Masks:
-        """Masks of whole faces by which mouths that open are filled.
+        """Masks of whole faces by which mouths that open are filled, and teeth that the photograph
+        shows are moved and not painted.
 
         faces: (n, 3, h, w) in -1..1, from which the masks were made. own_aus: (n, 17), theirs.
         opening: (n, 1, h/2, w/2) in 0-1, where the flow opens the mouth. uncovered: the same shape,
@@ -113,12 +114,11 @@ class MouthNetwork(nn.Module):
         inside = self.inner(mouths).sigmoid()
         in_photograph = _in_place(self.inner(cut_to_mouth(faces, 4)).sigmoid(), faces)
         shown = shown_share(inside, cut_to_mouth(warped(in_photograph, masks.flow), 4))
+        own, rise = (x[:, _OPENING, None, None] / _MUCH for x in (own_aus, aus - own_aus))
+        parted, lips, jaw = own[:, :1], rise[:, :1], rise[:, 1:]
         # The line between closed lips is taken for an open mouth on some. A jaw that drops would
         # draw teeth to strips.
-        rise = (aus - own_aus)[:, _OPENING, None, None] / _MUCH
-        lips, jaw = rise.split(1, 1)
-        parted = own_aus[:, _OPENING[:1], None, None] / _MUCH
-        shown = shown * (parted.minimum(1 - jaw)).clamp(0, 1)
+        shown = shown * parted.minimum(1 - jaw).clamp(0, 1)
         hole = hole_of(inside) * resized(cut_to_mouth(uncovered, 2), mouths) * self.trained
         masks = masks.without_paint(_in_place(hole * shown * (1 + lips).clamp(0, 1), faces))
         # An exported network has no branches.
