@@ -107,6 +107,11 @@ def closed() -> Tensor:
     return torch.zeros(2, COUNT)
 
 
+def shown(masks: Masks) -> Tensor:
+    """That all of a photograph is the inside of a mouth."""
+    return torch.ones_like(masks.attention)
+
+
 def masks_and_opening() -> tuple[Masks, Tensor]:
     """Random masks, and an opening of 8 by 8 pixels."""
     attention, flow = torch.rand(2, 1, SIDE, SIDE), torch.zeros(2, 2, SIDE, SIDE)
@@ -120,9 +125,9 @@ def test_what_is_not_in_a_mouth_stays_as_it_is() -> None:
     torch.manual_seed(0)
     masks, opening = masks_and_opening()
     free, aus = torch.ones_like(opening), torch.rand(2, COUNT)
-    painted = random_mouth().painted(masks, masks.face, closed(), opening, free, aus)
+    painted = random_mouth().painted(masks, shown(masks), closed(), opening, free, aus)
     inside = torch.zeros(SIDE, SIDE, dtype=torch.bool)
-    inside[40:, 12:52] = True  # what is cut to the mouth
+    inside[39:57, 17:47] = True  # as far as the hole reaches beyond the opening
     changed = (painted.blend() != masks.blend()).any(1)
     assert changed[:, 45:51, 27:37].all() and not changed[:, ~inside].any()
     assert torch.equal(painted.attention[:, :, ~inside], masks.attention[:, :, ~inside])
@@ -136,18 +141,18 @@ def test_teeth_that_the_photograph_shows_are_moved_alone() -> None:
     masks = masks._replace(blur=torch.ones_like(masks.attention))
     free, own = torch.ones_like(opening), torch.full((2, COUNT), 0.5)
     network, aus = random_mouth(), torch.stack([own[0] + 0.3, own[1] - 0.3])
-    painted = network.painted(masks, masks.face, own, opening * 0, free, aus)
+    painted = network.painted(masks, shown(masks), own, opening * 0, free, aus)
     assert torch.equal(painted.blend()[1], masks.blend()[1]), "it closes"
     aus[1] += 0.6
     aus[:, OPEN[1]] = own[:, OPEN[1]]
-    painted = network.painted(masks, masks.face, own, opening, free, aus)
+    painted = network.painted(masks, shown(masks), own, opening, free, aus)
     assert painted.blur is not None
     near = slice(46, 50), slice(30, 34)
     torch.testing.assert_close(painted.blend()[:, :, *near], masks.face[:, :, *near])
     assert not painted.blur[:, :, *near].any()
     assert torch.equal(painted.blend()[..., :24, :], masks.blend()[..., :24, :])
     aus[:, OPEN[1]] += 0.3
-    painted = network.painted(masks, masks.face, own, opening, free, aus)
+    painted = network.painted(masks, shown(masks), own, opening, free, aus)
     assert (painted.blend() - masks.face)[:, :, *near].abs().amax() > 0.1, "its jaw drops"
 
 
@@ -167,7 +172,7 @@ def test_an_au_counts_as_most_as_photographs_show_it() -> None:
     free = torch.ones_like(opening)
     results = [
         network.painted(
-            masks, masks.face, closed(), opening, free, torch.full((2, COUNT), level)
+            masks, shown(masks), closed(), opening, free, torch.full((2, COUNT), level)
         ).blend()
         for level in (0.3, 0.5, 0.9)
     ]
@@ -299,7 +304,7 @@ def test_only_what_lies_between_lips_is_filled() -> None:
     opening = torch.zeros(2, 1, SIDE // 2, SIDE // 2)
     opening[1, :, 20:] = 1
     free = torch.ones_like(opening)
-    painted = network.painted(masks, pixels, closed(), opening, free, mouths.aus).blend()
+    painted = network.painted(masks, shown(masks), closed(), opening, free, mouths.aus).blend()
     changed = (painted - pixels).abs().amax(1) > 1e-3
     assert not changed[0].any(), "its mouth is not opened"
     inside = torch.zeros(SIDE, SIDE, dtype=torch.bool)

@@ -75,6 +75,8 @@ class FaceFeatures(NamedTuple):
     """(n, 1, h/2, w/2) in 0-1: what covers the face, and is neither moved nor painted."""
     bounds: Tensor
     """(n, 2, h/4, w/4): how far the face is moved near to that."""
+    inside: Tensor
+    """(n, 1, h, w) in 0-1: what lies between the lips."""
 
     def repeated(self, count: int) -> "FaceFeatures":
         """The features of one face for `count` sets of AUs, without copying them."""
@@ -210,7 +212,7 @@ class FlowGenerator(nn.Module):
         fields = shown_fields(face.fields, aus, change, self.settings.aus)
         face = face._replace(fields=fields)
         masks, opening = self.before_mouths(face, aus, change, nuisance)
-        return self.mouth.painted(masks, face.faces, own_aus, opening, 1 - face.occlusion, aus)
+        return self.mouth.painted(masks, face.inside, own_aus, opening, 1 - face.occlusion, aus)
 
     def before_mouths(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
@@ -253,7 +255,9 @@ class FlowGenerator(nn.Module):
         # Detached, as training shall not change what is found.
         known = (each.detach() for each in (at_2, at_4, at_8, x))
         occlusion = covered(self.occlusion(faces, *known))
-        return FaceFeatures(faces, at_2, at_4, at_8, x, fields, occlusion, bounds(occlusion))
+        inside = self.mouth.inside_of(faces.detach())
+        limits = bounds(occlusion)
+        return FaceFeatures(faces, at_2, at_4, at_8, x, fields, occlusion, limits, inside)
 
     def occlusion_logits(self, faces: Tensor) -> Tensor:
         """What `occlusion` gives for faces (n, 3, h, w) in -1..1, for its training."""
@@ -275,7 +279,7 @@ class FlowGenerator(nn.Module):
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
     ) -> FlowOutputs:
         """`outputs` of faces that are encoded."""
-        faces, at_2, at_4, at_8, x, fields, _, most = face
+        faces, at_2, at_4, at_8, x, fields, _, most, _ = face
         painted = change.clamp(-self.painting_limit, self.painting_limit)[:, self._known]
         aus, change = aus[:, self._known], change[:, self._known]
         told = torch.cat([change, nuisance], 1)

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..warp import coordinates, resized
+from .layers import leaky
 
 _HALF, _QUARTER, _EIGHTH = 24, 40, 56
 """Channels at half, a quarter, and an eighth of the resolution."""
-_LEAK = 0.2
 
 
 class InnerMouthNetwork(nn.Module):
@@ -33,14 +33,10 @@ class InnerMouthNetwork(nn.Module):
         """Logits (n, 1, h, w). mouths: (n, 3, h, w) in -1..1, cut to the mouth; h and w are
         multiples of 4."""
         pixels = F.pixel_unshuffle(mouths, 2)
-        half = _leaky(self.to_half(torch.cat([pixels, coordinates(pixels)], 1)))
-        quarter = _leaky(self.to_quarter(half))
-        x = _leaky(self.to_eighth(quarter))
-        x = x + self.block[1](_leaky(self.block[0](x)))
-        x = _leaky(self.enlarge_4(torch.cat([resized(_leaky(x), quarter), quarter], 1)))
-        x = _leaky(self.enlarge_2(torch.cat([resized(x, half), half], 1)))
+        half = leaky(self.to_half(torch.cat([pixels, coordinates(pixels)], 1)))
+        quarter = leaky(self.to_quarter(half))
+        x = leaky(self.to_eighth(quarter))
+        x = x + self.block[1](leaky(self.block[0](x)))
+        x = leaky(self.enlarge_4(torch.cat([resized(leaky(x), quarter), quarter], 1)))
+        x = leaky(self.enlarge_2(torch.cat([resized(x, half), half], 1)))
         return F.pixel_shuffle(self.last(x), 2).float()
-
-
-def _leaky(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, _LEAK)

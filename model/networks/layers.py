@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_LEAK = 0.2
+
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
     """A convolution that keeps the size (or divides it by the stride), normalisation and ReLU."""
@@ -11,6 +13,11 @@ def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.S
         nn.InstanceNorm2d(outputs, affine=True),
         nn.ReLU(inplace=True),
     )
+
+
+def leaky(x: Tensor) -> Tensor:
+    """ReLU that lets a fifth of negative values pass."""
+    return F.leaky_relu(x, _LEAK)
 
 
 def doubled(x: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from ...pipeline.action_units import COUNT, positions
 from ..warp import resized, warped
 from .cleaning import odd
 from .inner_mouth import InnerMouthNetwork
+from .layers import leaky
 from .masks import Masks
 
 _HEIGHT, _WIDTH = 0.4, 0.6
@@ -37,7 +38,6 @@ the second on it stays as the photograph has it."""
 _OPENING, _MUCH = positions((25, 26)), 0.25
 """Columns of the AUs that open the mouth, and how much of them it takes. Of a photograph with so
 much of AU25 the inside of the mouth stays, unless AU25 falls or AU26 rises by this."""
-_LEAK = 0.2
 _BRANCH = 0.3
 """Factor of the random weights of the last layer of each block at the start."""
 
@@ -81,22 +81,29 @@ class MouthNetwork(nn.Module):
         """
         style = self.embedding(aus.minimum(self.most))
         seen = torch.cat([mouths * (1 - hole), hole * 2 - 1], 1)
-        half = _leaky(self.to_half(F.pixel_unshuffle(seen, 2)))
-        quarter = _leaky(self.to_quarter(half))
+        half = leaky(self.to_half(F.pixel_unshuffle(seen, 2)))
+        quarter = leaky(self.to_quarter(half))
         x = self.to_eighth(quarter)
         for block in self.blocks_8:
             x = block(x, style)
-        x = self.enlarge_4(torch.cat([resized(_leaky(x), quarter), quarter], 1))
+        x = self.enlarge_4(torch.cat([resized(leaky(x), quarter), quarter], 1))
         for block in self.blocks_4:
             x = block(x, style)
-        x = self.enlarge_2(torch.cat([resized(_leaky(x), half), half], 1))
-        x = resized(self.to_full(_leaky(self.block_2(x, style))), mouths)
-        return self.to_colour(_leaky(self.mix(torch.cat([x, seen], 1)))).tanh()
+        x = self.enlarge_2(torch.cat([resized(leaky(x), half), half], 1))
+        x = resized(self.to_full(leaky(self.block_2(x, style))), mouths)
+        return self.to_colour(leaky(self.mix(torch.cat([x, seen], 1)))).tanh()
+
+    def inside_of(self, faces: Tensor) -> Tensor:
+        """(n, 1, h, w) in 0-1: the probability that a pixel of whole faces lies between the lips.
+
+        faces: (n, 3, h, w) in -1..1.
+        """
+        return _in_place(self.inner(cut_to_mouth(faces, 4)).sigmoid(), faces)
 
     def painted(
         self,
         masks: Masks,
-        faces: Tensor,
+        shown: Tensor,
         own_aus: Tensor,
         opening: Tensor,
         uncovered: Tensor,
@@ -105,28 +112,27 @@ class MouthNetwork(nn.Module):
         """Masks of whole faces by which mouths that open are filled, and teeth that the photograph
         shows are moved and not painted.
 
-        faces: (n, 3, h, w) in -1..1, from which the masks were made. own_aus: (n, 17), theirs.
-        opening: (n, 1, h/2, w/2) in 0-1, where the flow opens the mouth. uncovered: the same shape,
-        the share that nothing covers. aus: (n, 17), what is asked for.
+        shown: as `inside_of` gives it for the faces from which the masks were made. own_aus:
+        (n, 17), theirs. opening: (n, 1, h/2, w/2) in 0-1, where the flow opens the mouth.
+        uncovered: the same shape, the share that nothing covers. aus: (n, 17), what is asked for.
         """
         assert masks.flow is not None
         mouths = cut_to_mouth(masks.blend(), 4)
         inside = self.inner(mouths).sigmoid()
-        in_photograph = _in_place(self.inner(cut_to_mouth(faces, 4)).sigmoid(), faces)
-        shown = shown_share(inside, cut_to_mouth(warped(in_photograph, masks.flow), 4))
+        kept = shown_share(inside, cut_to_mouth(warped(shown, masks.flow), 4))
         own, rise = (x[:, _OPENING, None, None] / _MUCH for x in (own_aus, aus - own_aus))
         parted, lips, jaw = own[:, :1], rise[:, :1], rise[:, 1:]
         # The line between closed lips is taken for an open mouth on some. A jaw that drops would
         # draw teeth to strips.
-        shown = shown * parted.minimum(1 - jaw).clamp(0, 1)
+        kept = kept * parted.minimum(1 - jaw).clamp(0, 1)
         hole = hole_of(inside) * resized(cut_to_mouth(uncovered, 2), mouths) * self.trained
-        masks = masks.without_paint(_in_place(hole * shown * (1 + lips).clamp(0, 1), faces))
+        masks = masks.without_paint(_in_place(hole * kept * (1 + lips).clamp(0, 1), shown))
         # An exported network has no branches.
         if not (torch.compiler.is_compiling() or opening.any()):
             return masks
-        filled = hole * opened(cut_to_mouth(opening, 2), mouths) * (1 - shown)
+        filled = hole * opened(cut_to_mouth(opening, 2), mouths) * (1 - kept)
         colours = self(mouths, filled, aus).float()
-        filled, colours = (_in_place(x, faces) for x in (filled, colours))
+        filled, colours = (_in_place(x, shown) for x in (filled, colours))
         return masks.towards(colours, filled)
 
 
@@ -145,8 +151,8 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale, shift = self.from_style(style)[:, :, None, None].chunk(2, 1)
-        y = self.first(_leaky(x)) * (1 + scale) + shift
-        return x + self.second(_leaky(y))
+        y = self.first(leaky(x)) * (1 + scale) + shift
+        return x + self.second(leaky(y))
 
 
 def hole_of(inside: Tensor) -> Tensor:
@@ -156,7 +162,7 @@ def hole_of(inside: Tensor) -> Tensor:
     """
     side = inside.shape[3] / _WIDTH
     high, wide, smooth = (odd(share * side) for share in (_HIGH, _WIDE, _SMOOTH))
-    hole = _widened((inside - _UNLIKELY) / (_LIKELY - _UNLIKELY), high, wide)
+    hole = dilated((inside - _UNLIKELY) / (_LIKELY - _UNLIKELY), high, wide)
     return with_smooth_edges(hole, smooth)
 
 
@@ -164,7 +170,7 @@ def opened(opening: Tensor, mouths: Tensor) -> Tensor:
     """(n, 1, h, w) in 0-1: where mouths (n, any, h, w) are filled, which a flow opens by
     (n, 1, h/2, w/2) in 0-1."""
     side = mouths.shape[3] / _WIDTH
-    return _widened(resized(opening, mouths) / _OPENED, odd(_NEAR * side), odd(_BESIDE * side))
+    return dilated(resized(opening, mouths) / _OPENED, odd(_NEAR * side), odd(_BESIDE * side))
 
 
 def shown_share(inside: Tensor, in_photograph: Tensor) -> Tensor:
@@ -177,8 +183,8 @@ def shown_share(inside: Tensor, in_photograph: Tensor) -> Tensor:
     return ((shown / all_.clamp(min=1) - _PARTLY) / (_WHOLLY - _PARTLY)).clamp(0, 1)
 
 
-def _widened(share: Tensor, high: int, wide: int) -> Tensor:
-    """A share (n, 1, h, w), cut to 0-1, of the largest in rectangles of odd sides in px."""
+def dilated(share: Tensor, high: int, wide: int) -> Tensor:
+    """A share (n, 1, h, w), cut to 0-1: the largest in rectangles of odd sides in px."""
     return F.max_pool2d(share.clamp(0, 1), (high, wide), 1, (high // 2, wide // 2))
 
 
@@ -195,10 +201,6 @@ def cut_to_mouth(x: Tensor, unit: int) -> Tensor:
     )
     left = (x.shape[3] - width) // 2
     return x[:, :, x.shape[2] - height :, left : left + width]
-
-
-def _leaky(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, _LEAK)
 
 
 def _in_place(part: Tensor, whole: Tensor) -> Tensor:

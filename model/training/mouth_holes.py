@@ -3,10 +3,9 @@
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..networks.mouth import with_smooth_edges
+from ..networks.mouth import dilated, with_smooth_edges
 
 _FINER = 4
 """Polygons are drawn at so many times the resolution."""
@@ -33,8 +32,7 @@ def random_holes(inside: Tensor) -> Tensor:
     holes = []
     for share in (inside > 0.5).float().split(1):
         high, wide, smooth = (_random_odd(most) for most in (_HIGHEST, _WIDEST, _SMOOTHEST))
-        hole = F.max_pool2d(share, (high, wide), 1, (high // 2, wide // 2))
-        holes.append(with_smooth_edges(hole, smooth))
+        holes.append(with_smooth_edges(dilated(share, high, wide), smooth))
     return torch.cat(holes)
 
 

@@ -149,8 +149,8 @@ def train(
             pairs = zip(of_real, seen, strict=True)
             both = [torch.cat([one, other.detach()]) for one, other in pairs]
             halves = [each.chunk(2) for each in critic(both, asked.repeat(2, 1))]
-            scores, of_results = zip(*halves, strict=True)
-            hinge = critic_loss(scores, of_results, everywhere)
+            of_photographs, of_results = zip(*halves, strict=True)
+            hinge = critic_loss(of_photographs, of_results, everywhere)
             critic_adam.zero_grad(set_to_none=True)
             hinge.backward()
             critic_adam.step()
@@ -226,9 +226,9 @@ def _run(
     torch.manual_seed(seed)
     inner = InnerMouthNetwork()
     print("  step cross-entropy", flush=True)
-    losses: list[float] = []
+    losses: list[tuple[float]] = []
     for loss in train_inner_mouth(inner, mouths, inner_steps, _INNER * batch):
-        losses.append(loss)
+        losses.append((loss,))
         if len(losses) % _SHOWN == 0:
             print(f"{len(losses):6d} {_means(losses)}", flush=True)
 
@@ -243,9 +243,9 @@ def _run(
             save_weights(out, generator.state_dict(), "generator", settings)
 
 
-def _means(steps: Sequence[Step] | Sequence[float]) -> str:
+def _means(steps: Sequence[Sequence[float]]) -> str:
     """The means of the last steps."""
-    means = torch.tensor(steps[-_SHOWN:]).view(-1, 1 if isinstance(steps[0], float) else 4).mean(0)
+    means = torch.tensor(steps[-_SHOWN:]).mean(0)
     return " ".join(f"{each:10.4f}" for each in means.tolist())
 
 
