@@ -20,7 +20,6 @@ from ...pipeline.images.picture import Picture
 from ..estimator.reader import landmarks_in
 from ..landmarks.placing import FIXED, place_frame
 from ..networks.renderer import SHIPPED, Edits
-from ..networks.two_steps import edits_of_faces
 from .choose import choose
 from .faces import Face, find_faces, upright_view
 from .networks import Networks, Runtime, load_networks
@@ -145,7 +144,7 @@ class Animator:
         """
         regions, squares = self.cut(pictures, faces)
         own = np.stack([face.own_aus for face in faces])
-        return regions, edits_of_faces(self.renderer, squares, target_aus, own)
+        return regions, self.renderer.render(squares, target_aus, own)
 
     def cut(
         self, pictures: Sequence[np.ndarray] | np.ndarray, faces: Sequence[Face]

@@ -9,7 +9,6 @@ import numpy as np
 from ...pipeline.execution.ahead import ahead
 from ...pipeline.faces.frame import Region
 from ...pipeline.faces.paste import Change
-from ..networks.two_steps import edits_of_still
 from .animator import Animator
 from .faces import Face
 
@@ -29,7 +28,7 @@ class StillFace:
     def __init__(self, animator: Animator, picture: np.ndarray, face: Face) -> None:
         self.own_aus = np.asarray(face.own_aus, np.float32)
         (self.region,), (pixels,) = animator.cut([picture], [face])
-        self._render = edits_of_still(animator.renderer, pixels, self.own_aus)
+        self._render = animator.renderer.still(pixels, self.own_aus)
 
     def changes(self, targets: np.ndarray) -> list[Change]:
         """What the generator makes of the face for AUs (k, 17) in 0-1."""

@@ -28,7 +28,6 @@ from ..landmarks.nuisance import difference, nuisance
 from ..landmarks.placing import FIXED_BY_SCHEME, place_frame
 from ..networks.flow_generator import FlowGenerator
 from ..networks.torch_renderer import TorchRenderer
-from ..networks.two_steps import edits_of_faces
 from ..pixels import to_model
 from . import metrics
 from .features import batches, concatenate
@@ -241,7 +240,7 @@ def _results(animator: Animator, pairs: Pairs, which: np.ndarray) -> dict[str, l
             "_moved": of_told.without_paint(),
         }
         rows = pairs.target_aus[which], pairs.own_aus[which]
-        changes["_used"] = edits_of_faces(renderer, squares, *rows).changes
+        changes["_used"] = renderer.render(squares, *rows).changes
     else:
         masks = {"": generator(inputs, target, own)}
         if masks[""].flow is not None:

@@ -17,26 +17,20 @@ _COLD = 0.02
 _WHOLE, _STRIPS = 0.75, 0.45
 """Source rows per row of the result: from the first on a stretched part of a picture is left as it
 is, and at the second all its strips are removed."""
-_TEETH = 0.05
-"""How far below the top of the stretched part strips are left, as a share of the face: the upper
-teeth."""
 _NEAR = 1 / 32
 """By how much a stretched part is widened, and then its edge smoothed, as a share of the face."""
 _TALL, _WIDE = 1 / 32, 3 / 32
 """Strips are what is left of a mean over columns so tall after that over rows so wide is taken from
 it, as shares of the face."""
-_DARKER = 1.0
-"""By how many standard deviations of the strips what is put in their place is darker."""
 
 
-def cleaned(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
-    """Masks as they are used: all of the below, in full precision. mouth, lids: as for
-    `without_strips`."""
-    with torch.autocast(mouth.device.type, enabled=False):
+def cleaned(masks: Masks, lids: Tensor) -> Masks:
+    """Masks as they are used: all of the below, in full precision. lids: of `without_strips`."""
+    with torch.autocast(lids.device.type, enabled=False):
         masks = without_cold_colours(without_faint_painting(without_checkerboard(masks)))
-        # An exported network has no branches; a smile has neither flow, and needs no such work.
-        if torch.compiler.is_compiling() or mouth.any() or lids.any():
-            masks = without_strips(masks, mouth, lids)
+        # An exported network has no branches; a smile moves no lids, and needs no such work.
+        if torch.compiler.is_compiling() or lids.any():
+            masks = without_strips(masks, lids)
         return masks
 
 
@@ -78,42 +72,35 @@ def without_cold_colours(masks: Masks) -> Masks:
     return blending_to(warm, masks, masks.attention, warm < face)
 
 
-def without_strips(masks: Masks, mouth: Tensor, lids: Tensor) -> Masks:
-    """Masks without the upright strips that are seen where a mouth opens and where lids unfold.
+def without_strips(masks: Masks, lids: Tensor) -> Masks:
+    """Masks without the upright strips that are seen where lids unfold.
 
-    Teeth that are moved apart with the lips become long strips, as do lashes below a brow that is
-    raised and irises behind a lid that closes: in the moved face, and in what is painted over it.
-    So where the face is stretched, what is constant from top to bottom loses its detail from left
-    to right, and the photograph, moved at its full size, is blurred to the resolution of the masks.
-    In a mouth that opens the upper teeth stay where they are, and below them it is dark: so there
-    this begins below the height of teeth, and darkens by as much as the detail was. What is
-    stretched to lids are mostly lashes.
+    Lashes below a brow that is raised and irises behind a lid that closes become long strips: in
+    the moved face, and in what is painted over it. So where the face is stretched, what is constant
+    from top to bottom loses its detail from left to right, and the photograph, moved at its full
+    size, is blurred to the resolution of the masks.
 
-    mouth, lids: (n, 2, h/2, w/2), the flow that opens the mouth, and that unfolds lids, in half
-    sides. Strips are found at half the height.
+    lids: (n, 2, h/2, w/2), the flow that unfolds lids, in half sides. Strips are found at half the
+    height.
     """
-    hole, lid = stretched(mouth[:, 1:], _TEETH), stretched(lids[:, 1:])
+    lid = stretched(lids[:, 1:])
     face = masks.blend()
     lower = F.avg_pool2d(face, (2, 1))
-    share, hole = resized(torch.cat([hole.maximum(lid), hole], 1), lower).split(1, 1)
+    share = resized(lid, lower)
     columns = local_mean(lower, share, 1, _TALL)
     strips = columns - local_mean(columns, share, 0, _WIDE)
-    contrast = local_mean(strips.square(), share, 0, _WIDE).sqrt().mean(1, keepdim=True)
-    removed = torch.cat([share, share * strips + hole * _DARKER * contrast], 1)
+    removed = torch.cat([share, share * strips], 1)
     share, removed = resized(removed, face).split([1, 3], 1)
     # The moved face has no part where the strips were.
     attention = masks.attention * (1 - share)
     return blending_to(face - removed, masks, attention, share > 0)._replace(blur=share)
 
 
-def stretched(down: Tensor, kept: float = 0.0) -> Tensor:
-    """(n, 1, h, w) in 0-1: where a flow (n, 1, h, w) down, in half sides, stretches a face, but for
-    the upper part of the stretched area, of a height of `kept` of the face."""
-    height = down.shape[2]
+def stretched(down: Tensor) -> Tensor:
+    """(n, 1, h, w) in 0-1: where a flow (n, 1, h, w) down, in half sides, stretches a face."""
     share = ((_WHOLE - (1 + slope(down))) / (_WHOLE - _STRIPS)).clamp(0, 1)
-    near, above = odd(_NEAR * height), round(kept * height)
+    near = odd(_NEAR * down.shape[2])
     share = F.max_pool2d(share, near, 1, near // 2)
-    share = -F.max_pool2d(F.pad(-share, (0, 0, above, 0), "replicate"), (above + 1, 1), 1)
     return _box(_box(share, 0, near), 1, near)
 
 

@@ -18,6 +18,12 @@ _NEAR = 1 / 16
 """By how much what is deformed is widened, and then its edge smoothed, as a share of the face."""
 _TINT = 0.4
 """How much of the tint of the cheeks eyes have at least, where the face has none there."""
+_WHITES, _LESS_BRIGHT, _IRIS = 1 / 8, 0.2, 0.5
+"""Irises are darker than the brightest pixel so far around, as a share of the face, by the second
+number, and wholly by that and the third, in half the range of pixels."""
+_OWN, _DARKER, _GREY = 0.5, 0.22, 0.2
+"""How much of its own colour an iris gets, by how much it becomes darker, and which brightness is
+added to its colour, so that noise in dark eyes has none."""
 _LINE = 1 / 32
 """Bright lines that are less tall than this share of the face are removed from lids."""
 
@@ -46,7 +52,8 @@ def without_violet(masks: Masks, share: Tensor) -> Masks:
     Irises and whites are painted in the mean colour of many eyes, some of them blue; beside skin,
     and in light as warm as that of most rooms, they look violet. Their share of green becomes that
     of the cheeks at least, and their share of blue what a grey surface has on which a part of the
-    tint of the cheeks lies, or what the moved face has near, at most.
+    tint of the cheeks lies, or what the moved face has near, at most. What is dark gets a part of
+    the moved face's colours.
 
     share: (n, 1, h/2, w/2) in 0-1, how far this is done.
     """
@@ -55,8 +62,21 @@ def without_violet(masks: Masks, share: Tensor) -> Masks:
     skin = cheeks(masks.face)
     most = (1 + _TINT * (_blue(skin) - 1)).maximum(_blue(nearby(masks.face)))
     blue = ((warm + 1).mean(1, keepdim=True) * most - 1).minimum(warm[:, 2:])
-    warm = torch.cat([warm[:, :2], blue], 1)
+    warm = _with_own_irises(torch.cat([warm[:, :2], blue], 1), masks.face)
     return masks.towards(warm, resized(share, face), blur=False)
+
+
+def _with_own_irises(face: Tensor, moved: Tensor) -> Tensor:
+    """A face (n, 3, h, w) in -1..1 of which what is darker than whites of eyes is darker still, and
+    nearer to the colours of `moved`: irises of the mean colour of many eyes are pale."""
+    light = (face + 1).mean(1, keepdim=True)
+    side = odd(_WHITES * face.shape[2])
+    whites = F.max_pool2d(light, side, 1, side // 2)
+    dark = ((whites - light - _LESS_BRIGHT) / _IRIS).clamp(0, 1)
+    own = nearby(moved) + _GREY
+    own = light * own / own.mean(1, keepdim=True)
+    lit = face + 1 + dark * _OWN * (own - face - 1)
+    return lit * (1 - _DARKER * dark) - 1
 
 
 def without_lines(masks: Masks, share: Tensor) -> Masks:

@@ -20,7 +20,7 @@ from ..config import GeneratorSettings
 from ..landmarks.points import POINTS
 from ..warp import coordinates, resized, warped
 from .changes import shown_change
-from .cleaning import cleaned, stretched
+from .cleaning import cleaned
 from .eyes import cleaned_eyes
 from .fields import shown_fields
 from .layers import Residual, convolution, doubled
@@ -37,8 +37,7 @@ UNLIMITED = 100.0
 """More than any change. Infinity would be NaN in a moving average."""
 _FIELD_SCALE = 0.25  # of the last layer's output; keeps the first fields small
 _GATE_SLOPE = 8.0  # painting reaches 96% of its strength at a change of 0.25
-_MOUTH = (25, 26)  # the AUs that open the mouth: lips part, jaw drop
-_LIDS = (1, 2, 45)  # those that unfold the upper lids: raised brows, closed eyes
+_LIDS = (1, 2, 45)  # the AUs that unfold the upper lids: raised brows, closed eyes
 _OPEN_EYES, _CLOSED_EYES = (5,), (45,)
 
 
@@ -75,8 +74,8 @@ class FaceFeatures(NamedTuple):
     """(n, 1, h/2, w/2) in 0-1: what covers the face, and is neither moved nor painted."""
     bounds: Tensor
     """(n, 2, h/4, w/4): how far the face is moved near to that."""
-    inside: Tensor
-    """(n, 1, h, w) in 0-1: what lies between the lips."""
+    lips: Tensor
+    """(n, 4, some columns): where lips end, by `MouthNetwork.ends_of`."""
 
     def repeated(self, count: int) -> "FaceFeatures":
         """The features of one face for `count` sets of AUs, without copying them."""
@@ -155,8 +154,8 @@ class FlowGenerator(nn.Module):
         """Weights that know fewer nuisances have no fields for the others, and do not see them.
         Those without whitening have the identity, those without a limit of painting none, and
         those without networks of occlusions and mouths have such as find and paint nothing, as have
-        those whose network of mouths is of the kind of before version 15."""
-        if prefix + "mouth.inner.last.weight" not in state_dict:
+        those whose network of mouths is of the kind of before version 16."""
+        if prefix + "mouth.lips.last.weight" not in state_dict:
             for key in [key for key in state_dict if key.startswith(prefix + "mouth.")]:
                 del state_dict[key]
         if prefix + "reference" in state_dict:
@@ -203,30 +202,28 @@ class FlowGenerator(nn.Module):
         """`forward` of faces that are encoded: once for a face that shows many expressions.
 
         What spoils pictures is taken from the masks here, and not in training (cleaning.py,
-        smiles.py, eyes.py), what covers the face is not painted, nor are teeth that it shows, and
-        mouths that open are painted by a network of their own.
+        smiles.py, eyes.py), what covers the face is not painted, and mouths that open, close, or
+        show their teeth are made by mouth.py.
         """
         change = self.shown_change(aus, own_aus)
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
         aus = (own_aus + change).clamp(0, 1)
         fields = shown_fields(face.fields, aus, change, self.settings.aus)
         face = face._replace(fields=fields)
-        masks, opening = self.before_mouths(face, aus, change, nuisance)
-        return self.mouth.painted(masks, face.inside, own_aus, opening, 1 - face.occlusion, aus)
+        masks = self.before_mouths(face, aus, change, nuisance)
+        free = 1 - face.occlusion
+        return self.mouth.painted(masks, face.faces, face.lips, own_aus, aus, free)
 
     def before_mouths(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
-    ) -> tuple[Masks, Tensor]:
-        """What the network of mouths starts from: cleaned masks, and where the flow opens the
-        mouth: (n, 1, h/2, w/2) in 0-1."""
+    ) -> Masks:
+        """The cleaned masks, in which lips are moved and painted like the rest of the face."""
         moved = self.render(face, aus, change, nuisance).masks
-        mouth, lids, opening, closing = (
-            self._flow_of(numbers, face, change)
-            for numbers in (_MOUTH, _LIDS, _OPEN_EYES, _CLOSED_EYES)
+        lids, opening, closing = (
+            self._flow_of(numbers, face, change) for numbers in (_LIDS, _OPEN_EYES, _CLOSED_EYES)
         )
-        masks = without_smile(cleaned(moved, mouth, lids), change)
-        masks = uncovered(cleaned_eyes(masks, lids, opening, closing), face.occlusion)
-        return masks, stretched(mouth[:, 1:]) * (1 - face.occlusion)
+        masks = without_smile(cleaned(moved, lids), change)
+        return uncovered(cleaned_eyes(masks, lids, opening, closing), face.occlusion)
 
     def shown_change(self, aus: Tensor, own_aus: Tensor) -> Tensor:
         """(n, 17): the change by which faces are moved in use."""
@@ -255,9 +252,9 @@ class FlowGenerator(nn.Module):
         # Detached, as training shall not change what is found.
         known = (each.detach() for each in (at_2, at_4, at_8, x))
         occlusion = covered(self.occlusion(faces, *known))
-        inside = self.mouth.inside_of(faces.detach())
+        lips = self.mouth.ends_of(faces.detach())
         limits = bounds(occlusion)
-        return FaceFeatures(faces, at_2, at_4, at_8, x, fields, occlusion, limits, inside)
+        return FaceFeatures(faces, at_2, at_4, at_8, x, fields, occlusion, limits, lips)
 
     def occlusion_logits(self, faces: Tensor) -> Tensor:
         """What `occlusion` gives for faces (n, 3, h, w) in -1..1, for its training."""

@@ -1,43 +1,35 @@
-"""Paints what is seen in a mouth that opens: teeth, tongue and the dark behind them.
+"""Mouths that open, close, or show their teeth: lips and teeth are moved, and a hole between is
+painted.
 
-The photograph does not show them, and teeth are few pixels of a face, so what the generator paints
-there is their mean: pale strips, or a hole. Where this is, between the lips, is found
-(inner_mouth.py), and filled anew from what is around it, as a network of image inpainting does
-(Pathak et al. 2016, Context Encoders). So every photograph of an open mouth teaches it, whether or
-not there is another of this person. Teeth that the photograph shows are moved, and stay as they
-are. It is trained after the generator (training/train_mouth.py).
+The photograph does not show what is in the hole, and teeth are few pixels of a face, so what the
+generator paints there is their mean: pale strips, or black. So lips are found (lips.py), and moved
+as they are (parting.py), and what is left between them is filled by a network of its own from what
+is around it, as networks of image inpainting do (Pathak et al. 2016, Context Encoders). So every
+photograph of an open mouth teaches it, whether or not there is another of this person. It is
+trained after the generator (training/train_mouth.py).
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...pipeline.action_units import COUNT, positions
+from ...pipeline.action_units import COUNT
 from ..warp import resized, warped
-from .cleaning import odd
-from .inner_mouth import InnerMouthNetwork
+from .chins import with_chin_of_skin
+from .cleaning import without_cold_colours
 from .layers import leaky
+from .lip_changes import lip_changes
+from .lips import LipsNetwork, layer_ends, lips_of
 from .masks import Masks
+from .parting import with_lips
 
 _HEIGHT, _WIDTH = 0.4, 0.6
 """Of the part of the frame that is seen, at its lower edge and in the middle, as shares of it. The
 frame is aligned, so that all mouths lie in it."""
 _HALF, _QUARTER, _EIGHTH, _FULL, _STYLE = 32, 64, 96, 20, 64
 """Channels at half, a quarter, an eighth, and all of the resolution; length of the embedding."""
-_UNLIKELY, _LIKELY = 0.3, 0.6
-"""Probabilities up to which a pixel is taken as lip, and from which on as inside of the mouth."""
-_HIGH, _WIDE, _SMOOTH = 0.02, 0.03, 0.02
-"""How far the hole reaches beyond the inside of the mouth, above and below and at both sides
-together, and how wide its edges are, as shares of the frame."""
-_NEAR, _BESIDE, _OPENED = 0.1, 0.3, 1 / 3
-"""How far around what is opened, above and below and at both sides together, a mouth is filled; and
-how much is opened where it is filled wholly."""
-_PARTLY, _WHOLLY = 0.5, 0.65
-"""Shares of the inside of a mouth that the photograph shows: up to the first it is filled, and from
-the second on it stays as the photograph has it."""
-_OPENING, _MUCH = positions((25, 26)), 0.25
-"""Columns of the AUs that open the mouth, and how much of them it takes. Of a photograph with so
-much of AU25 the inside of the mouth stays, unless AU25 falls or AU26 rises by this."""
+_LINE = 7
+"""Rows, in pixels, of which the darkest is that of the line between lips that meet."""
 _BRANCH = 0.3
 """Factor of the random weights of the last layer of each block at the start."""
 
@@ -57,7 +49,7 @@ class MouthNetwork(nn.Module):
         super().__init__()
         self.register_buffer("trained", torch.zeros(()))
         self.register_buffer("most", torch.ones(COUNT))
-        self.inner = InnerMouthNetwork()
+        self.lips = LipsNetwork()
         self.embedding = nn.Sequential(
             nn.Linear(COUNT, _STYLE), nn.ReLU(), nn.Linear(_STYLE, _STYLE), nn.ReLU()
         )
@@ -93,47 +85,47 @@ class MouthNetwork(nn.Module):
         x = resized(self.to_full(leaky(self.block_2(x, style))), mouths)
         return self.to_colour(leaky(self.mix(torch.cat([x, seen], 1)))).tanh()
 
-    def inside_of(self, faces: Tensor) -> Tensor:
-        """(n, 1, h, w) in 0-1: the probability that a pixel of whole faces lies between the lips.
-
-        faces: (n, 3, h, w) in -1..1.
-        """
-        return _in_place(self.inner(cut_to_mouth(faces, 4)).sigmoid(), faces)
+    def ends_of(self, faces: Tensor) -> Tensor:
+        """Where lips end in the mouths of whole faces (n, 3, h, w) in -1..1, as `lips_of` takes
+        it."""
+        return layer_ends(self.lips(cut_to_mouth(faces, 4)))
 
     def painted(
         self,
         masks: Masks,
-        shown: Tensor,
+        faces: Tensor,
+        ends: Tensor,
         own_aus: Tensor,
-        opening: Tensor,
-        uncovered: Tensor,
         aus: Tensor,
+        uncovered: Tensor,
     ) -> Masks:
-        """Masks of whole faces by which mouths that open are filled, and teeth that the photograph
-        shows are moved and not painted.
+        """Masks of whole faces by which lips are moved as they are where the mouth opens or closes
+        or shows its teeth, are not painted, and a hole between them is filled.
 
-        shown: as `inside_of` gives it for the faces from which the masks were made. own_aus:
-        (n, 17), theirs. opening: (n, 1, h/2, w/2) in 0-1, where the flow opens the mouth.
-        uncovered: the same shape, the share that nothing covers. aus: (n, 17), what is asked for.
+        faces: (n, 3, h, w) in -1..1, from which the masks were made. ends: theirs, by `ends_of`.
+        own_aus, aus: (n, 17), theirs and what they are asked for. uncovered: (n, 1, h/2, w/2) in
+        0-1, the share that nothing covers.
         """
         assert masks.flow is not None
-        mouths = cut_to_mouth(masks.blend(), 4)
-        inside = self.inner(mouths).sigmoid()
-        kept = shown_share(inside, cut_to_mouth(warped(shown, masks.flow), 4))
-        own, rise = (x[:, _OPENING, None, None] / _MUCH for x in (own_aus, aus - own_aus))
-        parted, lips, jaw = own[:, :1], rise[:, :1], rise[:, 1:]
-        # The line between closed lips is taken for an open mouth on some. A jaw that drops would
-        # draw teeth to strips.
-        kept = kept * parted.minimum(1 - jaw).clamp(0, 1)
-        hole = hole_of(inside) * resized(cut_to_mouth(uncovered, 2), mouths) * self.trained
-        masks = masks.without_paint(_in_place(hole * kept * (1 + lips).clamp(0, 1), shown))
+        changes = lip_changes(own_aus, aus)
+        share = (changes.moved * self.trained)[:, None, None, None]
         # An exported network has no branches.
-        if not (torch.compiler.is_compiling() or opening.any()):
+        if not (torch.compiler.is_compiling() or share.any()):
             return masks
-        filled = hole * opened(cut_to_mouth(opening, 2), mouths) * (1 - kept)
-        colours = self(mouths, filled, aus).float()
-        filled, colours = (_in_place(x, shown) for x in (filled, colours))
-        return masks.towards(colours, filled)
+        with torch.autocast(faces.device.type, enabled=False):
+            height = cut_to_mouth(faces, 4).shape[2]
+            lips = lips_of(ends, height, faces.shape[3], changes.teeth)
+            parting = with_lips(masks.flow, lips, changes.closed, changes.jaw, changes.tight)
+            share = share * resized(uncovered, faces)
+            flow = masks.flow + share * (parting.flow - masks.flow)
+            masks = masks._replace(flow=flow, face=warped(faces.float(), flow))
+            masks = masks.without_paint(share * parting.mouth)
+            masks = masks.towards(_darkest(masks.blend()), share * parting.line)
+            masks = with_chin_of_skin(masks, parting.mouth, share * parting.below)
+            hole = cut_to_mouth(share * parting.hole, 4)
+        colours = self(cut_to_mouth(masks.blend(), 4), hole, aus).float()
+        hole, colours = (_in_place(x, faces) for x in (hole, colours))
+        return without_cold_colours(masks.towards(colours, hole))
 
 
 class _Block(nn.Module):
@@ -155,42 +147,11 @@ class _Block(nn.Module):
         return x + self.second(leaky(y))
 
 
-def hole_of(inside: Tensor) -> Tensor:
-    """(n, 1, h, w) in 0-1: the inside of mouths, a little widened.
-
-    inside: (n, 1, h, w) in 0-1, the probability that a pixel lies between the lips.
-    """
-    side = inside.shape[3] / _WIDTH
-    high, wide, smooth = (odd(share * side) for share in (_HIGH, _WIDE, _SMOOTH))
-    hole = dilated((inside - _UNLIKELY) / (_LIKELY - _UNLIKELY), high, wide)
-    return with_smooth_edges(hole, smooth)
-
-
-def opened(opening: Tensor, mouths: Tensor) -> Tensor:
-    """(n, 1, h, w) in 0-1: where mouths (n, any, h, w) are filled, which a flow opens by
-    (n, 1, h/2, w/2) in 0-1."""
-    side = mouths.shape[3] / _WIDTH
-    return dilated(resized(opening, mouths) / _OPENED, odd(_NEAR * side), odd(_BESIDE * side))
-
-
-def shown_share(inside: Tensor, in_photograph: Tensor) -> Tensor:
-    """(n, 1, 1, 1) in 0-1: how far a photograph shows the inside of the mouth itself.
-
-    inside, in_photograph: (n, 1, h, w) in 0-1, the probability that a pixel lies between the lips,
-    in the result and in the moved photograph.
-    """
-    shown, all_ = (x.sum((1, 2, 3), keepdim=True) for x in (inside * in_photograph, inside))
-    return ((shown / all_.clamp(min=1) - _PARTLY) / (_WHOLLY - _PARTLY)).clamp(0, 1)
-
-
-def dilated(share: Tensor, high: int, wide: int) -> Tensor:
-    """A share (n, 1, h, w), cut to 0-1: the largest in rectangles of odd sides in px."""
-    return F.max_pool2d(share.clamp(0, 1), (high, wide), 1, (high // 2, wide // 2))
-
-
-def with_smooth_edges(hole: Tensor, side: int) -> Tensor:
-    """A hole (n, 1, h, w), of means over squares of an odd side in px."""
-    return F.avg_pool2d(F.pad(hole, (side // 2,) * 4, "replicate"), side, 1)
+def _darkest(faces: Tensor) -> Tensor:
+    """The darkest of some rows of faces (n, 3, h, w) in -1..1, as means over some columns: lips
+    that meet leave a dark line, and no teeth."""
+    darkest = -F.max_pool2d(-faces, (_LINE, 1), 1, (_LINE // 2, 0))
+    return F.avg_pool2d(darkest, (1, _LINE), 1, (0, _LINE // 2))
 
 
 def cut_to_mouth(x: Tensor, unit: int) -> Tensor:

@@ -1,34 +1,23 @@
-"""What is taken from faces of which a smile goes, in use: folds of the cheeks, and teeth."""
+"""What is taken from faces of which a smile goes, in use: the folds of the cheeks."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ...pipeline.action_units import positions
-from ..warp import coordinates, resized
-from .cleaning import local_mean, odd, slope, widened
+from ..warp import coordinates
+from .cleaning import local_mean, odd, widened
 from .masks import Masks
 from .skin import in_skin_colours
 
-_SMILE, _MOUTH = (12,), (25, 26)
+_SMILE = positions((12,))
 _GONE = 0.2
-"""By how much AU12 falls where all that a smile leaves is removed, or one of the three where teeth
-are."""
+"""By how much AU12 falls where all that a smile leaves is removed."""
 _LITTLE, _MUCH = 0.12, 0.4
 """Shares of paint: up to the first nothing is taken, and from the second on all."""
 _NEAR = 1 / 24
 """By how much what is painted is widened, and then its edge smoothed, as a share of the face."""
 _FOLD = 1 / 18
 """Folds are less wide than this share of the face."""
-_TOOTH = 1 / 22
-"""As are teeth."""
-_SLIGHT, _PRESSED = 0.2, 0.45
-"""By how many source rows more than one for each row teeth are pressed together: up to the first
-nothing is taken, and from the second on all."""
-_CLOSED, _SHUT = 0.5, 0.9
-"""The same, for the line between the lips."""
-_LINE = 0.12
-"""By how much this line is darker than the lips."""
 _LIPS = (0.0, 0.62), (0.30, 0.21)
 """Centre and half axes of the ellipse, in half sides of the frame; likewise the nose."""
 _NOSE = (0.0, 0.17), (0.32, 0.28)
@@ -39,16 +28,16 @@ _TOP, _BOTTOM, _SIDE, _EDGE = -0.1, 0.85, 0.70, 0.1
 
 
 def without_smile(masks: Masks, change: Tensor) -> Masks:
-    """Masks as they are used: all of the below, in full precision.
+    """Masks as they are used: `without_folds` in full precision where a smile goes.
 
     change: (n, 17), by which faces are moved.
     """
-    gone, closed = (_fallen(change, numbers) for numbers in (_SMILE, (*_SMILE, *_MOUTH)))
+    gone = (-change[:, _SMILE] / _GONE).clamp(0, 1)[:, :, None, None]
     # An exported network has no branches.
-    if not (torch.compiler.is_compiling() or closed.any()):
+    if not (torch.compiler.is_compiling() or gone.any()):
         return masks
     with torch.autocast(change.device.type, enabled=False):
-        return without_teeth(without_folds(masks, gone), closed)
+        return without_folds(masks, gone)
 
 
 def without_folds(masks: Masks, gone: Tensor) -> Masks:
@@ -67,28 +56,6 @@ def without_folds(masks: Masks, gone: Tensor) -> Masks:
     share = widened(painted, odd(_NEAR * face.shape[2])) * cheeks * gone
     smooth = local_mean(local_mean(face, share, 0, _FOLD), share, 1, _FOLD)
     return masks.towards(in_skin_colours(smooth, masks.face, share.maximum(lips)), share)
-
-
-def without_teeth(masks: Masks, closed: Tensor) -> Masks:
-    """Masks without the teeth that lips leave between them which come together: a bright line with
-    gaps. What is pressed loses its detail from left to right, and its middle becomes the dark line
-    between lips that touch.
-
-    closed: (n, 1, 1, 1) in 0-1, how far the smile goes or the mouth closes.
-    """
-    assert masks.flow is not None
-    face = masks.blend()
-    pressed = slope(F.avg_pool2d(masks.flow[:, 1:], 2))
-    share = ((pressed - _SLIGHT) / (_PRESSED - _SLIGHT)).clamp(0, 1)
-    share = resized(widened(share, 3), face) * _ellipse(face, *_LIPS) * closed
-    line = resized(((pressed - _CLOSED) / (_SHUT - _CLOSED)).clamp(0, 1), face)
-    lips = local_mean(face, share, 0, _TOOTH)
-    return masks.towards(lips - _LINE * line * (lips + 1), share)
-
-
-def _fallen(change: Tensor, numbers: tuple[int, ...]) -> Tensor:
-    """(n, 1, 1, 1) in 0-1: how far one of some AUs falls by changes (n, 17)."""
-    return (-change[:, positions(numbers)].amin(1) / _GONE).clamp(0, 1)[:, None, None, None]
 
 
 def _ellipse(faces: Tensor, centre: tuple[float, float], axes: tuple[float, float]) -> Tensor:

@@ -1,12 +1,12 @@
-"""Train the networks that find and paint mouths that open (networks/inner_mouth.py, mouth.py) of a
+"""Train the networks that find lips and fill what is between them (networks/lips.py, mouth.py) of a
 trained generator.
 
     python -m ganim.model.training.train_mouth shards/ --weights WEIGHTS --out NEW_WEIGHTS
 
-The first learns, from photographs with landmarks, what lies between the lips. This is cut out of
-photographs of open mouths then, and the second learns to fill it, as networks of image inpainting
-do, so it knows what belongs there. No series are needed. The other weights of the generator stay as
-they are. The extra `mouths` is needed.
+The first learns, from photographs with landmarks, where lips are. What lies between them is cut out
+of photographs of open mouths then, and the second learns to fill it, as networks of image
+inpainting do, so it knows what belongs there. No series are needed. The other weights of the
+generator stay as they are. The extra `mouths` is needed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ from ..checkpoint import load_weights, save_weights
 from ..config import TrainSettings
 from ..data import load_faces
 from ..ema import MovingAverage
-from ..networks.inner_mouth import InnerMouthNetwork
+from ..networks.lips import LipsNetwork, layer_ends
 from ..networks.load import load_flow_generator
 from ..networks.mouth import MouthNetwork
 from ..pixels import to_model
@@ -34,7 +34,7 @@ from .imagenet_features import imagenet_stages
 from .mouth_examples import Mouths, cut_mouths
 from .mouth_holes import random_holes
 from .projected_critic import Features, ProjectedCritic, critic_loss, mean_score, weighted_mean
-from .train_inner_mouth import train_inner_mouth
+from .train_lips import train_lips
 
 LEARNING_RATE = 2.5e-4
 _BETAS, _CRITIC_BETAS = (0.5, 0.99), (0.0, 0.99)
@@ -55,8 +55,9 @@ _FLOOR = 0.02
 """How much the critic counts what is not filled, beside 1 for what is."""
 _NEIGHBOURS = 5
 """Pixels around the hole that count as what is in it."""
-_LEAST = 0.0065
-"""Share of what is cut out, between the lips, below which a mouth is left out."""
+_LEAST = 0.036
+"""How far lips are apart, as a share of the width of what is cut out, below which a mouth is left
+out."""
 _FOUND_IN = 256
 """Mouths of which it is found at once."""
 _MEASURED = 256
@@ -65,7 +66,7 @@ _SHIFT = 0.1, 0.9
 """By how many pixels photographs are moved."""
 _MOST = 4
 """By how many pixels what the critic sees is shifted, in steps of 2."""
-_INNER = 2
+_MORE = 2
 """Mouths in a batch of the first training, per mouth in one of the second."""
 _SHOWN, _SAVED = 50, 500
 """After how many steps a line is printed, and the weights are saved."""
@@ -105,23 +106,24 @@ class _View(NamedTuple):
 
 
 def train(
-    inner: InnerMouthNetwork, mouths: Mouths, stages: nn.ModuleList, steps: int, batch: int
+    lips: LipsNetwork, mouths: Mouths, stages: nn.ModuleList, steps: int, batch: int
 ) -> Iterator[tuple[Step, MouthNetwork]]:
     """Train a network that fills mouths, and yield what each step measured, and the moving average
     of the network until then.
 
-    inner: is trained, and stays as it is. stages: of the frozen network of the critic, as
+    lips: is trained, and stays as it is. stages: of the frozen network of the critic, as
     `Features` takes them. Random numbers are drawn from torch's own generator. Raises WrongUse if
-    `inner` finds no mouth to fill.
+    `lips` finds no open mouth.
     """
     network = MouthNetwork()
-    network.inner = inner.requires_grad_(False)
+    network.lips = lips.requires_grad_(False)
     network.trained.fill_(1)
+    mouths = _open(lips, mouths)
     network.most.copy_(mouths.most)
     average = MovingAverage(network, _DECAY)
     mean = average.module.requires_grad_(False)
     assert isinstance(mean, MouthNetwork)
-    mouths = _found(inner, mouths)
+    often = mouths.often
     some = torch.randperm(len(mouths.aus))[:_MEASURED]
     features = Features(stages, _moved(to_model(mouths.pixels[some])))
     critic = ProjectedCritic(features.channels, len(_JUDGED_BY))
@@ -132,8 +134,10 @@ def train(
         rate = min((step + 1) / _WARM_UP, 1) * min((1 - step / steps) / _FALLING, 1)
         for group in (*adam.param_groups, *critic_adam.param_groups):
             group["lr"] = LEARNING_RATE * rate
-        drawn = mouths.where(torch.multinomial(mouths.often, batch, replacement=True))
-        real, hole = _moved(to_model(drawn.pixels)), random_holes(drawn.inside / 255)
+        drawn = mouths.where(torch.multinomial(often, batch, replacement=True))
+        pixels = to_model(drawn.pixels)
+        with_hole = torch.cat([pixels, random_holes(pixels, drawn.ends)], 1)
+        real, hole = _moved(with_hole).split([3, 1], 1)
         aus = (drawn.aus + _AU_NOISE * torch.randn_like(drawn.aus)).clamp(0, 1)
         results = real + hole * (network(real, hole, aus) - real)
         around = F.max_pool2d(hole, _NEIGHBOURS, 1, _NEIGHBOURS // 2)
@@ -175,15 +179,14 @@ def train(
 
 
 @torch.no_grad()
-def _found(inner: InnerMouthNetwork, mouths: Mouths) -> Mouths:
-    """The open mouths, with what a network finds between their lips in place of landmarks."""
-    mouths = mouths.where(mouths.often > 0)
+def _open(lips: LipsNetwork, mouths: Mouths) -> Mouths:
+    """The open mouths, with the lips that a network finds in place of those of landmarks."""
     parts = mouths.pixels.split(_FOUND_IN)
-    inside = torch.cat([(inner(to_model(part)).sigmoid() * 255).round().byte() for part in parts])
-    enough = (inside > 127).float().mean((1, 2, 3)) > _LEAST
+    mouths = mouths._replace(ends=torch.cat([layer_ends(lips(to_model(part))) for part in parts]))
+    enough = mouths.gap > _LEAST
     if not enough.any():
-        raise WrongUse("No open mouth was found after the first training. Use more --inner-steps.")
-    return mouths._replace(inside=inside).where(enough)
+        raise WrongUse("No photograph shows an open mouth. Add some, or use more --lips-steps.")
+    return mouths.where(enough)
 
 
 def _moved(pictures: Tensor) -> Tensor:
@@ -200,42 +203,42 @@ def _moved(pictures: Tensor) -> Tensor:
 @click.argument("shards", type=click.Path(path_type=Path, exists=True))
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--inner-steps", type=click.IntRange(min=1), default=2000)
+@click.option("--lips-steps", type=click.IntRange(min=1), default=2200)
 @click.option("--steps", type=click.IntRange(min=1), default=4500)
 @click.option("--batch", type=click.IntRange(min=2), default=16)
 @click.option("--seed", type=int, default=0)
 def main(
-    shards: Path, weights: Path, out: Path, inner_steps: int, steps: int, batch: int, seed: int
+    shards: Path, weights: Path, out: Path, lips_steps: int, steps: int, batch: int, seed: int
 ) -> None:
     try:
-        _run(shards, weights, out, inner_steps, steps, batch, seed)
+        _run(shards, weights, out, lips_steps, steps, batch, seed)
     except GanimError as error:
         raise click.ClickException(str(error)) from error
 
 
 def _run(
-    shards: Path, weights: Path, out: Path, inner_steps: int, steps: int, batch: int, seed: int
+    shards: Path, weights: Path, out: Path, lips_steps: int, steps: int, batch: int, seed: int
 ) -> None:
     generator, size = load_flow_generator(weights)
     stages = imagenet_stages()
     decoded = TrainSettings(size=size, paired=1, generator=generator.settings).loaded_size
     faces = load_faces(shards, "train", decoded)
     mouths = cut_mouths(faces, find_landmarks(faces), generator.reference, size, seed)
-    print(f"{len(mouths.aus)} mouths, of which {int((mouths.often > 0).sum())} are open")
+    print(f"{len(mouths.aus)} mouths")
 
     torch.manual_seed(seed)
-    inner = InnerMouthNetwork()
-    print("  step cross-entropy", flush=True)
-    losses: list[tuple[float]] = []
-    for loss in train_inner_mouth(inner, mouths, inner_steps, _INNER * batch):
-        losses.append((loss,))
-        if len(losses) % _SHOWN == 0:
-            print(f"{len(losses):6d} {_means(losses)}", flush=True)
+    lips = LipsNetwork()
+    print("  step error in px", flush=True)
+    errors: list[tuple[float]] = []
+    for error in train_lips(lips, mouths, lips_steps, _MORE * batch):
+        errors.append((error,))
+        if len(errors) % _SHOWN == 0:
+            print(f"{len(errors):6d} {_means(errors)}", flush=True)
 
     print("  step  critic adversarial reconstruction features", flush=True)
     _, settings = load_weights(weights, "generator")
     taken: list[Step] = []
-    for step, generator.mouth in train(inner, mouths, stages, steps, batch):
+    for step, generator.mouth in train(lips, mouths, stages, steps, batch):
         taken.append(step)
         if len(taken) % _SHOWN == 0:
             print(f"{len(taken):6d} {_means(taken)}", flush=True)

@@ -1,6 +1,6 @@
-"""Train the network that finds what lies between lips (networks/inner_mouth.py).
+"""Train the network that finds lips (networks/lips.py).
 
-train_mouth.py does it before it trains the network that fills this.
+train_mouth.py does it before it trains the network that fills what is between them.
 """
 
 import math
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..networks.inner_mouth import InnerMouthNetwork
+from ..networks.lips import LipsNetwork, layer_ends
 from ..pixels import to_model
 from .mouth_examples import Mouths
 
@@ -18,13 +18,16 @@ LEARNING_RATE = 2e-3
 _WARM_UP = 50
 _LIGHT, _TINT, _NOISE = 0.2, 0.12, 0.06
 """Standard deviations of the logarithms of the light and of each colour's, and the largest of what
-is added to pixels: what the generator paints has other colours than photographs."""
+is added to pixels."""
+_BESIDE = 0.25
+"""How much columns beside the mouth count, which have no lips, beside 1 for others."""
+_ENDS = 0.12
+"""Weight of the error of the ends of layers, in px, beside that of the layer of each pixel."""
 
 
-def train_inner_mouth(
-    network: InnerMouthNetwork, mouths: Mouths, steps: int, batch: int
-) -> Iterator[float]:
-    """Train a network, and yield the cross-entropy of each step.
+def train_lips(network: LipsNetwork, mouths: Mouths, steps: int, batch: int) -> Iterator[float]:
+    """Train a network, and yield the mean error of each step in px: of where layers end in the
+    columns of mouths.
 
     Random numbers are drawn from torch's own generator.
     """
@@ -33,15 +36,21 @@ def train_inner_mouth(
         adam,
         lambda step: min((step + 1) / _WARM_UP, 1) * (1 + math.cos(math.pi * step / steps)) / 2,
     )
+    rows = torch.arange(mouths.pixels.shape[2])[:, None] + 0.5
     for _ in range(steps):
         some = mouths.where(torch.randint(len(mouths.aus), (batch,)))
         logits = network(_coloured(to_model(some.pixels)))
-        loss = F.binary_cross_entropy_with_logits(logits, some.inside / 255)
+        layers = (rows > some.ends[:, :, None]).sum(1)
+        in_mouth = (some.ends[:, 3] > some.ends[:, 0]).float()
+        weight = _BESIDE + (1 - _BESIDE) * in_mouth[:, None]
+        unlike = (weight * F.cross_entropy(logits, layers, reduction="none")).mean()
+        distance = (layer_ends(logits) - some.ends).abs().mean(1)
+        error = (distance * in_mouth).sum() / in_mouth.sum().clamp(min=1)
         adam.zero_grad(set_to_none=True)
-        loss.backward()
+        (unlike + _ENDS * error).backward()
         adam.step()
         schedule.step()
-        yield float(loss.detach())
+        yield float(error.detach())
 
 
 def _coloured(pixels: Tensor) -> Tensor:
