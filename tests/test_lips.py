@@ -170,7 +170,10 @@ def aus(**values: float) -> Tensor:
 def test_what_aus_do_to_lips() -> None:
     shut, smile = aus(), aus(au12=0.5, au25=0.5)
     assert lip_changes(shut, shut).moved == lip_changes(smile, smile).moved == 0
-    assert lip_changes(shut, aus(au12=1, au10=1)).moved == 0, "closed lips stay closed"
+    assert lip_changes(shut, aus(au1=1, au6=1)).moved == 0
+    pulled = lip_changes(shut, aus(au12=1, au10=1))
+    assert pulled.moved == pulled.closed == 1, "closed lips stay closed"
+    assert lip_changes(shut, aus(au12=1, au25=1)).closed == 0
     assert lip_changes(smile, aus(au12=1, au25=0.5)).moved == 1, "teeth keep their shape"
     for opened in (aus(au25=0.5), aus(au26=0.5)):
         changes = lip_changes(shut, opened)

@@ -156,7 +156,7 @@ def test_a_mouth_that_stays_is_painted_as_the_rest(monkeypatch: pytest.MonkeyPat
     middle_lips(monkeypatch)
     masks, faces = opened(0.02)
     network, (own, asked) = random_mouth(), aus_of(0, 0)
-    asked[:, positions((12,))] = 0.8
+    asked[:, positions((4,))] = 0.8
     free = torch.ones(2, 1, SIDE // 2, SIDE // 2)
     ends = network.ends_of(faces)
     assert network.painted(masks, faces, ends, own, asked, free) is masks

@@ -241,7 +241,7 @@ def test_the_face_is_pulled_less_by_the_second_half_of_a_large_rise():
     generator.gain.fill_(1.6)
     for number in (12, 14):
         half = pull(generator, {number: 0}, {number: 0.5})
-        assert 1.3 * half < pull(generator, {number: 0}, {number: 1}) < 1.5 * half
+        assert 1.5 * half < pull(generator, {number: 0}, {number: 1}) < 1.7 * half
         assert pull(generator, {number: 0}, {number: 0.25}) == pytest.approx(half / 2)
         shown = pull(generator, {number: 0}, {number: 0.1}) * 10 / 1.6
         falling = pull(generator, {number: 1}, {number: 0})
@@ -259,7 +259,7 @@ def test_aus_that_pull_one_part_pull_it_less_together(together: tuple[int, int])
     def rise(level: float, *numbers: int) -> float:
         return pull(generator, nothing, nothing | dict.fromkeys(numbers, level))
 
-    for level, few, most in ((0.3, 0.999, 1.001), (0.8, 0.6, 0.95)):
+    for level, few, most in ((0.3, 0.999, 1.001), (0.95, 0.6, 0.95)):
         apart = sum(rise(level, each) for each in together)
         assert few * apart < rise(level, *together) < most * apart
     assert rise(1, *together) > rise(0.9, *together) > rise(0.8, *together)

@@ -8,12 +8,13 @@ from ...pipeline.action_units import COUNT, NUMBERS, positions
 _SMILE, _CORNERS_DOWN = (12, 25), 15
 _OPPOSED = 1.2  # how much of AU15 a smile with parted lips takes away, per unit of the smile
 _KNEES: dict[tuple[int, ...], float] = {
-    **{(number,): 0.8 for number in (6, 9, 10, 12, 14, 20)},
+    **{(number,): 0.8 for number in (6, 9)},
+    **{(number,): 1.1 for number in (10, 12, 14, 20)},
     (5,): 0.7,
-    (15,): 0.3,
+    (15,): 0.45,
     (17,): 1.3,
     (1, 2): 1.3,
-    (6, 12): 1.2,
+    (6, 12): 1.6,
     (25, 26): 1.15,
 }
 """From which rise of an AU, or sum of rises of two that pull one part in one direction, it grows

@@ -8,6 +8,7 @@ from ...pipeline.action_units import positions
 
 _LIPS_PART, _JAW = positions((25, 26))
 _CHIN, _TIGHT = positions((17, 23))
+_PULLING = positions((9, 10, 12, 14, 15, 17, 20, 23))
 _PRESSED = 0.6
 """Which part of the gap of lips that show teeth is closed by AU17 or AU23."""
 _SLIGHT = 0.1
@@ -42,13 +43,15 @@ def lip_changes(own_aus: Tensor, aus: Tensor) -> LipChanges:
     teeth = (own / _TEETH).clamp(0, 1)
     closed = (-parting / own.clamp(min=_TEETH)).clamp(0, 1)
 
-    # A chin that rises and lips that tighten leave no gap, or a part of one that shows teeth.
-    opening = (parting / _SLIGHT).clamp(0, 1)
-    pressed = change[:, [_CHIN, _TIGHT]].amax(1).clamp(0, 1) * (1 - opening)
-    no_gap = (pressed / _SLIGHT).clamp(max=1)
-    closed = closed.maximum(no_gap + teeth * (_PRESSED * pressed - no_gap))
+    # Lips that touch stay so, whatever pulls them, unless they are asked to part. A chin that rises
+    # and lips that tighten close a part of a gap that shows teeth.
+    opening = (change[:, [_LIPS_PART, _JAW]].amax(1) / _SLIGHT).clamp(0, 1)
+    pulled = (change[:, _PULLING].amax(1) / _SLIGHT).clamp(0, 1)
+    pressed = change[:, [_CHIN, _TIGHT]].amax(1).clamp(0, 1)
+    together = (1 - teeth) * pulled + teeth * _PRESSED * pressed
+    closed = closed.maximum(together * (1 - opening))
 
-    active = change[:, [_LIPS_PART, _JAW, _TIGHT]].amax(1).maximum(closed)
-    moved = (active / _SLIGHT).maximum(teeth * change.abs().amax(1) / _STILL)
+    active = opening.maximum(closed / _SLIGHT).maximum(pulled)
+    moved = active.maximum(teeth * change.abs().amax(1) / _STILL)
     jaw, tight = (change[:, column].clamp(0, 1) for column in (_JAW, _TIGHT))
     return LipChanges(teeth, closed, jaw, tight, moved.clamp(0, 1))
