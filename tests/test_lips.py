@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from ganim.model.networks.lip_changes import lip_changes
+from ganim.model.networks.lip_flows import closing, dropped, tightened
 from ganim.model.networks.lips import LAYERS, Lips, LipsNetwork, layer_ends, lips_of
-from ganim.model.networks.parting import closing, dropped, parted, tightened
+from ganim.model.networks.parting import parted
 from ganim.model.training.lip_lines import lip_lines
 from ganim.model.warp import coordinates, warped
 from ganim.pipeline.action_units import COUNT, positions

@@ -115,7 +115,7 @@ class MouthNetwork(nn.Module):
         with torch.autocast(faces.device.type, enabled=False):
             height = cut_to_mouth(faces, 4).shape[2]
             lips = lips_of(ends, height, faces.shape[3], changes.teeth)
-            parting = with_lips(masks.flow, lips, changes.closed, changes.jaw, changes.tight)
+            parting = with_lips(masks.flow, lips, changes)
             share = share * resized(uncovered, faces)
             flow = masks.flow + share * (parting.flow - masks.flow)
             masks = masks._replace(flow=flow, face=warped(faces.float(), flow))

@@ -1,0 +1,69 @@
+"""Flows by which lips close, part further, or become thinner, beside what AUs' fields do."""
+
+import torch
+from torch import Tensor
+
+from ..warp import warped
+from .lip_columns import lip_columns
+from .lips import Lips, smooth
+
+_UPPER_SHARE = 0.2
+"""How much of the gap of lips that are closed the upper lip goes down."""
+_ABOVE, _BELOW = 0.175, 0.55
+"""How far above and below lips that are moved the face moves along, in half sides."""
+_CLOSED, _OVERLAP, _WIDE = 1.1, 0.03, 0.04
+"""Factor of this gap and what is added to it, in half sides, so that no line of teeth is left; and
+over which share of the face it is smoothed."""
+_TIGHT, _AROUND = 0.45, 0.15
+"""By how much lips become thinner where AU23 rises by 1, and how far around them skin moves along,
+in half sides."""
+_DROP = 0.06
+"""How far the lower lip goes down further where AU26 rises by 1, in half sides."""
+
+
+def dropped(flow: Tensor, lips: Lips, jaw: Tensor) -> Tensor:
+    """A flow (n, 2, h, w) by which the lower lip and the chin go down, by a share (n,) in 0-1 of
+    what a jaw that drops adds to the flow."""
+    at = lip_columns(flow, lips)
+    chin = (1 - (at.y - at.end) / _BELOW).clamp(0, 1)
+    down = smooth(jaw[:, None, None] * _DROP * at.open, _WIDE)
+    # Rows that come to lie between the lips show the end of the upper one.
+    return _shifted(flow, -(down * chin).minimum((at.y - at.upper).clamp(min=0)))
+
+
+def closing(flow: Tensor, lips: Lips, share: Tensor) -> Tensor:
+    """A flow (n, 2, h, w) by which a share (n,) in 0-1 of the gap is closed that lips have which
+    move as they are: the lower lip goes up with the chin, and the upper one a little down. Lips
+    that go beyond the frame stay open."""
+    at = lip_columns(flow, lips)
+    gap = (at.lower - at.upper).clamp(min=0) * _CLOSED + _OVERLAP * at.open
+    gap = smooth(gap * (share * lips.whole)[:, None, None], _WIDE)
+    down, up = _UPPER_SHARE * gap, (1 - _UPPER_SHARE) * gap
+    above = (1 - (at.begin + down - at.y) / _ABOVE).clamp(0, 1)
+    below = (1 - (at.y - (at.end - up)) / _BELOW).clamp(0, 1)
+    return _shifted(flow, torch.where(at.y < at.upper + down, -down * above, up * below))
+
+
+def tightened(flow: Tensor, lips: Lips, share: Tensor) -> Tensor:
+    """A flow (n, 2, h, w) by which lips are thinner, by a share (n,) in 0-1 of what AU23 shows; the
+    line between them stays."""
+    at = lip_columns(flow, lips)
+    thin = share[:, None, None] * _TIGHT * at.in_mouth
+    down, up = thin * (at.upper - at.begin), thin * (at.end - at.lower)
+    above = _beside(at.begin + down - at.y, at.upper - at.begin - down)
+    below = _beside(at.y - at.end + up, at.end - up - at.lower)
+    return _shifted(flow, up * below - down * above)
+
+
+def _beside(beyond: Tensor, height: Tensor) -> Tensor:
+    """0-1: 1 at the outer edge of a lip of a height, falling to 0 at its inner edge and outwards.
+    beyond: how far each row lies outside of the outer edge."""
+    outside, inside = 1 - beyond / _AROUND, 1 + beyond / height.clamp(min=1e-4)
+    return torch.where(beyond > 0, outside, inside).clamp(0, 1)
+
+
+def _shifted(flow: Tensor, down: Tensor) -> Tensor:
+    """A flow (n, 2, h, w) by which each pixel shows what a flow has so far (n, h, w) below it, in
+    half sides."""
+    shift = torch.stack([torch.zeros_like(down), down], 1)
+    return warped(flow, shift) + shift
