@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganim.model.networks.lip_changes import lip_changes
+from ganim.model.networks.lip_changes import LipChanges, lip_changes
 from ganim.model.networks.lip_flows import closing, dropped, tightened
 from ganim.model.networks.lips import LAYERS, Lips, LipsNetwork, layer_ends, lips_of
-from ganim.model.networks.parting import parted
+from ganim.model.networks.parting import parted, with_lips
 from ganim.model.training.lip_lines import lip_lines
 from ganim.model.warp import coordinates, warped
 from ganim.pipeline.action_units import COUNT, positions
@@ -201,3 +201,14 @@ def test_a_jaw_that_drops_takes_the_lower_lip_along() -> None:
     y = torch.linspace(-1, 1, SIDE)
     moved = dropped(flow, lips(), torch.ones(1))
     torch.testing.assert_close(moved[0, :, y < UPPER], flow[0, :, y < UPPER], atol=1e-4, rtol=0)
+
+
+def test_what_is_left_of_the_inside_vanishes_where_lips_are_closed() -> None:
+    still, none = torch.zeros(1, 2, SIDE, SIDE), torch.zeros(1)
+    for closed in (0.5, 1.0):
+        changes = LipChanges(torch.ones(1), torch.tensor([closed]), none, none, torch.ones(1))
+        parting = with_lips(still, lips(gap=0.1), changes)
+        assert (parting.inside.max() > 0.3) == (closed == 1)
+        below = coordinates(parting.below)[:, 1:] > LOWER + 0.2
+        assert parting.below[below].max() == closed
+        assert not parting.below[:, :, : SIDE // 2].any()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...pipeline.action_units import COUNT
 from ..warp import resized, warped
 from .chins import with_chin_of_skin
-from .cleaning import without_cold_colours
+from .cleaning import local_mean, without_cold_colours
 from .layers import leaky
 from .lip_changes import lip_changes
 from .lips import LipsNetwork, layer_ends, lips_of
@@ -28,6 +28,8 @@ _HEIGHT, _WIDTH = 0.4, 0.6
 frame is aligned, so that all mouths lie in it."""
 _HALF, _QUARTER, _EIGHTH, _FULL, _STYLE = 32, 64, 96, 20, 64
 """Channels at half, a quarter, an eighth, and all of the resolution; length of the embedding."""
+_AROUND = 0.1
+"""Over which share of the face what lies above and below the inside of a mouth counts."""
 _LINE = 7
 """Rows, in pixels, of which the darkest is that of the line between lips that meet."""
 _BRANCH = 0.3
@@ -120,6 +122,7 @@ class MouthNetwork(nn.Module):
             flow = masks.flow + share * (parting.flow - masks.flow)
             masks = masks._replace(flow=flow, face=warped(faces.float(), flow))
             masks = masks.without_paint(share * parting.mouth)
+            masks = _without_inside(masks, share * parting.inside)
             masks = masks.towards(_darkest(masks.blend()), share * parting.line)
             masks = with_chin_of_skin(masks, parting.mouth, share * parting.below)
             hole = cut_to_mouth(share * parting.hole, 4)
@@ -145,6 +148,16 @@ class _Block(nn.Module):
         scale, shift = self.from_style(style)[:, :, None, None].chunk(2, 1)
         y = self.first(leaky(x)) * (1 + scale) + shift
         return x + self.second(leaky(y))
+
+
+def _without_inside(masks: Masks, inside: Tensor) -> Masks:
+    """Masks of lips that close, without what is left of the inside of the mouth at its corners and
+    as a line of teeth: it becomes the mean of what is above and below.
+
+    inside: (n, 1, h, w) in 0-1.
+    """
+    around = local_mean(masks.blend(), 1 - inside, 1, _AROUND)
+    return masks.towards(around, inside)
 
 
 def _darkest(faces: Tensor) -> Tensor:

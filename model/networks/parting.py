@@ -17,6 +17,8 @@ from .lip_columns import lip_columns
 from .lip_flows import closing, dropped, tightened
 from .lips import Lips
 
+_NEARLY = 0.7
+"""Which share of a gap is closed where what is left of the inside of the mouth begins to vanish."""
 _LINE = 1.0
 """Half the height of the line between lips that meet, in pixels."""
 _EDGE, _FAR = 2, 4
@@ -33,6 +35,8 @@ class Parting(NamedTuple):
     """(n, 1, h, w) in 0-1: what lies between the lips and is not in the photograph."""
     mouth: Tensor
     """(n, 1, h, w) in 0-1: the lips, and all that lies between them."""
+    inside: Tensor
+    """(n, 1, h, w) in 0-1: what is left of the inside of the mouth where lips are closed."""
     below: Tensor
     """(n, 1, h, w) in 0-1: what lies below the lower lip, as far as lips close."""
     line: Tensor
@@ -44,7 +48,9 @@ def with_lips(flow: Tensor, lips: Lips, changes: LipChanges) -> Parting:
     flow = closing(dropped(flow, lips, changes.jaw), lips, changes.closed)
     parting = parted(flow, lips)
     flow, closed = tightened(parting.flow, lips, changes.tight), changes.closed[:, None, None, None]
-    return parting._replace(flow=flow, below=parting.below * closed, line=parting.line * closed)
+    shut = ((closed - _NEARLY) / (1 - _NEARLY)).clamp(min=0)
+    below, line = parting.below * closed, parting.line * closed
+    return parting._replace(flow=flow, inside=parting.inside * shut, below=below, line=line)
 
 
 def parted(flow: Tensor, lips: Lips) -> Parting:
@@ -64,7 +70,8 @@ def parted(flow: Tensor, lips: Lips) -> Parting:
     covered = _ramp((y - torch.maximum((upper + lower) / 2, lower)) / pixel)
     row = row + covered * (in_lower - row)
     row = torch.where(y <= at.end, row, at.from_row)
-    row = at.from_row + at.in_mouth * (row - at.from_row)
+    within = at.in_mouth
+    row = at.from_row + within * (row - at.from_row)
 
     teeth = (third - second).clamp(min=0)
     hole = _ramp((y - upper - teeth) / pixel) * _ramp((lower - y) / pixel)
@@ -73,7 +80,12 @@ def parted(flow: Tensor, lips: Lips) -> Parting:
     below = ((y - at.end) / pixel / _FAR).clamp(0, 1)
     meet = ((upper - lower) / pixel + 1).clamp(0, 1)
     line = _ramp(_LINE - (y - (upper + lower) / 2).abs() / pixel) * meet
-    parts = ((share * at.in_mouth)[:, None] for share in (hole, near, below, line))
+    inside = _ramp((row - second) / pixel) * _ramp((third - row) / pixel)
+    inside = inside * ((third - second) / pixel).clamp(0, 1)
+    parts = (
+        share[:, None]
+        for share in (hole * within, near * within, inside, below * within, line * within)
+    )
     return Parting(torch.stack([flow[:, 0], row - y], 1), *parts)
 
 
