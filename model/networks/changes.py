@@ -8,7 +8,7 @@ from ...pipeline.action_units import COUNT, NUMBERS, positions
 _SMILE, _CORNERS_DOWN = (12, 25), 15
 _OPPOSED = 1.2  # how much of AU15 a smile with parted lips takes away, per unit of the smile
 _KNEES: dict[tuple[int, ...], float] = {
-    **{(number,): 0.8 for number in (6, 9)},
+    **{(number,): 1.0 for number in (6, 9)},
     **{(number,): 1.1 for number in (10, 12, 14, 20)},
     (5,): 0.7,
     (15,): 0.45,

@@ -17,6 +17,8 @@ from .lip_columns import lip_columns
 from .lip_flows import closing, dropped, tightened
 from .lips import Lips
 
+_DEEP = 0.12
+"""How far below the upper lip the inside of a mouth is darkest, in half sides."""
 _NEARLY = 0.7
 """Which share of a gap is closed where what is left of the inside of the mouth begins to vanish."""
 _LINE = 1.0
@@ -33,6 +35,8 @@ class Parting(NamedTuple):
     """(n, 2, h, w), in half sides."""
     hole: Tensor
     """(n, 1, h, w) in 0-1: what lies between the lips and is not in the photograph."""
+    shade: Tensor
+    """(n, 1, h, w) in 0-1: how deep in the mouth it lies, as far as the jaw drops."""
     mouth: Tensor
     """(n, 1, h, w) in 0-1: the lips, and all that lies between them."""
     inside: Tensor
@@ -50,7 +54,9 @@ def with_lips(flow: Tensor, lips: Lips, changes: LipChanges) -> Parting:
     flow, closed = tightened(parting.flow, lips, changes.tight), changes.closed[:, None, None, None]
     shut = ((closed - _NEARLY) / (1 - _NEARLY)).clamp(min=0)
     below, line = parting.below * closed, parting.line * closed
-    return parting._replace(flow=flow, inside=parting.inside * shut, below=below, line=line)
+    shade = parting.shade * changes.jaw[:, None, None, None]
+    parting = parting._replace(shade=shade, inside=parting.inside * shut, below=below, line=line)
+    return parting._replace(flow=flow)
 
 
 def parted(flow: Tensor, lips: Lips) -> Parting:
@@ -76,16 +82,15 @@ def parted(flow: Tensor, lips: Lips) -> Parting:
     teeth = (third - second).clamp(min=0)
     hole = _ramp((y - upper - teeth) / pixel) * _ramp((lower - y) / pixel)
     hole = hole * ((lower - upper) / pixel).clamp(0, 1)
+    shade = ((y - upper) / _DEEP).clamp(0, 1)
     near = _ramp((y - at.begin) / pixel / _EDGE + 0.5) * _ramp((at.end - y) / pixel / _EDGE + 0.5)
     below = ((y - at.end) / pixel / _FAR).clamp(0, 1)
     meet = ((upper - lower) / pixel + 1).clamp(0, 1)
     line = _ramp(_LINE - (y - (upper + lower) / 2).abs() / pixel) * meet
     inside = _ramp((row - second) / pixel) * _ramp((third - row) / pixel)
     inside = inside * ((third - second) / pixel).clamp(0, 1)
-    parts = (
-        share[:, None]
-        for share in (hole * within, near * within, inside, below * within, line * within)
-    )
+    hole, near, below, line = (x * within for x in (hole, near, below, line))
+    parts = (x[:, None] for x in (hole, shade, near, inside, below, line))
     return Parting(torch.stack([flow[:, 0], row - y], 1), *parts)
 
 
