@@ -92,8 +92,9 @@ class MouthNetwork(nn.Module):
 
     def ends_of(self, faces: Tensor) -> Tensor:
         """Where lips end in the mouths of whole faces (n, 3, h, w) in -1..1, as `lips_of` takes
-        it."""
-        return layer_ends(self.lips(cut_to_mouth(faces, 4)))
+        it, in full precision: edges move by it."""
+        with torch.autocast(faces.device.type, enabled=False):
+            return layer_ends(self.lips(cut_to_mouth(faces.float(), 4)))
 
     def painted(
         self,
