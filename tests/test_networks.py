@@ -245,7 +245,7 @@ def test_the_face_is_pulled_less_by_the_second_half_of_a_large_rise():
         assert pull(generator, {number: 0}, {number: 0.25}) == pytest.approx(half / 2)
         shown = pull(generator, {number: 0}, {number: 0.1}) * 10 / 1.6
         falling = pull(generator, {number: 1}, {number: 0})
-        part = {12: 0.8, 14: 1.6}[number]
+        part = {12: 1.0, 14: 1.6}[number]
         assert falling == pytest.approx(-part * shown), "what is shown vanishes, but for smiles"
     half, whole = (pull(generator, {45: 0}, {45: level}) for level in (0.5, 1))
     assert whole == pytest.approx(2 * half), "lids must close"
@@ -265,5 +265,5 @@ def test_aus_that_pull_one_part_pull_it_less_together(together: tuple[int, int])
     assert rise(1, *together) > rise(0.9, *together) > rise(0.8, *together)
     assert rise(0.8, *together, 45) == pytest.approx(rise(0.8, *together) + rise(0.8, 45))
     falling = pull(generator, dict.fromkeys(together, 1.0), nothing)
-    parts = sum({12: 0.8}.get(each, 1) * rise(0.25, each) for each in together)  # gain 1
+    parts = sum(rise(0.25, each) for each in together)  # gain 1
     assert falling == pytest.approx(-4 * parts), "what is shown vanishes"

@@ -21,7 +21,7 @@ _KNEES: dict[tuple[int, ...], float] = {
 more slowly: those of cheeks, nose, lips and chin; upper lids; brows; corners of the mouth with
 cheeks; jaw."""
 _BEYOND = 0.35  # as what a change by 1 beyond the knee counts
-_FALLS = {12: 0.8}  # factor of the falls of an AU, in place of its gain
+_FALLS = {12: 1.0}  # factor of the falls of an AU, in place of its gain
 
 
 def shown_change(aus: Tensor, own_aus: Tensor, gain: Tensor) -> Tensor:
