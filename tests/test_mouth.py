@@ -207,7 +207,7 @@ def test_what_is_covered_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("side", [64, 128, 160, 192])
 def test_what_the_network_sees_can_be_halved_twice(side: int) -> None:
-    height, width = cut_to_mouth(torch.rand(1, 3, side, side), 4).shape[2:]
+    height, width = cut_to_mouth(torch.rand(1, 3, side, side)).shape[2:]
     assert not height % 4 and not width % 4 and (side - width) % 2 == 0
 
 

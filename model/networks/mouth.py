@@ -94,7 +94,7 @@ class MouthNetwork(nn.Module):
         """Where lips end in the mouths of whole faces (n, 3, h, w) in -1..1, as `lips_of` takes
         it, in full precision: edges move by it."""
         with torch.autocast(faces.device.type, enabled=False):
-            return layer_ends(self.lips(cut_to_mouth(faces.float(), 4)))
+            return layer_ends(self.lips(cut_to_mouth(faces.float())))
 
     def painted(
         self,
@@ -119,7 +119,7 @@ class MouthNetwork(nn.Module):
         if not (torch.compiler.is_compiling() or share.any()):
             return masks
         with torch.autocast(faces.device.type, enabled=False):
-            height = cut_to_mouth(faces, 4).shape[2]
+            height = cut_to_mouth(faces).shape[2]
             lips = lips_of(ends, height, faces.shape[3], changes.teeth)
             parting = with_lips(masks.flow, lips, changes)
             share = share * resized(uncovered, faces)
@@ -129,10 +129,10 @@ class MouthNetwork(nn.Module):
             masks = _without_inside(masks, share * parting.inside)
             masks = masks.towards(_darkest(masks.blend()), share * parting.line)
             masks = with_chin_of_skin(masks, parting.mouth, share * parting.below)
-            hole = cut_to_mouth(share * parting.hole, 4)
-        colours = self(cut_to_mouth(masks.blend(), 4), hole, aus).float()
+            hole = cut_to_mouth(share * parting.hole)
+        colours = self(cut_to_mouth(masks.blend()), hole, aus).float()
         darker = colours.new_tensor(_DARKER)[:, None, None]
-        colours = (colours + 1) * (1 - darker * cut_to_mouth(parting.shade, 4)) - 1
+        colours = (colours + 1) * (1 - darker * cut_to_mouth(parting.shade)) - 1
         hole, colours = (_in_place(x, faces) for x in (hole, colours))
         return without_cold_colours(masks.towards(colours, hole))
 
@@ -173,12 +173,10 @@ def _darkest(faces: Tensor) -> Tensor:
     return F.avg_pool2d(darkest, (1, _LINE), 1, (0, _LINE // 2))
 
 
-def cut_to_mouth(x: Tensor, unit: int) -> Tensor:
-    """The part (n, channels, h', w') of something (n, channels, h, w) in the frame. unit: pixels
-    that are one at a quarter of the faces' resolution."""
-    height, width = (
-        unit * round(side / unit) for side in (_HEIGHT * x.shape[2], _WIDTH * x.shape[3])
-    )
+def cut_to_mouth(x: Tensor) -> Tensor:
+    """The part (n, channels, h', w') of something (n, channels, h, w) in the frame; h' and w' are
+    multiples of 4."""
+    height, width = (4 * round(side / 4) for side in (_HEIGHT * x.shape[2], _WIDTH * x.shape[3]))
     left = (x.shape[3] - width) // 2
     return x[:, :, x.shape[2] - height :, left : left + width]
 

@@ -51,12 +51,15 @@ def with_lips(flow: Tensor, lips: Lips, changes: LipChanges) -> Parting:
     """Move the lips of faces that a flow (n, 2, h, w) moves as they are, in half sides."""
     flow = closing(dropped(flow, lips, changes.jaw), lips, changes.closed)
     parting = parted(flow, lips)
-    flow, closed = tightened(parting.flow, lips, changes.tight), changes.closed[:, None, None, None]
+    closed, jaw = (x[:, None, None, None] for x in (changes.closed, changes.jaw))
     shut = ((closed - _NEARLY) / (1 - _NEARLY)).clamp(min=0)
-    below, line = parting.below * closed, parting.line * closed
-    shade = parting.shade * changes.jaw[:, None, None, None]
-    parting = parting._replace(shade=shade, inside=parting.inside * shut, below=below, line=line)
-    return parting._replace(flow=flow)
+    return parting._replace(
+        flow=tightened(parting.flow, lips, changes.tight),
+        shade=parting.shade * jaw,
+        inside=parting.inside * shut,
+        below=parting.below * closed,
+        line=parting.line * closed,
+    )
 
 
 def parted(flow: Tensor, lips: Lips) -> Parting:

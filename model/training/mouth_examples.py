@@ -90,7 +90,7 @@ def cut_mouths(faces: Faces, landmarks: Tensor, reference: Tensor, size: int, se
     for part in torch.arange(len(faces)).repeat(_VIEWS).split(_CHUNK):
         augmentation = Augmentation.draw(len(part), draw, _DEVIATIONS)
         views = sampled(faces.images[part], composed(maps[part], augmentation.maps), size)
-        views = cut_to_mouth(from_model(augmentation.coloured(views)).round().byte(), 4)
+        views = cut_to_mouth(from_model(augmentation.coloured(views)).round().byte())
         pixels.append(views.clone())
         height, width = views.shape[2:]
         found = torch.stack(
