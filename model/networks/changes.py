@@ -21,7 +21,7 @@ _KNEES: dict[tuple[int, ...], float] = {
 more slowly: those of cheeks, nose, lips and chin; upper lids; brows; corners of the mouth with
 cheeks; jaw."""
 _BEYOND = 0.35  # as what a change by 1 beyond the knee counts
-_FALLS = {12: 1.0}  # factor of the falls of an AU, in place of its gain
+_UNGAINED = (12,)  # AUs whose falls have no gain
 
 
 def shown_change(aus: Tensor, own_aus: Tensor, gain: Tensor) -> Tensor:
@@ -31,8 +31,8 @@ def shown_change(aus: Tensor, own_aus: Tensor, gain: Tensor) -> Tensor:
     A smile that goes has no gain: taken away by more than it was, it left too narrow a mouth.
     """
     change = aus - own_aus
-    factors = change.new_tensor([_FALLS.get(number, torch.nan) for number in NUMBERS])
-    falling = torch.where(factors.isnan(), gain, factors)
+    ungained = torch.tensor([number in _UNGAINED for number in NUMBERS], device=change.device)
+    falling = torch.where(ungained, 1.0, gain)
     change = change * torch.where(change > 0, gain, falling)
     return _compressed(_without_opposed(change, aus))
 

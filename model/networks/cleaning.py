@@ -118,6 +118,12 @@ def local_mean(values: Tensor, share: Tensor, axis: int, side: float) -> Tensor:
     return _box(values * share, axis, pixels) / _box(share, axis, pixels).clamp(min=1e-4)
 
 
+def highest(values: Tensor, rows: int) -> Tensor:
+    """The highest of values (n, channels, h, w) in upright lines of `rows` pixels around each."""
+    padded = F.pad(values, (0, 0, rows // 2, rows // 2), "replicate")
+    return F.max_pool2d(padded, (rows, 1), 1)
+
+
 def widened(share: Tensor, side: int) -> Tensor:
     """A share (n, 1, h, w), widened by half of an odd side in px, with smooth edges."""
     share = F.max_pool2d(share, side, 1, side // 2)

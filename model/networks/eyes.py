@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..warp import resized
-from .cleaning import odd, slope, stretched, widened
+from .cleaning import highest, odd, slope, stretched, widened
 from .masks import Masks
 from .skin import cheeks, in_skin_colours, nearby
 
@@ -90,7 +90,7 @@ def without_lines(masks: Masks, share: Tensor) -> Masks:
     """
     face = masks.blend()
     rows = odd(_LINE * face.shape[2])
-    opened = _highest(-_highest(-face, rows), rows)
+    opened = highest(-highest(-face, rows), rows)
     return masks.towards(opened, resized(share, face))
 
 
@@ -130,9 +130,3 @@ def _with_green(face: Tensor, moved: Tensor) -> Tensor:
 def _blue(colours: Tensor) -> Tensor:
     """(n, 1, h, w): blue, relative to the mean of the channels, of colours (n, 3, h, w) from 0."""
     return colours[:, 2:] / colours.mean(1, keepdim=True).clamp(min=0.05)
-
-
-def _highest(values: Tensor, rows: int) -> Tensor:
-    """The highest of values (n, channels, h, w) in upright lines of `rows` pixels around each."""
-    padded = F.pad(values, (0, 0, rows // 2, rows // 2), "replicate")
-    return F.max_pool2d(padded, (rows, 1), 1)

@@ -6,15 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .lips import Lips, smooth
+from .lips import SMOOTH, Lips, smooth
 
 _FLATTEST, _STRETCHED, _THINNER = 0.85, 1.5, 0.8
 """The least factor by which a flow changes the height of a lip; and by which factor a lip becomes
 thinner that the flow would make higher by another or more, as lips of a mouth do that is open."""
 _THINNEST = 0.004
 """Least height of a lip in the result, in half sides."""
-_SMOOTH = 0.0125
-"""As in lips.py, for rows of the result."""
 _FULLY = 3.0
 """Columns in which lips may part by the inverse of this and more are wholly in the mouth."""
 
@@ -55,7 +53,7 @@ def lip_columns(flow: Tensor, lips: Lips) -> LipColumns:
     known = torch.cat([lips.rows, lips.open[:, None]], 1)
     lines, open_ = _in_columns(known, x + flow[:, 0]).split([4, 1], 1)
     edges = [_crossing(from_row - line, y) for line in lines.unbind(1)]
-    begin, upper, lower, end = smooth(torch.stack(edges, 1), _SMOOTH).unbind(1)
+    begin, upper, lower, end = smooth(torch.stack(edges, 1), SMOOTH).unbind(1)
     open_ = _at_rows(open_[:, 0], (upper + lower) / 2)
     heights = []
     for outer, inner, own in (
@@ -68,7 +66,7 @@ def lip_columns(flow: Tensor, lips: Lips) -> LipColumns:
         kept = own * (factor.clamp(_FLATTEST, 1.0) - thinner)
         heights.append(now + open_ * (kept - now))
     of_upper, of_lower = heights
-    inner = smooth(torch.stack([begin + of_upper, end - of_lower], 1), _SMOOTH)
+    inner = smooth(torch.stack([begin + of_upper, end - of_lower], 1), SMOOTH)
     rows = (each[:, None] for each in (begin, *inner.unbind(1), end, of_upper, of_lower, open_))
     return LipColumns(y, from_row, lines, *rows)
 

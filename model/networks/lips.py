@@ -25,7 +25,7 @@ _SKIN_ABOVE, _SKIN_BELOW = 0.0125, 0.03
 """Skin that moves with the lips, in half sides."""
 _LEAST = 0.02
 """Least height of a lip, in half sides."""
-_SMOOTH = 0.0125
+SMOOTH = 0.0125
 """How wide the means over columns are by which rows are smoothed, as a share of the face."""
 
 
@@ -39,10 +39,6 @@ class Lips(NamedTuple):
     """(n, w) in 0-1: how far lips may part in this column; 0 in the corners and beside them."""
     whole: Tensor
     """(n,) in 0-1: how far all of the lower lip lies in the frame."""
-
-    def expand(self, count: int) -> "Lips":
-        """The lips of one face for `count` faces, without copying them."""
-        return Lips(*(x.expand(count, *x.shape[1:]) for x in self))
 
 
 class LipsNetwork(nn.Module):
@@ -103,13 +99,13 @@ def lips_of(ends: Tensor, height: int, side: int, teeth: Tensor) -> Lips:
     """
     beside = (side - ends.shape[2]) // 2
     rows = F.pad(ends + side - height, (beside, beside), "replicate") * (2 / side) - 1
-    rows = smooth(rows, _SMOOTH)
+    rows = smooth(rows, SMOOTH)
     upper, inner_upper, inner_lower, lower = rows.unbind(1)
     thickness = F.pad((ends[:, 3] - ends[:, 0]) * (2 / side), (beside, beside))
     thickest = thickness.amax(1, keepdim=True).clamp(min=_THIN)
     inside = ((thickness / thickest - _CORNER) / (1 - _CORNER)).clamp(0, 1)
     # The square root makes a line from corner to corner part as an ellipse.
-    open_ = smooth(inside.clamp(min=1e-6).sqrt()[:, None] - 1e-3, _SMOOTH)[:, 0].clamp(min=0)
+    open_ = smooth(inside.clamp(min=1e-6).sqrt()[:, None] - 1e-3, SMOOTH)[:, 0].clamp(min=0)
     middle = (inner_upper + inner_lower) / 2
     half_gap = (inner_lower - inner_upper).clamp(min=0) / 2 * teeth[:, None]
     inner_upper, inner_lower = middle - half_gap, middle + half_gap

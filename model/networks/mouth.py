@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...pipeline.action_units import COUNT
 from ..warp import resized, warped
 from .chins import with_chin_of_skin
-from .cleaning import local_mean, without_cold_colours
+from .cleaning import highest, local_mean, without_cold_colours
 from .layers import leaky
 from .lip_changes import lip_changes
 from .lips import LipsNetwork, layer_ends, lips_of
@@ -169,8 +169,7 @@ def _without_inside(masks: Masks, inside: Tensor) -> Masks:
 def _darkest(faces: Tensor) -> Tensor:
     """The darkest of some rows of faces (n, 3, h, w) in -1..1, as means over some columns: lips
     that meet leave a dark line, and no teeth."""
-    darkest = -F.max_pool2d(-faces, (_LINE, 1), 1, (_LINE // 2, 0))
-    return F.avg_pool2d(darkest, (1, _LINE), 1, (0, _LINE // 2))
+    return F.avg_pool2d(-highest(-faces, _LINE), (1, _LINE), 1, (0, _LINE // 2))
 
 
 def cut_to_mouth(x: Tensor) -> Tensor:

@@ -82,8 +82,8 @@ def cut_mouths(faces: Faces, landmarks: Tensor, reference: Tensor, size: int, se
         mesh = into_frame(faces.landmarks.float(), maps)
         exact = mesh.isfinite().all(2).all(1)
         schemes.append(mesh)
-    lines = torch.stack([_gap(points) for points in schemes])
-    gap = lines[exact.long(), torch.arange(len(faces))]
+    gaps = torch.stack([_gap(points) for points in schemes])
+    gap = gaps[exact.long(), torch.arange(len(faces))]
     narrow = (gap < _CLOSED) | ((faces.aus[:, _COLUMN_25] < _SHUT) & (gap < _NARROW))
     closed = torch.where(exact, gap < _CLOSED_MESH, narrow)
     pixels, ends = [], []
