@@ -116,7 +116,7 @@ def test_a_photograph_is_animated_without_torch_as_with_it(cache: Path, tmp_path
     difference = np.abs(np.asarray(Image.open(out)).astype(int) - expected)
     # Sums are added in another order, which at edges that are moved comes to a few levels, most at
     # those of lips.
-    assert difference.max() <= 16 and (difference > 0).mean() < 0.01
+    assert difference.max() <= 10 and (difference > 0).mean() < 0.01
     assert (difference > 1).mean() < 0.001
 
 
