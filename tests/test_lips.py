@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from ganim.model.networks.layer_network import LayerNetwork, layer_ends
 from ganim.model.networks.lip_changes import LipChanges, lip_changes
 from ganim.model.networks.lip_flows import closing, dropped, tightened
-from ganim.model.networks.lips import LAYERS, Lips, LipsNetwork, layer_ends, lips_of
+from ganim.model.networks.lips import LAYERS, Lips, lips_of
 from ganim.model.networks.parting import parted, with_lips
 from ganim.model.training.lip_lines import lip_lines
 from ganim.model.warp import coordinates, warped
@@ -49,7 +50,7 @@ def test_ends_of_layers_are_rows() -> None:
 
 
 def test_the_network_finds_the_layers_of_each_column() -> None:
-    ends = layer_ends(LipsNetwork()(torch.rand(2, 3, 24, 40) * 2 - 1))
+    ends = layer_ends(LayerNetwork(LAYERS)(torch.rand(2, 3, 24, 40) * 2 - 1))
     assert ends.shape == (2, 4, 40)
     assert (ends.diff(dim=1) >= 0).all() and ends.min() > 0 and ends.max() < 24
 

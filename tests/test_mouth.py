@@ -17,7 +17,8 @@ from ganim.model.config import GeneratorSettings
 from ganim.model.landmarks.points import MESH_POINTS
 from ganim.model.networks.cleaning import without_cold_colours
 from ganim.model.networks.flow_generator import NUISANCE, FlowGenerator
-from ganim.model.networks.lips import LAYERS, LipsNetwork, layer_ends
+from ganim.model.networks.layer_network import LayerNetwork, layer_ends
+from ganim.model.networks.lips import LAYERS
 from ganim.model.networks.load import build_generator
 from ganim.model.networks.masks import Masks
 from ganim.model.networks.mouth import MouthNetwork, cut_to_mouth
@@ -26,7 +27,7 @@ from ganim.model.training import train_mouth
 from ganim.model.training.imagenet_features import imagenet_stages
 from ganim.model.training.mouth_examples import Mouths, cut_mouths
 from ganim.model.training.mouth_holes import random_holes
-from ganim.model.training.train_lips import train_lips
+from ganim.model.training.train_layers import train_layers
 from ganim.model.warp import coordinates, warped
 from ganim.pipeline.action_units import COUNT, positions
 
@@ -64,7 +65,7 @@ def random_mouth() -> MouthNetwork:
 def middle_lips(monkeypatch: pytest.MonkeyPatch, between: float = 0) -> None:
     """Make all mouths have lips of 4 px in the middle of what is cut, and so much between them."""
 
-    def found(self: LipsNetwork, mouths: Tensor) -> Tensor:
+    def found(self: LayerNetwork, mouths: Tensor) -> Tensor:
         count, _, height, width = mouths.shape
         rows = torch.arange(height)[:, None] + 0.5
         ends = torch.full((4, width), height / 2)
@@ -74,7 +75,7 @@ def middle_lips(monkeypatch: pytest.MonkeyPatch, between: float = 0) -> None:
         logits = 20.0 * nn.functional.one_hot(layers, LAYERS).permute(2, 0, 1)
         return logits.expand(count, -1, -1, -1).float()
 
-    monkeypatch.setattr(LipsNetwork, "forward", found)
+    monkeypatch.setattr(LayerNetwork, "forward", found)
 
 
 def faces_and_aus(count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -302,8 +303,8 @@ def drawn_mouths(count: int) -> Mouths:
 @pytest.mark.slow
 def test_mouths_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    mouths, lips = drawn_mouths(32), LipsNetwork()
-    errors = list(train_lips(lips, mouths, steps=120, batch=8))
+    mouths, lips = drawn_mouths(32), LayerNetwork(LAYERS)
+    errors = list(train_layers(lips, mouths.pixels, mouths.ends, steps=120, batch=8))
     assert sum(errors[-5:]) < 0.25 * sum(errors[:5])
     ends = layer_ends(lips(to_model(mouths.pixels)))
     inner = (..., slice(17, 23))

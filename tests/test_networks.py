@@ -164,7 +164,7 @@ def test_whitening_changes_no_output_and_is_kept_with_the_weights():
     faces, aus, own = torch.rand(2, 3, 32, 32) * 2 - 1, torch.rand(2, 17), torch.rand(2, 17)
     change, nuisance = aus - own, torch.rand(2, told - 17)
     before = generator.outputs(faces, aus, change, nuisance)
-    generator.whiten(torch.randn(told, told) / 4 + torch.eye(told))
+    generator.whiten(torch.randn(told, told) / 8 + torch.eye(told))
     other = FlowGenerator(generator.settings).eval()
     other.load_state_dict(generator.state_dict())
     after = other.outputs(faces, aus, change, nuisance)

@@ -25,12 +25,15 @@ it, as shares of the face."""
 
 
 def cleaned(masks: Masks, lids: Tensor) -> Masks:
-    """Masks as they are used: all of the below, in full precision. lids: of `without_strips`."""
+    """Masks as they are used: all of the below, in full precision.
+
+    lids: (n, 2, h/2, w/2), the flow that unfolds lids, in half sides.
+    """
     with torch.autocast(lids.device.type, enabled=False):
         masks = without_cold_colours(without_faint_painting(without_checkerboard(masks)))
         # An exported network has no branches; a smile moves no lids, and needs no such work.
         if torch.compiler.is_compiling() or lids.any():
-            masks = without_strips(masks, lids)
+            masks = without_strips(masks, stretched(lids[:, 1:]))
         return masks
 
 
@@ -72,7 +75,7 @@ def without_cold_colours(masks: Masks) -> Masks:
     return blending_to(warm, masks, masks.attention, warm < face)
 
 
-def without_strips(masks: Masks, lids: Tensor) -> Masks:
+def without_strips(masks: Masks, lid: Tensor) -> Masks:
     """Masks without the upright strips that are seen where lids unfold.
 
     Lashes below a brow that is raised and irises behind a lid that closes become long strips: in
@@ -80,10 +83,9 @@ def without_strips(masks: Masks, lids: Tensor) -> Masks:
     from top to bottom loses its detail from left to right, and the photograph, moved at its full
     size, is blurred to the resolution of the masks.
 
-    lids: (n, 2, h/2, w/2), the flow that unfolds lids, in half sides. Strips are found at half the
+    lid: (n, 1, h/2, w/2) in 0-1, how far the face is stretched. Strips are found at half the
     height.
     """
-    lid = stretched(lids[:, 1:])
     face = masks.blend()
     lower = F.avg_pool2d(face, (2, 1))
     share = resized(lid, lower)

@@ -19,6 +19,7 @@ from ...pipeline.action_units import COUNT, positions
 from ..config import GeneratorSettings
 from ..landmarks.points import POINTS
 from ..warp import coordinates, resized, warped
+from .brow_network import BrowNetwork
 from .changes import shown_change
 from .cleaning import cleaned
 from .eyes import cleaned_eyes
@@ -76,6 +77,8 @@ class FaceFeatures(NamedTuple):
     """(n, 2, h/4, w/4): how far the face is moved near to that."""
     lips: Tensor
     """(n, 4, some columns): where lips end, by `MouthNetwork.ends_of`."""
+    brows: Tensor
+    """(n, 3, w): where brows and lids end, by `BrowNetwork.ends_of`."""
 
     def repeated(self, count: int) -> "FaceFeatures":
         """The features of one face for `count` sets of AUs, without copying them."""
@@ -145,6 +148,7 @@ class FlowGenerator(nn.Module):
         self.to_masks = nn.Conv2d(half, 16, 3, 1, 1)  # 2x2 pixels of attention and colour
         self.occlusion = OcclusionNetwork(half, quarter, eighth, sixteenth).requires_grad_(False)
         self.mouth = MouthNetwork().requires_grad_(False)
+        self.brows = BrowNetwork().requires_grad_(False)
         for last in (self.to_fields[-1], self.to_rest[-1], self.to_masks):
             assert isinstance(last, nn.Conv2d) and last.bias is not None
             nn.init.zeros_(last.weight)
@@ -153,8 +157,8 @@ class FlowGenerator(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Weights that know fewer nuisances have no fields for the others, and do not see them.
         Those without whitening have the identity, those without a limit of painting none, and
-        those without networks of occlusions and mouths have such as find and paint nothing, as have
-        those whose network of mouths is of the kind of before version 16."""
+        those without networks of occlusions, mouths and brows have such as find and paint nothing,
+        as have those whose network of mouths is of the kind of before version 16."""
         if prefix + "mouth.lips.last.weight" not in state_dict:
             for key in [key for key in state_dict if key.startswith(prefix + "mouth.")]:
                 del state_dict[key]
@@ -162,7 +166,7 @@ class FlowGenerator(nn.Module):
             state_dict.setdefault(prefix + "whitening", torch.eye(len(self.whitening)))
             unlimited = torch.full_like(self.painting_limit, UNLIMITED)
             state_dict.setdefault(prefix + "painting_limit", unlimited)
-            for name in ("occlusion", "mouth"):
+            for name in ("occlusion", "mouth", "brows"):
                 untrained = self.get_submodule(name).state_dict(prefix=f"{prefix}{name}.")
                 for key, tensor in untrained.items():
                     state_dict.setdefault(key, tensor)
@@ -212,6 +216,7 @@ class FlowGenerator(nn.Module):
         face = face._replace(fields=fields)
         masks = self.before_mouths(face, aus, change, nuisance)
         free = 1 - face.occlusion
+        masks = self.brows.shown(masks, face.faces, face.brows, change, free)
         return self.mouth.painted(masks, face.faces, face.lips, own_aus, aus, free)
 
     def before_mouths(
@@ -252,9 +257,9 @@ class FlowGenerator(nn.Module):
         # Detached, as training shall not change what is found.
         known = (each.detach() for each in (at_2, at_4, at_8, x))
         occlusion = covered(self.occlusion(faces, *known))
-        lips = self.mouth.ends_of(faces.detach())
+        lips, brows = (part.ends_of(faces.detach()) for part in (self.mouth, self.brows))
         limits = bounds(occlusion)
-        return FaceFeatures(faces, at_2, at_4, at_8, x, fields, occlusion, limits, lips)
+        return FaceFeatures(faces, at_2, at_4, at_8, x, fields, occlusion, limits, lips, brows)
 
     def occlusion_logits(self, faces: Tensor) -> Tensor:
         """What `occlusion` gives for faces (n, 3, h, w) in -1..1, for its training."""
@@ -276,7 +281,7 @@ class FlowGenerator(nn.Module):
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
     ) -> FlowOutputs:
         """`outputs` of faces that are encoded."""
-        faces, at_2, at_4, at_8, x, fields, _, most, _ = face
+        faces, at_2, at_4, at_8, x, fields, _, most, *_ = face
         painted = change.clamp(-self.painting_limit, self.painting_limit)[:, self._known]
         aus, change = aus[:, self._known], change[:, self._known]
         told = torch.cat([change, nuisance], 1)

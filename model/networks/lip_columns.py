@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .lips import SMOOTH, Lips, smooth
+from .columns import at_rows, centres, crossing, in_columns, smooth
+from .lips import SMOOTH, Lips
 
 _FLATTEST, _STRETCHED, _THINNER = 0.85, 1.5, 0.8
 """The least factor by which a flow changes the height of a lip; and by which factor a lip becomes
@@ -48,19 +48,19 @@ class LipColumns(NamedTuple):
 def lip_columns(flow: Tensor, lips: Lips) -> LipColumns:
     """Where lips lie in faces that a flow (n, 2, h, w) moves, in half sides."""
     height, width = flow.shape[2:]
-    y, x = _centres(height, flow)[:, None], _centres(width, flow)
+    y, x = centres(height, flow)[:, None], centres(width, flow)
     from_row = y + flow[:, 1]
     known = torch.cat([lips.rows, lips.open[:, None]], 1)
-    lines, open_ = _in_columns(known, x + flow[:, 0]).split([4, 1], 1)
-    edges = [_crossing(from_row - line, y) for line in lines.unbind(1)]
+    lines, open_ = in_columns(known, x + flow[:, 0]).split([4, 1], 1)
+    edges = [crossing(from_row - line, y) for line in lines.unbind(1)]
     begin, upper, lower, end = smooth(torch.stack(edges, 1), SMOOTH).unbind(1)
-    open_ = _at_rows(open_[:, 0], (upper + lower) / 2)
+    open_ = at_rows(open_[:, 0], (upper + lower) / 2)
     heights = []
     for outer, inner, own in (
         (begin, upper, lines[:, 1] - lines[:, 0]),
         (end, lower, lines[:, 3] - lines[:, 2]),
     ):
-        now, own = (inner - outer).abs().clamp(min=_THINNEST), _at_rows(own, outer)
+        now, own = (inner - outer).abs().clamp(min=_THINNEST), at_rows(own, outer)
         factor = now / own.clamp(min=_THINNEST)
         thinner = (1 - _THINNER) * ((factor - 1) / (_STRETCHED - 1)).clamp(0, 1)
         kept = own * (factor.clamp(_FLATTEST, 1.0) - thinner)
@@ -69,34 +69,3 @@ def lip_columns(flow: Tensor, lips: Lips) -> LipColumns:
     inner = smooth(torch.stack([begin + of_upper, end - of_lower], 1), SMOOTH)
     rows = (each[:, None] for each in (begin, *inner.unbind(1), end, of_upper, of_lower, open_))
     return LipColumns(y, from_row, lines, *rows)
-
-
-def _centres(count: int, like: Tensor) -> Tensor:
-    """The centres of so many pixels in -1..1."""
-    return (torch.arange(count, dtype=like.dtype, device=like.device) * 2 + 1) / count - 1
-
-
-def _in_columns(values: Tensor, x: Tensor) -> Tensor:
-    """Values (n, channels, w) of columns at other columns (n, h, w), in -1..1, between them by
-    interpolation: (n, channels, h, w)."""
-    grid = torch.stack([x, torch.zeros_like(x)], 3)
-    return F.grid_sample(values[:, :, None], grid, padding_mode="border", align_corners=False)
-
-
-def _at_rows(values: Tensor, rows: Tensor) -> Tensor:
-    """The values (n, w) of (n, h, w) in the rows (n, w) of each column, in -1..1."""
-    height = values.shape[1]
-    at = ((rows + 1) * (height / 2) - 0.5).round().long().clamp(0, height - 1)
-    return values.gather(1, at[:, None]).squeeze(1)
-
-
-def _crossing(level: Tensor, y: Tensor) -> Tensor:
-    """The rows (n, w) in -1..1 where levels (n, h, w) that rise from top to bottom become 0. y:
-    (h, 1), the row of each pixel."""
-    height = level.shape[1]
-    pixel = 2 / height
-    first = torch.where(level >= 0, y, 1.0).amin(1, keepdim=True)
-    at = ((first + 1) * (height / 2) - 0.5).round().long().clamp(1, height - 1)
-    before, after = level.gather(1, at - 1), level.gather(1, at)
-    part = (after / (after - before).clamp(min=1e-5)).clamp(0, 1)
-    return (y[:, 0][at] - pixel * part).squeeze(1)

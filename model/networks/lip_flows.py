@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from ..warp import warped
+from .columns import smooth
 from .lip_columns import lip_columns
-from .lips import Lips, smooth
+from .lips import Lips
 
 _UPPER_SHARE = 0.2
 """How much of the gap of lips that are closed the upper lip goes down."""

@@ -17,9 +17,10 @@ from ...pipeline.action_units import COUNT
 from ..warp import resized, warped
 from .chins import with_chin_of_skin
 from .cleaning import highest, local_mean, without_cold_colours
+from .layer_network import LayerNetwork, layer_ends
 from .layers import leaky
 from .lip_changes import lip_changes
-from .lips import LipsNetwork, layer_ends, lips_of
+from .lips import LAYERS, lips_of
 from .masks import Masks
 from .parting import with_lips
 
@@ -54,7 +55,7 @@ class MouthNetwork(nn.Module):
         super().__init__()
         self.register_buffer("trained", torch.zeros(()))
         self.register_buffer("most", torch.ones(COUNT))
-        self.lips = LipsNetwork()
+        self.lips = LayerNetwork(LAYERS)
         self.embedding = nn.Sequential(
             nn.Linear(COUNT, _STYLE), nn.ReLU(), nn.Linear(_STYLE, _STYLE), nn.ReLU()
         )

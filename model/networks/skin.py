@@ -51,9 +51,9 @@ def in_skin_colours(faces: Tensor, moved: Tensor, share: Tensor) -> Tensor:
     moved: (n, 3, h, w) in -1..1. share: (n, 1, h, w) in 0-1, where it shows no skin.
     """
     cheek = cheeks(moved)
-    usual = _brightness(cheek)
+    usual = brightness(cheek)
     lit = F.avg_pool2d(moved + 1, _REDUCED)
-    bright = _brightness(lit)
+    bright = brightness(lit)
     unlike = (lit / bright.clamp(min=0.02) - cheek / usual).square().sum(1, keepdim=True)
     skin = torch.exp(-unlike / (2 * _UNLIKE**2))
     skin = skin * ((bright / usual - _DARK) / (_LIT - _DARK)).clamp(0, 1)
@@ -66,12 +66,12 @@ def in_skin_colours(faces: Tensor, moved: Tensor, share: Tensor) -> Tensor:
     lines = _mean(total * torch.cat([slope, y - slope * x], 1)) / _mean(total)
     slope, level = resized(lines, faces).split(3, 1)
 
-    brightness = _brightness(faces + 1)
-    colour = (slope * brightness.maximum(_DARKEST * usual) + level).clamp(min=0.02)
-    return brightness * colour / _brightness(colour) - 1
+    bright = brightness(faces + 1)
+    colour = (slope * bright.maximum(_DARKEST * usual) + level).clamp(min=0.02)
+    return bright * colour / brightness(colour) - 1
 
 
-def _brightness(colours: Tensor) -> Tensor:
+def brightness(colours: Tensor) -> Tensor:
     """(n, 1, h, w): the mean of the channels of colours (n, 3, h, w)."""
     return colours.mean(1, keepdim=True)
 

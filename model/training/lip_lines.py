@@ -42,14 +42,14 @@ def lip_lines(landmarks: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
     mouth, and the columns (n, 2) of the corners: the middle of their outer and inner landmarks.
     """
     lines = _LINES[landmarks.shape[1]]
-    rows = torch.stack([_interpolated(landmarks[:, list(line)], columns) for line in lines], 1)
+    rows = torch.stack([interpolated(landmarks[:, list(line)], columns) for line in lines], 1)
     corners = (
         landmarks[:, [lines[0][0], lines[0][-1]]] + landmarks[:, [lines[1][0], lines[1][-1]]]
     ) / 2
     return rows, corners[:, :, 0].sort(1).values
 
 
-def _interpolated(line: Tensor, columns: Tensor) -> Tensor:
+def interpolated(line: Tensor, columns: Tensor) -> Tensor:
     """The rows (n, w) in some columns of lines through points (n, k, 2); beyond their ends, those
     of the ends."""
     mirrored = line[:, :1, :1] > line[:, -1:, :1]

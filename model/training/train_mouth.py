@@ -24,7 +24,8 @@ from ..checkpoint import load_weights, save_weights
 from ..config import TrainSettings
 from ..data import load_faces
 from ..ema import MovingAverage
-from ..networks.lips import LipsNetwork, layer_ends
+from ..networks.layer_network import LayerNetwork, layer_ends
+from ..networks.lips import LAYERS
 from ..networks.load import load_flow_generator
 from ..networks.mouth import MouthNetwork
 from ..pixels import to_model
@@ -34,7 +35,7 @@ from .imagenet_features import imagenet_stages
 from .mouth_examples import Mouths, cut_mouths
 from .mouth_holes import random_holes
 from .projected_critic import Features, ProjectedCritic, critic_loss, mean_score, weighted_mean
-from .train_lips import train_lips
+from .train_layers import train_layers
 
 LEARNING_RATE = 2.5e-4
 _BETAS, _CRITIC_BETAS = (0.5, 0.99), (0.0, 0.99)
@@ -106,7 +107,7 @@ class _View(NamedTuple):
 
 
 def train(
-    lips: LipsNetwork, mouths: Mouths, stages: nn.ModuleList, steps: int, batch: int
+    lips: LayerNetwork, mouths: Mouths, stages: nn.ModuleList, steps: int, batch: int
 ) -> Iterator[tuple[Step, MouthNetwork]]:
     """Train a network that fills mouths, and yield what each step measured, and the moving average
     of the network until then.
@@ -179,7 +180,7 @@ def train(
 
 
 @torch.no_grad()
-def _open(lips: LipsNetwork, mouths: Mouths) -> Mouths:
+def _open(lips: LayerNetwork, mouths: Mouths) -> Mouths:
     """The open mouths, with the lips that a network finds in place of those of landmarks."""
     parts = mouths.pixels.split(_FOUND_IN)
     mouths = mouths._replace(ends=torch.cat([layer_ends(lips(to_model(part))) for part in parts]))
@@ -227,10 +228,10 @@ def _run(
     print(f"{len(mouths.aus)} mouths")
 
     torch.manual_seed(seed)
-    lips = LipsNetwork()
+    lips = LayerNetwork(LAYERS)
     print("  step error in px", flush=True)
     errors: list[tuple[float]] = []
-    for error in train_lips(lips, mouths, lips_steps, _MORE * batch):
+    for error in train_layers(lips, mouths.pixels, mouths.ends, lips_steps, _MORE * batch):
         errors.append((error,))
         if len(errors) % _SHOWN == 0:
             print(f"{len(errors):6d} {_means(errors)}", flush=True)

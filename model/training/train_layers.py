@@ -1,6 +1,5 @@
-"""Train the network that finds lips (networks/lips.py).
-
-train_mouth.py does it before it trains the network that fills what is between them.
+"""Train a network that finds the layers of a part of a face (networks/layer_network.py): lips, by
+train_mouth.py, and brows, by train_brows.py.
 """
 
 import math
@@ -10,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..networks.lips import LipsNetwork, layer_ends
+from ..networks.layer_network import LayerNetwork, layer_ends
 from ..pixels import to_model
-from .mouth_examples import Mouths
 
 LEARNING_RATE = 2e-3
 _WARM_UP = 50
@@ -20,32 +18,37 @@ _LIGHT, _TINT, _NOISE = 0.2, 0.12, 0.06
 """Standard deviations of the logarithms of the light and of each colour's, and the largest of what
 is added to pixels."""
 _BESIDE = 0.25
-"""How much columns beside the mouth count, which have no lips, beside 1 for others."""
+"""How much columns count that have the first layer and the last alone, beside 1 for others."""
 _ENDS = 0.12
 """Weight of the error of the ends of layers, in px, beside that of the layer of each pixel."""
 
 
-def train_lips(network: LipsNetwork, mouths: Mouths, steps: int, batch: int) -> Iterator[float]:
+def train_layers(
+    network: LayerNetwork, pixels: Tensor, ends: Tensor, steps: int, batch: int
+) -> Iterator[float]:
     """Train a network, and yield the mean error of each step in px: of where layers end in the
-    columns of mouths.
+    columns that have all of them.
 
     Random numbers are drawn from torch's own generator.
+
+    pixels: (n, 3, h, w) uint8. ends: (n, layers - 1, w), as of `layer_ends`; all are one where a
+    column has the first layer and the last alone.
     """
     adam = torch.optim.Adam(network.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         adam,
         lambda step: min((step + 1) / _WARM_UP, 1) * (1 + math.cos(math.pi * step / steps)) / 2,
     )
-    rows = torch.arange(mouths.pixels.shape[2])[:, None] + 0.5
+    rows = torch.arange(pixels.shape[2])[:, None] + 0.5
     for _ in range(steps):
-        some = mouths.where(torch.randint(len(mouths.aus), (batch,)))
-        logits = network(_coloured(to_model(some.pixels)))
-        layers = (rows > some.ends[:, :, None]).sum(1)
-        in_mouth = (some.ends[:, 3] > some.ends[:, 0]).float()
-        weight = _BESIDE + (1 - _BESIDE) * in_mouth[:, None]
+        some = torch.randint(len(pixels), (batch,))
+        logits, known = network(_coloured(to_model(pixels[some]))), ends[some]
+        layers = (rows > known[:, :, None]).sum(1)
+        has_all = (known[:, -1] > known[:, 0]).float()
+        weight = _BESIDE + (1 - _BESIDE) * has_all[:, None]
         unlike = (weight * F.cross_entropy(logits, layers, reduction="none")).mean()
-        distance = (layer_ends(logits) - some.ends).abs().mean(1)
-        error = (distance * in_mouth).sum() / in_mouth.sum().clamp(min=1)
+        distance = (layer_ends(logits) - known).abs().mean(1)
+        error = (distance * has_all).sum() / has_all.sum().clamp(min=1)
         adam.zero_grad(set_to_none=True)
         (unlike + _ENDS * error).backward()
         adam.step()

@@ -1,0 +1,125 @@
+"""Moves brows as they are, and stretches the lids below.
+
+A flow that raises brows is smooth: it stretches them with the lids, and raises a part of a brow
+more than the next. So each brow keeps its height and its own pixels, and is shifted and bent by the
+curve that is nearest to the flow; the skin between it and the eye is stretched.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .brows import Brows
+from .columns import at_rows, centres, crossing, fitted, in_columns, smooth, spread
+
+_LEAST = 0.02
+"""Least height of a lid, in half sides."""
+_BENT = 0.6
+"""How much of the bend brows have that the flow gives them."""
+_RAISED = 1.2
+"""How much further than the flow brows go up: painting has its part in a raised brow."""
+_NEAR = 0.04
+"""How far above the upper edge of a brow the flow counts as that of the brow, in half sides."""
+_ABOVE, _BESIDE, _EVEN = 0.35, 0.06, 0.03
+"""How far above brows, in half sides, and over which share of the face beside them skin moves
+along; and over which share its motion is smoothed from column to column."""
+_UPPER = 1.7
+"""The power of the height above the eye by which lids are stretched: their upper part most, as it
+is smooth and lit."""
+_PAINTED = 0.07
+"""How far above a brow another may be painted, in half sides."""
+_FADING, _FADING_BESIDE = 3, 0.06
+"""Over how many pixels up and down, and over which share of the face beside, brows and lids
+end."""
+
+
+class BrowMotion(NamedTuple):
+    """Brows of n faces that are moved."""
+
+    flow: Tensor
+    """(n, 2, h, w), in half sides."""
+    brow: Tensor
+    """(n, 1, h, w) in 0-1: brows, and where others may be painted."""
+    lid: Tensor
+    """(n, 1, h, w) in 0-1: the lids below."""
+    high: Tensor
+    """(n, 1, h, w) in 0-1: how high above the eye each pixel of a lid lies."""
+
+
+def with_brows(flow: Tensor, brows: Brows) -> BrowMotion:
+    """Move the brows of faces that a flow (n, 2, h, w) moves as they are, in half sides."""
+    height, width = flow.shape[2:]
+    y, x = centres(height, flow)[:, None], centres(width, flow)
+    to_brow = _flow_of_brows(flow, brows)
+    known = torch.cat([brows.rows, brows.within.sum(1, keepdim=True)], 1)
+    rows, within = in_columns(known, (x + to_brow[:, 0])[:, None])[:, :, 0].split([3, 1], 1)
+    rows = spread(rows, within[:, 0])
+    begin, end = (rows[:, :2] - to_brow[:, 1:]).unbind(1)
+    eye = _crossed(flow, brows.rows[:, 2:])[:, 0]
+    to_eye = _flow_at(flow, eye)
+    # A brow that is lowered stops above the eye.
+    over = smooth((end + _LEAST - eye).clamp(min=0)[:, None] * within, _BESIDE)
+    to_brow = to_brow + F.pad(over, (0, 0, 1, 0))
+    begin, end = begin - over[:, 0], end - over[:, 0]
+    begin, end, low = (each[:, None] for each in (begin, end, torch.maximum(eye, end + _LEAST)))
+
+    to_brow, to_eye = to_brow[:, :, None], to_eye[:, :, None]
+    place = ((y - end) / (low - end)).clamp(0, 1)
+    first, last = end + to_brow[:, 1], low + to_eye[:, 1]
+    of_lid = torch.stack(
+        [
+            to_brow[:, 0] + place * (to_eye - to_brow)[:, 0],
+            first + place**_UPPER * (last - first) - y,
+        ],
+        1,
+    )
+    fade = (1 - (begin - y) / _ABOVE).clamp(0, 1)[:, None]
+    of_brow = to_brow * fade.square() * (3 - 2 * fade)
+    moved = torch.where((y < end)[:, None], of_brow, of_lid)
+    moved = torch.where((y > low)[:, None], flow, moved)
+    reach = 2 * round(_BESIDE * width) + 1
+    near = smooth(F.max_pool1d(within, reach, 1, reach // 2), _BESIDE)[:, :, None]
+    flow = flow + near * (moved - flow)
+
+    pixels = 2 / height * _FADING
+    brow = ((y - begin + _PAINTED) / pixels + 1).clamp(0, 1) * ((end - y) / pixels + 1).clamp(0, 1)
+    lid = ((y - end) / pixels / 2).clamp(0, 1) * ((low - y) / pixels).clamp(0, 1)
+    within = smooth(within, _FADING_BESIDE)[:, :, None]
+    return BrowMotion(flow, within * brow[:, None], within * lid[:, None], 1 - place[:, None])
+
+
+def _flow_of_brows(flow: Tensor, brows: Brows) -> Tensor:
+    """(n, 2, w): the flow by which each column of the result shows a brow, in half sides. Beside
+    brows it is that of the nearest column of one."""
+    height, width = flow.shape[2:]
+    y, x = centres(height, flow)[:, None], centres(width, flow)
+    begin, end = _crossed(flow, brows.rows[:, :2]).unbind(1)
+    across, down = _flow_at(flow, (begin + end) / 2).unbind(1)
+    in_brow = (y > begin[:, None] - _NEAR) & (y < end[:, None])
+    high, low = flow[:, 1].where(in_brow, 0).amax(1), flow[:, 1].where(in_brow, 0).amin(1)
+    down = torch.where(high > -low, high * _RAISED, low)
+    within = in_columns(brows.within, (x + across)[:, None])[:, :, 0]
+    both = [
+        torch.stack([fitted(across, weights, 0), fitted(down, weights, _BENT)], 1)
+        for weights in within.unbind(1)
+    ]
+    whole = within.sum(1)
+    shares = (within / whole.clamp(min=1e-3)[:, None]).unbind(1)
+    mean = sum(share[:, None] * each for share, each in zip(shares, both, strict=True))
+    assert isinstance(mean, Tensor)
+    return smooth(spread(mean, whole), _EVEN)
+
+
+def _crossed(flow: Tensor, rows: Tensor) -> Tensor:
+    """(n, k, w): in which rows of the result lines lie that are in rows (n, k, w) of the face."""
+    y, x = (centres(count, flow) for count in flow.shape[2:])
+    lines = in_columns(rows, x + flow[:, 0])
+    from_row = y[:, None] + flow[:, 1]
+    return torch.stack([crossing(from_row - line, y[:, None]) for line in lines.unbind(1)], 1)
+
+
+def _flow_at(flow: Tensor, rows: Tensor) -> Tensor:
+    """The flow (n, 2, w) in a row (n, w) of each column of (n, 2, h, w)."""
+    return torch.stack([at_rows(part, rows) for part in flow.unbind(1)], 1)

@@ -1,0 +1,67 @@
+"""Brows that are raised: they are found, moved as they are, and not painted.
+
+A flow stretches brows with the lids below, and a generator that has learned to hide this paints
+others above. It is trained after the generator (training/train_brows.py).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ...pipeline.action_units import positions
+from ..warp import resized, warped
+from .brow_motion import with_brows
+from .brows import LAYERS, brows_of, cut_to_brows
+from .foreheads import with_still_hair
+from .layer_network import LayerNetwork, layer_ends
+from .lids import with_even_lids
+from .masks import Masks
+
+_RAISED_BY, _WHOLLY = positions((1, 2)), 0.2
+"""Columns of the AUs that raise brows, and from which change on they are moved as they are wholly.
+Brows that AU4 lowers come so near to the eyes that the flow and painting show them better."""
+
+
+class BrowNetwork(nn.Module):
+    """Finds brows. It is untrained, and leaves masks as they are, while `trained` is 0."""
+
+    trained: Tensor
+    """A number: 1, or 0 before the training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("trained", torch.zeros(()))
+        self.layers = LayerNetwork(LAYERS)
+
+    def ends_of(self, faces: Tensor) -> Tensor:
+        """Where brows and lids end in whole faces (n, 3, h, w) in -1..1, as `brows_of` takes it, in
+        full precision: edges move by it."""
+        with torch.autocast(faces.device.type, enabled=False):
+            return layer_ends(self.layers(cut_to_brows(faces.float())))
+
+    def shown(
+        self, masks: Masks, faces: Tensor, ends: Tensor, change: Tensor, uncovered: Tensor
+    ) -> Masks:
+        """Masks of whole faces by which brows are moved as they are where AUs raise them.
+
+        faces: (n, 3, h, w) in -1..1, from which the masks were made. ends: theirs, by `ends_of`.
+        change: (n, 17), of their AUs. uncovered: (n, 1, h/2, w/2) in 0-1, the share that nothing
+        covers.
+        """
+        assert masks.flow is not None
+        # An exported network has no branches.
+        if not (torch.compiler.is_compiling() or (self.trained * change).any()):
+            return masks
+        with torch.autocast(faces.device.type, enabled=False):
+            brows = brows_of(ends)
+            masks = with_still_hair(masks, faces, brows, self.trained)
+            rise = change[:, _RAISED_BY].amax(1)
+            share = ((rise / _WHOLLY).clamp(0, 1) * self.trained)[:, None, None, None]
+            if not (torch.compiler.is_compiling() or share.any()):
+                return masks
+            assert masks.flow is not None
+            motion = with_brows(masks.flow, brows)
+            share = share * resized(uncovered, faces)
+            flow = masks.flow + share * (motion.flow - masks.flow)
+            masks = masks._replace(flow=flow, face=warped(faces.float(), flow))
+            masks = masks.without_paint(share * motion.brow.maximum(motion.lid))
+            return with_even_lids(masks, share * motion.lid, motion.high)

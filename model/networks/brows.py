@@ -1,0 +1,62 @@
+"""Where the brows of a face lie: which rows of each column they cover.
+
+From top to bottom, a column of a brow has four layers: what lies above it, the brow, the lid below
+it, and what lies below the upper edge of the eye. Beside the brows there are only the first layer
+and the last. A network finds them (layer_network.py).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .columns import centres
+
+LAYERS = 4
+_HEIGHT = 0.55
+"""Of the part of the frame that is seen, at its upper edge, as a share of it."""
+_MIDDLE = 0.4
+"""How far from the middle of the frame, in half sides, the middle between the brows may lie."""
+_BOTH = 0.15
+"""Over how much of the face, in half sides, columns of brows that meet count as those of both."""
+_BESIDE, _WITHIN = 0.35, 0.6
+"""Shares of the greatest height of brow and lid, up to which a column counts as beside the brows,
+and from which on as within."""
+_MARGIN, _LASHES = 0.02, 0.03
+"""Skin that moves with a brow, on both sides, and what is above an eye and moves with it, in half
+sides."""
+_LEAST = 0.02
+"""Least height of brow and lid, in half sides."""
+
+
+class Brows(NamedTuple):
+    """Where the brows of n faces are."""
+
+    rows: Tensor
+    """(n, 3, w): for each column the row in which a brow begins and ends, and in which the eye
+    begins, in -1..1 from top to bottom."""
+    within: Tensor
+    """(n, 2, w) in 0-1: how far a column is one of the left brow in the picture, and the right."""
+
+
+def cut_to_brows(x: Tensor) -> Tensor:
+    """The part (n, channels, h', w) of something (n, channels, h, w) in the frame; h' is a multiple
+    of 4."""
+    return x[:, :, : 4 * round(_HEIGHT * x.shape[2] / 4)]
+
+
+def brows_of(ends: Tensor) -> Brows:
+    """The brows of whole faces with ends (n, LAYERS - 1, w), as of `layer_ends`, in px from the
+    top of the frame."""
+    side = ends.shape[2]
+    begin, end, eye = (ends * (2 / side) - 1).unbind(1)
+    height = eye - begin
+    relative = height / height.amax(1, keepdim=True).clamp(min=_LEAST)
+    within = ((relative - _BESIDE) / (_WITHIN - _BESIDE)).clamp(0, 1)
+    x = centres(side, ends)
+    # The middle between the brows is that of the columns without a brow in the middle of the face.
+    free = (1 - within).square() * (x.abs() < _MIDDLE)
+    middle = (free * x).sum(1, keepdim=True) / free.sum(1, keepdim=True).clamp(min=1e-3)
+    on_left = ((middle - x) / _BOTH + 0.5).clamp(0, 1)
+    rows = torch.stack([begin - _MARGIN, end + _MARGIN, eye - _LASHES], 1)
+    return Brows(rows, torch.stack([within * on_left, within * (1 - on_left)], 1))

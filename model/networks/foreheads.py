@@ -1,0 +1,39 @@
+"""What lies above the brows: the forehead moves less from row to row, and hair does not move."""
+
+from torch import Tensor
+
+from ..warp import warped
+from .brows import Brows
+from .columns import centres, crossing, in_columns, smooth, spread
+from .masks import Masks
+
+_WHOLE, _STILL = 0.05, 0.4
+"""How far above the brows, in half sides, a face is moved as the flow says, and from where on it is
+not moved."""
+_SMOOTH = 0.06
+"""Over which share of the face the line from which it is measured is smoothed."""
+
+
+def with_still_hair(masks: Masks, faces: Tensor, brows: Brows, share: Tensor) -> Masks:
+    """Masks by which faces are moved less and less above their brows, and hair is not.
+
+    Expressions move the skin of the forehead over the skull, and hair little. The fields of AUs are
+    learned from few people, with forelocks and without, and are rough where hair may be: hair in
+    large photographs became wavy.
+
+    faces: (n, 3, h, w) in -1..1, from which the masks were made. share: (n, 1, 1, 1) in 0-1, how
+    far this is done.
+    """
+    flow = masks.flow
+    assert flow is not None
+    height, width = flow.shape[2:]
+    y, x = centres(height, flow)[:, None], centres(width, flow)
+    within = brows.within.sum(1)
+    rows = spread(brows.rows[:, :1], within)
+    begin = in_columns(rows, x + flow[:, 0])[:, 0]
+    begin = smooth(crossing(y + flow[:, 1] - begin, y)[:, None], _SMOOTH)
+    still = ((begin - y - _WHOLE) / (_STILL - _WHOLE)).clamp(0, 1)[:, None]
+    flow = flow * (1 - share * still.square() * (3 - 2 * still))
+    face = warped(faces.float(), flow)
+    # What painting adds stays the same.
+    return masks._replace(flow=flow, face=face, colour=masks.colour + face - masks.face)
