@@ -158,12 +158,17 @@ def test_edges_of_brows_are_found_near_to_landmarks(light: float) -> None:
     assert beside[0] == beside[2], "no brow between the two"
 
 
-def skin_masks(flow: Tensor) -> Masks:
+def skin() -> Tensor:
+    """A face (1, 3, SIDE, SIDE) in -1..1 with dark lids that have upright strips."""
     face = torch.tensor([0.4, 0.1, -0.1])[None, :, None, None].repeat(1, 1, SIDE, SIDE)
     strips = (torch.arange(SIDE) % 4 < 2) * 0.2
     rows = slice(round((END + 1) * SIDE / 2), round((EYE + 1) * SIDE / 2))
     face[:, :, rows] = (strips - 0.3).expand(1, 3, rows.stop - rows.start, -1)
-    return Masks(torch.ones(1, 1, SIDE, SIDE), face, warped(face, flow), flow)
+    return face
+
+
+def skin_masks(flow: Tensor) -> Masks:
+    return Masks(torch.ones(1, 1, SIDE, SIDE), skin(), warped(skin(), flow), flow)
 
 
 def test_lids_become_lighter_and_have_no_strips() -> None:
@@ -182,7 +187,7 @@ def test_lids_become_lighter_and_have_no_strips() -> None:
 def test_brows_are_moved_where_aus_of_brows_change_and_the_network_is_trained() -> None:
     network = BrowNetwork().eval().requires_grad_(False)
     masks = skin_masks(raising(0.15))
-    faces, free = masks.face, torch.ones(1, 1, SIDE // 2, SIDE // 2)
+    faces, free = skin(), torch.ones(1, 1, SIDE // 2, SIDE // 2)
     ends = (brows().rows + 1) * (SIDE / 2)
     ends[:, :, SIDE // 2 - 8 : SIDE // 2 + 8] = ends[:, 2:, :1]
     change = torch.zeros(1, COUNT)
@@ -213,7 +218,7 @@ def test_hair_is_not_moved_and_foreheads_gradually() -> None:
     down = used.flow[0, 1]
     begin = round((BEGIN - 0.05 + 1) * SIDE / 2)
     assert torch.equal(down[begin - 2 :], flow[0, 1, begin - 2 :])
-    assert (down.diff(dim=0) >= -1e-6).all() and not down[0].any()
+    assert (down.diff(dim=0) >= -1e-6).all() and down[0].max() < 0.005
     torch.testing.assert_close(used.colour - used.face, masks.colour - masks.face)
     off = with_still_hair(masks, face, brows(), torch.zeros(()))
     assert torch.equal(off.blend(), masks.blend())
