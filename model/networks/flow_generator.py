@@ -217,7 +217,8 @@ class FlowGenerator(nn.Module):
         masks = self.before_mouths(face, aus, change, nuisance)
         free = 1 - face.occlusion
         masks = self.brows.shown(masks, face.faces, face.brows, change, free)
-        return self.mouth.painted(masks, face.faces, face.lips, own_aus, aus, free)
+        masks = self.mouth.painted(masks, face.faces, face.lips, own_aus, aus, free)
+        return without_smile(masks, change, free)
 
     def before_mouths(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
@@ -227,8 +228,8 @@ class FlowGenerator(nn.Module):
         lids, opening, closing = (
             self._flow_of(numbers, face, change) for numbers in (_LIDS, _OPEN_EYES, _CLOSED_EYES)
         )
-        masks = without_smile(cleaned(moved, lids), change)
-        return uncovered(cleaned_eyes(masks, lids, opening, closing), face.occlusion)
+        masks = cleaned_eyes(cleaned(moved, lids), lids, opening, closing)
+        return uncovered(masks, face.occlusion)
 
     def shown_change(self, aus: Tensor, own_aus: Tensor) -> Tensor:
         """(n, 17): the change by which faces are moved in use."""

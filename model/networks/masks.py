@@ -59,9 +59,11 @@ class Masks(NamedTuple):
         face = self.blend()
         new = face + share * (other - face)
         masks = blending_to(new, self, self.attention * (1 - share), share > 0)
-        if not blur:
-            return masks
-        return masks._replace(blur=share if self.blur is None else share.maximum(self.blur))
+        return masks.blurred(share) if blur else masks
+
+    def blurred(self, share: Tensor) -> "Masks":
+        """Masks by which a larger picture is blurred by a share (n, 1, h, w) in 0-1 at least."""
+        return self._replace(blur=share if self.blur is None else share.maximum(self.blur))
 
     def changes(self) -> list[Change]:
         """The change of each face, which `paste_change` can apply at another resolution."""

@@ -50,14 +50,10 @@ def in_skin_colours(faces: Tensor, moved: Tensor, share: Tensor) -> Tensor:
 
     moved: (n, 3, h, w) in -1..1. share: (n, 1, h, w) in 0-1, where it shows no skin.
     """
-    cheek = cheeks(moved)
-    usual = brightness(cheek)
+    usual = brightness(cheeks(moved))
     lit = F.avg_pool2d(moved + 1, _REDUCED)
     bright = brightness(lit)
-    unlike = (lit / bright.clamp(min=0.02) - cheek / usual).square().sum(1, keepdim=True)
-    skin = torch.exp(-unlike / (2 * _UNLIKE**2))
-    skin = skin * ((bright / usual - _DARK) / (_LIT - _DARK)).clamp(0, 1)
-    weight = skin * (1 - F.avg_pool2d(share, _REDUCED)) + _LEAST
+    weight = _skin(lit, cheeks(moved)) * (1 - F.avg_pool2d(share, _REDUCED)) + _LEAST
 
     total = _mean(weight)
     moments = torch.cat([bright, lit, bright * lit, bright.square()], 1)
@@ -69,6 +65,20 @@ def in_skin_colours(faces: Tensor, moved: Tensor, share: Tensor) -> Tensor:
     bright = brightness(faces + 1)
     colour = (slope * bright.maximum(_DARKEST * usual) + level).clamp(min=0.02)
     return bright * colour / brightness(colour) - 1
+
+
+def skin_share(faces: Tensor) -> Tensor:
+    """(n, 1, h, w) in 0-1: how far the pixels of faces (n, 3, h, w) in -1..1 look like the skin of
+    their cheeks, over means of some pixels."""
+    return resized(_skin(F.avg_pool2d(faces + 1, _REDUCED), cheeks(faces)), faces)
+
+
+def _skin(colours: Tensor, cheek: Tensor) -> Tensor:
+    """(n, 1, h, w) in 0-1: how far colours (n, 3, h, w) are those of skin. cheek: (n, 3, 1, 1)."""
+    bright, usual = brightness(colours), brightness(cheek)
+    unlike = (colours / bright.clamp(min=0.02) - cheek / usual).square().sum(1, keepdim=True)
+    dark = ((bright / usual - _DARK) / (_LIT - _DARK)).clamp(0, 1)
+    return torch.exp(-unlike / (2 * _UNLIKE**2)) * dark
 
 
 def brightness(colours: Tensor) -> Tensor:
