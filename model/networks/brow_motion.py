@@ -1,8 +1,8 @@
 """Moves brows as they are, and stretches the lids below.
 
 A flow that raises brows is smooth: it stretches them with the lids, and raises a part of a brow
-more than the next. So each brow keeps its height and its own pixels, and is shifted and bent by the
-curve that is nearest to the flow; the skin between it and the eye is stretched.
+more than the next. So each brow keeps its own pixels, is no higher than before, and is shifted and
+bent by the curve that is nearest to the flow; the skin between it and the eye is stretched.
 """
 
 from typing import NamedTuple
@@ -16,8 +16,12 @@ from .columns import at_rows, centres, crossing, fitted, in_columns, smooth, spr
 
 _LEAST = 0.02
 """Least height of a lid, in half sides."""
-_BENT = 0.6
-"""How much of the bend brows have that the flow gives them."""
+_BENT, _FLATTEST = 0.6, 0.6
+"""How much of the bend brows have that the flow gives them; and their least height, relative to
+their own."""
+_OVER = 0.01
+"""How far they may come down over the upper edge of an eye, in half sides, with the skin that moves
+along."""
 _RAISED = 1.2
 """How much further than the flow brows go up: painting has its part in a raised brow."""
 _NEAR = 0.04
@@ -52,32 +56,29 @@ def with_brows(flow: Tensor, brows: Brows) -> BrowMotion:
     """Move the brows of faces that a flow (n, 2, h, w) moves as they are, in half sides."""
     height, width = flow.shape[2:]
     y, x = centres(height, flow)[:, None], centres(width, flow)
-    to_brow = _flow_of_brows(flow, brows)
+    to_middle, ratio = _motion_of_brows(flow, brows).split([2, 1], 1)
+    ratio = ratio.clamp(_FLATTEST, 1)
     known = torch.cat([brows.rows, brows.within.sum(1, keepdim=True)], 1)
-    rows, within = in_columns(known, (x + to_brow[:, 0])[:, None])[:, :, 0].split([3, 1], 1)
+    rows, within = in_columns(known, (x + to_middle[:, 0])[:, None])[:, :, 0].split([3, 1], 1)
     rows = spread(rows, within[:, 0])
-    begin, end = (rows[:, :2] - to_brow[:, 1:]).unbind(1)
-    eye = _crossed(flow, brows.rows[:, 2:])[:, 0]
-    to_eye = _flow_at(flow, eye)
+    from_begin, from_end, _ = rows.split(1, 1)
+    middle = (from_begin + from_end) / 2 - to_middle[:, 1:]
+    half = (from_end - from_begin) / 2 * ratio
+    eye = _crossed(flow, brows.rows[:, 2:])
     # A brow that is lowered stops above the eye.
-    over = smooth((end + _LEAST - eye).clamp(min=0)[:, None] * within, _BESIDE)
-    to_brow = to_brow + F.pad(over, (0, 0, 1, 0))
-    begin, end = begin - over[:, 0], end - over[:, 0]
-    begin, end, low = (each[:, None] for each in (begin, end, torch.maximum(eye, end + _LEAST)))
+    middle = middle - smooth((middle + half - eye - _OVER).clamp(min=0) * within, _BESIDE)
+    begin, end = middle - half, middle + half
+    low = torch.maximum(eye, end + _LEAST)
+    to_eye = _flow_at(flow, eye[:, 0])[:, :, None]
 
-    to_brow, to_eye = to_brow[:, :, None], to_eye[:, :, None]
     place = ((y - end) / (low - end)).clamp(0, 1)
-    first, last = end + to_brow[:, 1], low + to_eye[:, 1]
-    of_lid = torch.stack(
-        [
-            to_brow[:, 0] + place * (to_eye - to_brow)[:, 0],
-            first + place**_UPPER * (last - first) - y,
-        ],
-        1,
-    )
-    fade = (1 - (begin - y) / _ABOVE).clamp(0, 1)[:, None]
-    of_brow = to_brow * fade.square() * (3 - 2 * fade)
-    moved = torch.where((y < end)[:, None], of_brow, of_lid)
+    row = from_end + place**_UPPER * (low + to_eye[:, 1] - from_end)
+    row = torch.where(y < end, from_begin + (y - begin) / ratio, row)
+    fade = ((y - begin + _ABOVE) / _ABOVE).clamp(0, 1)
+    fade = fade.square() * (3 - 2 * fade)
+    row = torch.where(y < begin, y + (from_begin - begin) * fade, row)
+    across = to_middle[:, :1] + place * (to_eye - to_middle[:, :, None])[:, 0]
+    moved = torch.stack([across * fade, row - y], 1)
     moved = torch.where((y > low)[:, None], flow, moved)
     reach = 2 * round(_BESIDE * width) + 1
     near = smooth(F.max_pool1d(within, reach, 1, reach // 2), _BESIDE)[:, :, None]
@@ -90,23 +91,27 @@ def with_brows(flow: Tensor, brows: Brows) -> BrowMotion:
     return BrowMotion(flow, within * brow[:, None], within * lid[:, None], 1 - place[:, None])
 
 
-def _flow_of_brows(flow: Tensor, brows: Brows) -> Tensor:
-    """(n, 2, w): the flow by which each column of the result shows a brow, in half sides. Beside
-    brows it is that of the nearest column of one."""
+def _motion_of_brows(flow: Tensor, brows: Brows) -> Tensor:
+    """(n, 3, w): the flow by which each column of the result shows the middle of a brow, in half
+    sides, and the height of the brow there, relative to its own. Beside brows they are those of the
+    nearest column of one."""
     height, width = flow.shape[2:]
     y, x = centres(height, flow)[:, None], centres(width, flow)
     begin, end = _crossed(flow, brows.rows[:, :2]).unbind(1)
     across, down = _flow_at(flow, (begin + end) / 2).unbind(1)
     in_brow = (y > begin[:, None] - _NEAR) & (y < end[:, None])
-    high, low = flow[:, 1].where(in_brow, 0).amax(1), flow[:, 1].where(in_brow, 0).amin(1)
-    down = torch.where(high > -low, high * _RAISED, low)
-    within = in_columns(brows.within, (x + across)[:, None])[:, :, 0]
+    high = flow[:, 1].where(in_brow, 0).amax(1)
+    down = torch.where(down > 0, high * _RAISED, down)
+    from_begin, from_end, *within = in_columns(
+        torch.cat([brows.rows[:, :2], brows.within], 1), (x + across)[:, None]
+    )[:, :, 0].unbind(1)
+    ratio = ((end - begin) / (from_end - from_begin).clamp(min=_LEAST)).clamp(_FLATTEST, 1)
     both = [
-        torch.stack([fitted(across, weights, 0), fitted(down, weights, _BENT)], 1)
-        for weights in within.unbind(1)
+        torch.stack([fitted(across, each, 0), fitted(down, each, _BENT), fitted(ratio, each, 0)], 1)
+        for each in within
     ]
-    whole = within.sum(1)
-    shares = (within / whole.clamp(min=1e-3)[:, None]).unbind(1)
+    whole = torch.stack(within).sum(0)
+    shares = [each / whole.clamp(min=1e-3) for each in within]
     mean = sum(share[:, None] * each for share, each in zip(shares, both, strict=True))
     assert isinstance(mean, Tensor)
     return smooth(spread(mean, whole), _EVEN)

@@ -1,4 +1,4 @@
-"""Brows that are raised: they are found, moved as they are, and not painted.
+"""Brows that are raised or lowered: they are found, and moved as they are.
 
 A flow stretches brows with the lids below, and a generator that has learned to hide this paints
 others above. It is trained after the generator (training/train_brows.py).
@@ -16,9 +16,12 @@ from .layer_network import LayerNetwork, layer_ends
 from .lids import with_even_lids
 from .masks import Masks
 
-_RAISED_BY, _WHOLLY = positions((1, 2)), 0.2
-"""Columns of the AUs that raise brows, and from which change on they are moved as they are wholly.
-Brows that AU4 lowers come so near to the eyes that the flow and painting show them better."""
+_RAISED_BY, _LOWERED_BY, _WHOLLY = positions((1, 2)), positions((4,)), 0.2
+"""Columns of the AUs that raise and lower brows, and from which change on they are moved as they
+are wholly."""
+_LOWERED = 0.5
+"""How far brows that are lowered are moved as they are, and not by the flow: it bends their inner
+ends to hooks, but without it frowns are weak."""
 
 
 class BrowNetwork(nn.Module):
@@ -41,7 +44,8 @@ class BrowNetwork(nn.Module):
     def shown(
         self, masks: Masks, faces: Tensor, ends: Tensor, change: Tensor, uncovered: Tensor
     ) -> Masks:
-        """Masks of whole faces by which brows are moved as they are where AUs raise them.
+        """Masks of whole faces by which brows are moved as they are where AUs raise or lower them;
+        where they are raised they are not painted; and hair is not moved.
 
         faces: (n, 3, h, w) in -1..1, from which the masks were made. ends: theirs, by `ends_of`.
         change: (n, 17), of their AUs. uncovered: (n, 1, h/2, w/2) in 0-1, the share that nothing
@@ -54,8 +58,11 @@ class BrowNetwork(nn.Module):
         with torch.autocast(faces.device.type, enabled=False):
             brows = brows_of(ends)
             masks = with_still_hair(masks, faces, brows, self.trained)
-            rise = change[:, _RAISED_BY].amax(1)
-            share = ((rise / _WHOLLY).clamp(0, 1) * self.trained)[:, None, None, None]
+            risen, lowered = (
+                (change[:, columns].amax(1) / _WHOLLY).clamp(0, 1)[:, None, None, None]
+                for columns in (_RAISED_BY, _LOWERED_BY)
+            )
+            share = risen.maximum(_LOWERED * lowered) * self.trained
             if not (torch.compiler.is_compiling() or share.any()):
                 return masks
             assert masks.flow is not None
@@ -63,5 +70,5 @@ class BrowNetwork(nn.Module):
             share = share * resized(uncovered, faces)
             flow = masks.flow + share * (motion.flow - masks.flow)
             masks = masks._replace(flow=flow, face=warped(faces.float(), flow))
-            masks = masks.without_paint(share * motion.brow.maximum(motion.lid))
-            return with_even_lids(masks, share * motion.lid, motion.high)
+            masks = masks.without_paint(risen * share * motion.brow.maximum(motion.lid))
+            return with_even_lids(masks, risen * share * motion.lid, motion.high)
