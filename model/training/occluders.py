@@ -1,7 +1,7 @@
 """Objects that are drawn over photographs of faces, with masks of what they cover.
 
 The drawings need not look real: that a network which learned to find them finds real glasses and
-hands was seen on photographs (docs/training.md). So all that may vary is drawn at random:
+hands was seen on photographs (docs/editing.md). So all that may vary is drawn at random:
 shape, size, colour, thickness, reflections, shadows (domain randomisation, Tobin et al. 2017).
 """
 
