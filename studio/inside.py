@@ -5,8 +5,8 @@ import numpy as np
 import torch
 
 from ..model.animation.faces import read_face
+from ..model.editing.masks import Masks
 from ..model.networks.flow_generator import FlowGenerator
-from ..model.networks.masks import Masks
 from ..model.networks.torch_renderer import TorchRenderer
 from ..model.pixels import from_model
 from ..pipeline.action_units import COUNT, positions

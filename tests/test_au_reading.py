@@ -9,8 +9,8 @@ from test_paired import CPU, FACES, SETTINGS
 from torch import Tensor
 
 from ganim.model.config import PairWeights
+from ganim.model.editing.masks import Masks
 from ganim.model.networks.flow_generator import FlowGenerator, FlowOutputs
-from ganim.model.networks.masks import Masks
 from ganim.model.training.au_reading import AuReading
 from ganim.model.training.pair_sampler import PairSampler
 from ganim.model.training.paired_trainer import PairedTrainer

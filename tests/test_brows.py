@@ -10,14 +10,14 @@ from torch import Tensor
 
 from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import GeneratorSettings
-from ganim.model.networks.brow_motion import with_brows
-from ganim.model.networks.brow_network import BrowNetwork
-from ganim.model.networks.brows import Brows, brows_of, cut_to_brows
-from ganim.model.networks.columns import centres, fitted
+from ganim.model.editing.brow_motion import with_brows
+from ganim.model.editing.brow_network import BrowNetwork
+from ganim.model.editing.brows import Brows, brows_of, cut_to_brows
+from ganim.model.editing.columns import centres, fitted
+from ganim.model.editing.foreheads import with_still_hair
+from ganim.model.editing.lids import with_even_lids
+from ganim.model.editing.masks import Masks
 from ganim.model.networks.flow_generator import FlowGenerator
-from ganim.model.networks.foreheads import with_still_hair
-from ganim.model.networks.lids import with_even_lids
-from ganim.model.networks.masks import Masks
 from ganim.model.training import train_brows
 from ganim.model.training.brow_examples import brow_ends
 from ganim.model.warp import coordinates, warped

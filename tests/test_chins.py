@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from ganim.model.networks.chins import with_chin_of_skin
-from ganim.model.networks.masks import Masks
+from ganim.model.editing.chins import with_chin_of_skin
+from ganim.model.editing.masks import Masks
 
 SKIN, RED = (
     torch.tensor(colour)[:, None, None] for colour in ((0.4, 0.1, -0.1), (0.3, -0.3, -0.3))

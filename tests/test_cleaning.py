@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from tiny import randomise
 
 from ganim.model.config import GeneratorSettings
-from ganim.model.networks.cleaning import (
+from ganim.model.editing.cleaning import (
     cleaned,
     stretched,
     without_checkerboard,
@@ -16,8 +16,8 @@ from ganim.model.networks.cleaning import (
     without_faint_painting,
     without_strips,
 )
+from ganim.model.editing.masks import Masks
 from ganim.model.networks.flow_generator import FlowGenerator
-from ganim.model.networks.masks import Masks
 from ganim.model.pixels import from_model
 from ganim.pipeline.action_units import positions
 from ganim.pipeline.faces.crop import Box

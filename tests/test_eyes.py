@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganim.model.networks.eyes import (
+from ganim.model.editing.eyes import (
     cleaned_eyes,
     deformed,
     with_lids_of_skin,
     without_lines,
     without_violet,
 )
-from ganim.model.networks.masks import Masks
+from ganim.model.editing.masks import Masks
 
 SKIN = (0.4, 0.1, -0.1)
 EVERYWHERE, NOWHERE = torch.ones(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)

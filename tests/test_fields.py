@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ganim.model.networks.fields import shown_fields
+from ganim.model.editing.fields import shown_fields
 from ganim.pipeline.action_units import COUNT, NUMBERS, positions
 
 SIDE = 8

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganim.model.networks.layer_network import LayerNetwork, layer_ends
-from ganim.model.networks.lip_changes import LipChanges, lip_changes
-from ganim.model.networks.lip_flows import closing, dropped, tightened
-from ganim.model.networks.lips import LAYERS, Lips, lips_of
-from ganim.model.networks.parting import parted, with_lips
+from ganim.model.editing.layer_network import LayerNetwork, layer_ends
+from ganim.model.editing.lip_changes import LipChanges, lip_changes
+from ganim.model.editing.lip_flows import closing, dropped, tightened
+from ganim.model.editing.lips import LAYERS, Lips, lips_of
+from ganim.model.editing.parting import parted, with_lips
 from ganim.model.training.lip_lines import lip_lines
 from ganim.model.warp import coordinates, warped
 from ganim.pipeline.action_units import COUNT, positions

@@ -11,9 +11,9 @@ from tiny import TINY
 from ganim.model.checkpoint import load_state
 from ganim.model.config import GeneratorSettings
 from ganim.model.data import Faces, load_faces
+from ganim.model.editing.masks import Masks
 from ganim.model.networks.generator import Generator
 from ganim.model.networks.load import load_generator
-from ganim.model.networks.masks import Masks
 from ganim.model.networks.motion import Motion
 from ganim.model.pixels import from_model, to_model
 from ganim.model.training.resume import start, with_motion

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import GeneratorSettings
+from ganim.model.editing.cleaning import without_cold_colours
+from ganim.model.editing.layer_network import LayerNetwork, layer_ends
+from ganim.model.editing.lips import LAYERS
+from ganim.model.editing.masks import Masks
+from ganim.model.editing.mouth import MouthNetwork, cut_to_mouth
 from ganim.model.landmarks.points import MESH_POINTS
-from ganim.model.networks.cleaning import without_cold_colours
 from ganim.model.networks.flow_generator import NUISANCE, FlowGenerator
-from ganim.model.networks.layer_network import LayerNetwork, layer_ends
-from ganim.model.networks.lips import LAYERS
 from ganim.model.networks.load import build_generator
-from ganim.model.networks.masks import Masks
-from ganim.model.networks.mouth import MouthNetwork, cut_to_mouth
 from ganim.model.pixels import to_model
 from ganim.model.training import train_mouth
 from ganim.model.training.imagenet_features import imagenet_stages

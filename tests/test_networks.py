@@ -6,12 +6,12 @@ from tiny import randomise
 
 from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import CriticSettings, GeneratorSettings
+from ganim.model.editing.masks import Masks
 from ganim.model.estimator.network import Estimator
 from ganim.model.networks.critic import Critic
 from ganim.model.networks.flow_generator import UNLIMITED, FlowGenerator
 from ganim.model.networks.generator import Generator
 from ganim.model.networks.load import load_generator
-from ganim.model.networks.masks import Masks
 from ganim.pipeline.action_units import positions
 from ganim.pipeline.errors import WrongUse
 

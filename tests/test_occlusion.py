@@ -12,10 +12,10 @@ from tiny import random_shards
 from ganim.bench import occlusions
 from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import GeneratorSettings
+from ganim.model.editing.masks import Masks
+from ganim.model.editing.occlusion import bounds, limited, uncovered
 from ganim.model.networks.flow_generator import FlowGenerator
 from ganim.model.networks.load import load_generator
-from ganim.model.networks.masks import Masks
-from ganim.model.networks.occlusion import bounds, limited, uncovered
 from ganim.model.training import train_occlusion
 from ganim.model.training.canvas import Canvas
 from ganim.model.training.occluders import occluded

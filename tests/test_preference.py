@@ -14,7 +14,7 @@ from ganim.bench.comparison.measure import Contender
 from ganim.bench.comparison.models import animator_of
 from ganim.model.animation.animator import Animator
 from ganim.model.config import GeneratorSettings
-from ganim.model.networks.masks import Masks
+from ganim.model.editing.masks import Masks
 
 TITLES = ["first <b>", "second", "third"]
 COUNT = 6

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganim.model.networks.skin import cheeks, in_skin_colours
+from ganim.model.editing.skin import cheeks, in_skin_colours
 
 NOWHERE = torch.zeros(1, 1, 128, 128)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganim.model.networks.masks import Masks
-from ganim.model.networks.smiles import without_folds, without_smile
+from ganim.model.editing.masks import Masks
+from ganim.model.editing.smiles import without_folds, without_smile
 from ganim.pipeline.action_units import COUNT, positions
 
 ALL = torch.ones(1, 1, 1, 1)

@@ -17,10 +17,10 @@ from ganim.model.config import (
     PairWeights,
     TrainSettings,
 )
+from ganim.model.editing.masks import Masks
 from ganim.model.estimator.network import load_estimator
 from ganim.model.networks.flow_generator import FaceFeatures, FlowGenerator, FlowOutputs
 from ganim.model.networks.load import AnyGenerator, load_generator
-from ganim.model.networks.masks import Masks
 from ganim.model.networks.torch_renderer import TorchRenderer
 from ganim.model.training.base_trainer import BaseTrainer
 from ganim.model.training.paired_trainer import PairedTrainer

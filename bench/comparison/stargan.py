@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ganim.model.config import GeneratorSettings, TrainSettings
 from ganim.model.data import Faces
+from ganim.model.editing.masks import Masks
 from ganim.model.networks.critic import Critic, CriticOutput
 from ganim.model.networks.generator import Generator
-from ganim.model.networks.masks import Masks
 from ganim.model.training import losses
 from ganim.model.training.base_trainer import detached
 from ganim.model.training.sampler import Batch

@@ -1,1 +1,1 @@
-"""Generator, critic and motion."""
+"""Generators and critics, and generators in use."""

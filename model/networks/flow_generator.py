@@ -17,18 +17,18 @@ from torch import Tensor, nn
 
 from ...pipeline.action_units import COUNT, positions
 from ..config import GeneratorSettings
+from ..editing.brow_network import BrowNetwork
+from ..editing.changes import shown_change
+from ..editing.cleaning import cleaned
+from ..editing.eyes import cleaned_eyes
+from ..editing.fields import shown_fields
+from ..editing.masks import Masks
+from ..editing.mouth import MouthNetwork
+from ..editing.occlusion import OcclusionNetwork, bounds, covered, limited, uncovered
+from ..editing.smiles import without_smile
 from ..landmarks.points import POINTS
+from ..layers import Residual, convolution, doubled
 from ..warp import coordinates, resized, warped
-from .brow_network import BrowNetwork
-from .changes import shown_change
-from .cleaning import cleaned
-from .eyes import cleaned_eyes
-from .fields import shown_fields
-from .layers import Residual, convolution, doubled
-from .masks import Masks
-from .mouth import MouthNetwork
-from .occlusion import OcclusionNetwork, bounds, covered, limited, uncovered
-from .smiles import without_smile
 
 NUISANCE = 12
 """Numbers that tell how the photographs of a pair differ beside their AUs (landmarks/nuisance.py):

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ...pipeline.action_units import positions
 from ..config import GeneratorSettings
+from ..editing.masks import Masks
 from ..warp import warped
-from .masks import Masks
 from .motion import Motion
 
 _STYLE = 64  # dimensions of the embedding of the AUs for AdaIN

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..editing.masks import Masks
 from ..pixels import to_model
 from ..precision import computes_bf16
 from .flow_generator import FlowGenerator
 from .load import AnyGenerator
-from .masks import Masks
 from .renderer import Edits, still_by_render
 
 

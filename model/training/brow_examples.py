@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..data import Faces
+from ..editing.brows import cut_to_brows
+from ..editing.columns import fitted
 from ..landmarks.frame import frame_maps, into_frame
 from ..landmarks.points import MIRRORED
-from ..networks.brows import cut_to_brows
-from ..networks.columns import fitted
 from ..pixels import from_model
 from .framing import composed, sampled
 from .lip_lines import interpolated

@@ -26,8 +26,8 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ..config import LossWeights, PairWeights
+from ..editing.masks import Masks
 from ..networks.critic import CriticOutput
-from ..networks.masks import Masks
 
 Terms = dict[str, Tensor]
 """Scalars by the names of the table above, not weighted."""

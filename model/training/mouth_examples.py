@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ...pipeline.action_units import positions
 from ..data import Faces
+from ..editing.mouth import cut_to_mouth
 from ..landmarks.frame import frame_maps, into_frame
 from ..landmarks.points import MESH_POINTS
-from ..networks.mouth import cut_to_mouth
 from ..pixels import from_model
 from .framing import composed, sampled
 from .lip_lines import APART, lip_lines

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..networks.lips import smooth
+from ..editing.lips import smooth
 
 _SMOOTH = 0.02
 """How wide the means over columns are by which the edges of holes are smoothed, as a share."""

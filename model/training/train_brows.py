@@ -1,4 +1,4 @@
-"""Train the network that finds brows (networks/brows.py) of a trained generator.
+"""Train the network that finds brows (editing/brows.py) of a trained generator.
 
     python -m ganim.model.training.train_brows shards/ --weights WEIGHTS --out NEW_WEIGHTS
 

@@ -1,4 +1,4 @@
-"""Train a network that finds the layers of a part of a face (networks/layer_network.py): lips, by
+"""Train a network that finds the layers of a part of a face (editing/layer_network.py): lips, by
 train_mouth.py, and brows, by train_brows.py.
 """
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..networks.layer_network import LayerNetwork, layer_ends
+from ..editing.layer_network import LayerNetwork, layer_ends
 from ..pixels import to_model
 
 LEARNING_RATE = 2e-3

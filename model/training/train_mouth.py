@@ -1,4 +1,4 @@
-"""Train the networks that find lips and fill what is between them (networks/lips.py, mouth.py) of a
+"""Train the networks that find lips and fill what is between them (editing/lips.py, mouth.py) of a
 trained generator.
 
     python -m ganim.model.training.train_mouth shards/ --weights WEIGHTS --out NEW_WEIGHTS
@@ -23,11 +23,11 @@ from ...pipeline.errors import GanimError, WrongUse
 from ..checkpoint import load_weights, save_weights
 from ..config import TrainSettings
 from ..data import load_faces
+from ..editing.layer_network import LayerNetwork, layer_ends
+from ..editing.lips import LAYERS
+from ..editing.mouth import MouthNetwork
 from ..ema import MovingAverage
-from ..networks.layer_network import LayerNetwork, layer_ends
-from ..networks.lips import LAYERS
 from ..networks.load import load_flow_generator
-from ..networks.mouth import MouthNetwork
 from ..pixels import to_model
 from ..warp import moved
 from .framing import find_landmarks

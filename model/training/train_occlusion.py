@@ -1,4 +1,4 @@
-"""Train the network that finds what covers a face (networks/occlusion.py) of a trained generator.
+"""Train the network that finds what covers a face (editing/occlusion.py) of a trained generator.
 
     python -m ganim.model.training.train_occlusion shards/ --weights WEIGHTS --out NEW_WEIGHTS
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from ...pipeline.action_units import positions
 from ..config import TrainSettings
 from ..data import Faces
+from ..editing.masks import Masks
 from ..networks.critic import Critic, CriticOutput
 from ..networks.generator import Generator
-from ..networks.masks import Masks
 from . import losses
 from .base_trainer import BaseTrainer, detached
 from .distributed import Workers

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers import leaky
 from ..warp import coordinates, resized
-from .layers import leaky
 
 _HALF, _QUARTER, _EIGHTH = 24, 40, 56
 """Channels at half, a quarter, and an eighth of the resolution."""

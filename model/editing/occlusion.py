@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers import convolution, doubled
 from ..warp import resized
-from .layers import convolution, doubled
 from .masks import Masks
 
 _UNTRAINED = -10.0

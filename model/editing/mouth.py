@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...pipeline.action_units import COUNT
+from ..layers import leaky
 from ..warp import resized, warped
 from .chins import with_chin_of_skin
 from .cleaning import highest, local_mean, without_cold_colours
 from .layer_network import LayerNetwork, layer_ends
-from .layers import leaky
 from .lip_changes import lip_changes
 from .lips import LAYERS, lips_of
 from .masks import Masks
