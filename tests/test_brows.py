@@ -28,6 +28,8 @@ BEGIN, END, EYE = -0.6, -0.5, -0.3
 """Rows of brows and eyes, in -1..1."""
 LEFT, RIGHT = slice(28, 56), slice(72, 100)
 """Columns of the brows, in px."""
+BOUNDS = torch.zeros(1, 2, SIDE // 4, SIDE // 4)
+"""Nothing covers the face."""
 MIDDLE = 42
 """A column in the middle of the left one."""
 
@@ -192,18 +194,18 @@ def test_brows_are_moved_where_aus_of_brows_change_and_the_network_is_trained() 
     ends[:, :, SIDE // 2 - 8 : SIDE // 2 + 8] = ends[:, 2:, :1]
     change = torch.zeros(1, COUNT)
     change[:, positions((1,))] = 1
-    assert network.shown(masks, faces, ends, change, free) is masks, "untrained"
+    assert network.shown(masks, faces, ends, change, free, BOUNDS) is masks, "untrained"
     network.trained.fill_(1)
     other = torch.zeros(1, COUNT)
     other[:, positions((12,))] = 1
     below = (..., slice(round((BEGIN + 1) * SIDE / 2), None), slice(None))
-    smiling = network.shown(masks, faces, ends, other, free)
+    smiling = network.shown(masks, faces, ends, other, free, BOUNDS)
     assert torch.equal(smiling.blend()[below], masks.blend()[below])
-    assert network.shown(masks, faces, ends, other * 0, free) is masks
-    used = network.shown(masks, faces, ends, change, free)
+    assert network.shown(masks, faces, ends, other * 0, free, BOUNDS) is masks
+    used = network.shown(masks, faces, ends, change, free, BOUNDS)
     assert used.flow is not None and masks.flow is not None
     assert (used.flow - masks.flow).abs().max() > 0.02
-    covered = network.shown(masks, faces, ends, change, free * 0)
+    covered = network.shown(masks, faces, ends, change, free * 0, BOUNDS)
     assert covered.flow is not None and torch.equal(covered.flow[below], masks.flow[below])
 
 

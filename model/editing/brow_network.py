@@ -15,6 +15,7 @@ from .foreheads import with_still_hair
 from .layer_network import LayerNetwork, layer_ends
 from .lids import with_even_lids
 from .masks import Masks
+from .occlusion import limit
 
 _RAISED_BY, _LOWERED_BY, _WHOLLY = positions((1, 2)), positions((4,)), 0.2
 """Columns of the AUs that raise and lower brows, and from which change on they are moved as they
@@ -42,14 +43,20 @@ class BrowNetwork(nn.Module):
             return layer_ends(self.layers(cut_to_brows(faces.float())))
 
     def shown(
-        self, masks: Masks, faces: Tensor, ends: Tensor, change: Tensor, uncovered: Tensor
+        self,
+        masks: Masks,
+        faces: Tensor,
+        ends: Tensor,
+        change: Tensor,
+        uncovered: Tensor,
+        bounds: Tensor,
     ) -> Masks:
         """Masks of whole faces by which brows are moved as they are where AUs raise or lower them;
         where they are raised they are not painted; and hair is not moved.
 
         faces: (n, 3, h, w) in -1..1, from which the masks were made. ends: theirs, by `ends_of`.
         change: (n, 17), of their AUs. uncovered: (n, 1, h/2, w/2) in 0-1, the share that nothing
-        covers.
+        covers. bounds: how far the face is moved near to what covers it, as `limit` takes it.
         """
         assert masks.flow is not None
         # An exported network has no branches.
@@ -68,7 +75,9 @@ class BrowNetwork(nn.Module):
             assert masks.flow is not None
             motion = with_brows(masks.flow, brows)
             share = share * resized(uncovered, faces)
-            flow = masks.flow + share * (motion.flow - masks.flow)
+            whole = limit(motion.flow, resized(bounds, faces))
+            flow = masks.flow + share * (whole * motion.flow - masks.flow)
             masks = masks._replace(flow=flow, face=warped(faces.float(), flow))
-            masks = masks.without_paint(risen * share * motion.brow.maximum(motion.lid))
-            return with_even_lids(masks, risen * share * motion.lid, motion.high)
+            unpainted = risen * whole * share
+            masks = masks.without_paint(unpainted * motion.brow.maximum(motion.lid))
+            return with_even_lids(masks, unpainted * motion.lid, motion.high)

@@ -76,13 +76,18 @@ def bounds(occlusion: Tensor) -> Tensor:
 
 
 def limited(flow: Tensor, bounds: Tensor) -> Tensor:
-    """A flow (n, 2, h/4, w/4), in half sides, that leaves what is covered where it is.
+    """A flow (n, 2, h/4, w/4), in half sides, that leaves what is covered where it is."""
+    return flow * limit(flow, bounds)
 
-    Near to it the flow is at most _SHARE of the distance, so that no pixel shows it twice.
+
+def limit(flow: Tensor, bounds: Tensor) -> Tensor:
+    """(n, 1, h/4, w/4) in 0-1: the factor by which a flow (n, 2, h/4, w/4) is limited.
+
+    Near to what is covered it is at most _SHARE of the distance, so that no pixel shows it twice.
     """
     near, length = bounds.split(1, 1)
     share = (length / flow.norm(dim=1, keepdim=True).clamp(min=1e-6)).clamp(max=1)
-    return flow * (1 - near * (1 - share))
+    return 1 - near * (1 - share)
 
 
 def uncovered(masks: Masks, occlusion: Tensor) -> Masks:

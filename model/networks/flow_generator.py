@@ -216,7 +216,7 @@ class FlowGenerator(nn.Module):
         face = face._replace(fields=fields)
         masks = self.before_mouths(face, aus, change, nuisance)
         free = 1 - face.occlusion
-        masks = self.brows.shown(masks, face.faces, face.brows, change, free)
+        masks = self.brows.shown(masks, face.faces, face.brows, change, free, face.bounds)
         masks = self.mouth.painted(masks, face.faces, face.lips, own_aus, aus, free)
         return without_smile(masks, change, free)
 
