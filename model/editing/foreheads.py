@@ -1,4 +1,4 @@
-"""What lies above the brows: the forehead moves less from row to row, and hair does not move."""
+"""What lies above the brows: foreheads change less from row to row, and hair does not."""
 
 from torch import Tensor
 
@@ -15,7 +15,7 @@ _SMOOTH = 0.06
 
 
 def with_still_hair(masks: Masks, faces: Tensor, brows: Brows, share: Tensor) -> Masks:
-    """Masks by which faces are moved less and less above their brows, and hair is not.
+    """Masks by which faces are moved and painted less and less above their brows, and hair is not.
 
     Expressions move the skin of the forehead over the skull, and hair little. The fields of AUs are
     learned from few people, with forelocks and without, and are rough where hair may be: hair in
@@ -33,7 +33,9 @@ def with_still_hair(masks: Masks, faces: Tensor, brows: Brows, share: Tensor) ->
     begin = in_columns(rows, x + flow[:, 0])[:, 0]
     begin = smooth(crossing(y + flow[:, 1] - begin, y)[:, None], _SMOOTH)
     still = ((begin - y - _WHOLE) / (_STILL - _WHOLE)).clamp(0, 1)[:, None]
-    flow = flow * (1 - share * still.square() * (3 - 2 * still))
+    still = share * still.square() * (3 - 2 * still)
+    flow = flow * (1 - still)
     face = warped(faces.float(), flow)
-    # What painting adds stays the same.
-    return masks._replace(flow=flow, face=face, colour=masks.colour + face - masks.face)
+    # What painting adds, where it is left, stays the same.
+    masks = masks._replace(flow=flow, face=face, colour=masks.colour + face - masks.face)
+    return masks.without_paint(still)
