@@ -222,7 +222,7 @@ def test_hair_is_not_moved_and_foreheads_gradually() -> None:
     assert torch.equal(down[begin - 2 :], flow[0, 1, begin - 2 :])
     assert (down.diff(dim=0) >= -1e-6).all() and down[0].max() < 0.005
     torch.testing.assert_close(used.colour - used.face, masks.colour - masks.face)
-    assert used.attention[..., 0, :].min() > 0.99 and used.attention[..., SIDE // 2, 0] == 0.5
+    assert used.attention[..., 0, :].min() > 0.95 and used.attention[..., SIDE // 2, 0] == 0.5
     off = with_still_hair(masks, face, brows(), torch.zeros(()))
     assert torch.equal(off.blend(), masks.blend())
 
