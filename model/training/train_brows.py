@@ -14,6 +14,8 @@ from ...pipeline.errors import GanimError
 from ..checkpoint import load_weights, save_weights
 from ..config import TrainSettings
 from ..data import load_faces
+from ..editing.brows import LAYERS
+from ..editing.layer_network import LayerNetwork
 from ..networks.load import load_flow_generator
 from .brow_examples import cut_brows
 from .framing import find_landmarks
@@ -45,13 +47,14 @@ def _run(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: i
     print(f"{len(brows.pixels)} pictures\n  step error in px", flush=True)
 
     torch.manual_seed(seed)
-    generator.brows.trained.fill_(1)
-    layers = generator.brows.layers.requires_grad_()
+    layers = LayerNetwork(LAYERS)
     errors: list[float] = []
     for error in train_layers(layers, brows.pixels, brows.ends, steps, batch):
         errors.append(error)
         if len(errors) % _SHOWN == 0:
             print(f"{len(errors):6d} {sum(errors[-_SHOWN:]) / _SHOWN:10.4f}", flush=True)
+    generator.brows.layers = layers
+    generator.brows.trained.fill_(1)
     _, settings = load_weights(weights, "generator")
     save_weights(out, generator.state_dict(), "generator", settings)
 
