@@ -57,7 +57,7 @@ def with_brows(flow: Tensor, brows: Brows) -> BrowMotion:
     height, width = flow.shape[2:]
     y, x = centres(height, flow)[:, None], centres(width, flow)
     to_middle, ratio = _motion_of_brows(flow, brows).split([2, 1], 1)
-    ratio = ratio.clamp(_FLATTEST, 1)
+    ratio = ratio.clamp(_FLATTEST, 1.0)
     known = torch.cat([brows.rows, brows.within.sum(1, keepdim=True)], 1)
     rows, within = in_columns(known, (x + to_middle[:, 0])[:, None])[:, :, 0].split([3, 1], 1)
     rows = spread(rows, within[:, 0])
@@ -105,7 +105,7 @@ def _motion_of_brows(flow: Tensor, brows: Brows) -> Tensor:
     from_begin, from_end, *within = in_columns(
         torch.cat([brows.rows[:, :2], brows.within], 1), (x + across)[:, None]
     )[:, :, 0].unbind(1)
-    ratio = ((end - begin) / (from_end - from_begin).clamp(min=_LEAST)).clamp(_FLATTEST, 1)
+    ratio = ((end - begin) / (from_end - from_begin).clamp(min=_LEAST)).clamp(_FLATTEST, 1.0)
     both = [
         torch.stack([fitted(across, each, 0), fitted(down, each, _BENT), fitted(ratio, each, 0)], 1)
         for each in within

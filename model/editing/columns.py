@@ -9,7 +9,7 @@ _EVERYWHERE, _LEAST = 1e-8, 1e-4
 _SPREAD, _ENOUGH = (0.0125, 0.025, 0.05, 0.1, 0.2), 0.1
 """Over which shares of the width values are spread, the nearest first; and which share of so many
 columns is enough to know those between them."""
-_GRADUAL, _ROUNDS = 0.06, 30
+_GRADUAL, _ROUNDS = 0.2, 3
 """Over which share of the width, and how often, values that were spread are smoothed."""
 
 
