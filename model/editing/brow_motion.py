@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .brows import Brows
-from .columns import at_rows, centres, crossing, fitted, in_columns, smooth, spread
+from .columns import at_rows, centres, crossed, eased, fitted, in_columns, smooth, spread
 
 _LEAST = 0.02
 """Least height of a lid, in half sides."""
@@ -64,7 +64,7 @@ def with_brows(flow: Tensor, brows: Brows) -> BrowMotion:
     from_begin, from_end, _ = rows.split(1, 1)
     middle = (from_begin + from_end) / 2 - to_middle[:, 1:]
     half = (from_end - from_begin) / 2 * ratio
-    eye = _crossed(flow, brows.rows[:, 2:])
+    eye = crossed(flow, brows.rows[:, 2:])
     # A brow that is lowered stops above the eye.
     middle = middle - smooth((middle + half - eye - _OVER).clamp(min=0) * within, _BESIDE)
     begin, end = middle - half, middle + half
@@ -74,8 +74,7 @@ def with_brows(flow: Tensor, brows: Brows) -> BrowMotion:
     place = ((y - end) / (low - end)).clamp(0, 1)
     row = from_end + place**_UPPER * (low + to_eye[:, 1] - from_end)
     row = torch.where(y < end, from_begin + (y - begin) / ratio, row)
-    fade = ((y - begin + _ABOVE) / _ABOVE).clamp(0, 1)
-    fade = fade.square() * (3 - 2 * fade)
+    fade = eased(((y - begin + _ABOVE) / _ABOVE).clamp(0, 1))
     row = torch.where(y < begin, y + (from_begin - begin) * fade, row)
     across = to_middle[:, :1] + place * (to_eye - to_middle[:, :, None])[:, 0]
     moved = torch.stack([across * fade, row - y], 1)
@@ -97,7 +96,7 @@ def _motion_of_brows(flow: Tensor, brows: Brows) -> Tensor:
     nearest column of one."""
     height, width = flow.shape[2:]
     y, x = centres(height, flow)[:, None], centres(width, flow)
-    begin, end = _crossed(flow, brows.rows[:, :2]).unbind(1)
+    begin, end = crossed(flow, brows.rows[:, :2]).unbind(1)
     across, down = _flow_at(flow, (begin + end) / 2).unbind(1)
     in_brow = (y > begin[:, None] - _NEAR) & (y < end[:, None])
     high = flow[:, 1].where(in_brow, 0).amax(1)
@@ -115,14 +114,6 @@ def _motion_of_brows(flow: Tensor, brows: Brows) -> Tensor:
     mean = sum(share[:, None] * each for share, each in zip(shares, both, strict=True))
     assert isinstance(mean, Tensor)
     return smooth(spread(mean, whole), _EVEN)
-
-
-def _crossed(flow: Tensor, rows: Tensor) -> Tensor:
-    """(n, k, w): in which rows of the result lines lie that are in rows (n, k, w) of the face."""
-    y, x = (centres(count, flow) for count in flow.shape[2:])
-    lines = in_columns(rows, x + flow[:, 0])
-    from_row = y[:, None] + flow[:, 1]
-    return torch.stack([crossing(from_row - line, y[:, None]) for line in lines.unbind(1)], 1)
 
 
 def _flow_at(flow: Tensor, rows: Tensor) -> Tensor:

@@ -52,6 +52,20 @@ def crossing(level: Tensor, y: Tensor) -> Tensor:
     return (y[:, 0][at] - pixel * part).squeeze(1)
 
 
+def crossed(flow: Tensor, rows: Tensor) -> Tensor:
+    """(n, k, w): in which rows lines lie after a flow (n, 2, h, w), in half sides, has moved them
+    that are in rows (n, k, w) of the face."""
+    y, x = (centres(count, flow) for count in flow.shape[2:])
+    lines = in_columns(rows, x + flow[:, 0])
+    from_row = y[:, None] + flow[:, 1]
+    return torch.stack([crossing(from_row - line, y[:, None]) for line in lines.unbind(1)], 1)
+
+
+def eased(share: Tensor) -> Tensor:
+    """A share in 0-1 by which a change begins and ends gradually (smoothstep)."""
+    return share.square() * (3 - 2 * share)
+
+
 def fitted(values: Tensor, weights: Tensor, bent: float) -> Tensor:
     """The line in the place of a column that is nearest to values (n, w), by least squares with
     weights (n, w) of 0 or more, and a share of what a parabola has beside it: (n, w)."""

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from ..warp import warped
 from .brows import Brows
-from .columns import centres, crossing, in_columns, smooth, spread
+from .columns import centres, crossed, eased, smooth, spread
 from .masks import Masks
 
 _WHOLE, _STILL = 0.05, 0.4
@@ -21,19 +21,15 @@ def with_still_hair(masks: Masks, faces: Tensor, brows: Brows, share: Tensor) ->
     learned from few people, with forelocks and without, and are rough where hair may be: hair in
     large photographs became wavy.
 
-    faces: (n, 3, h, w) in -1..1, from which the masks were made. share: (n, 1, 1, 1) in 0-1, how
-    far this is done.
+    faces: (n, 3, h, w) in -1..1, from which the masks were made. share: a number in 0-1, how far
+    this is done.
     """
     flow = masks.flow
     assert flow is not None
-    height, width = flow.shape[2:]
-    y, x = centres(height, flow)[:, None], centres(width, flow)
-    within = brows.within.sum(1)
-    rows = spread(brows.rows[:, :1], within)
-    begin = in_columns(rows, x + flow[:, 0])[:, 0]
-    begin = smooth(crossing(y + flow[:, 1] - begin, y)[:, None], _SMOOTH)
-    still = ((begin - y - _WHOLE) / (_STILL - _WHOLE)).clamp(0, 1)[:, None]
-    still = share * still.square() * (3 - 2 * still)
+    y = centres(flow.shape[2], flow)[:, None]
+    rows = spread(brows.rows[:, :1], brows.within.sum(1))
+    begin = smooth(crossed(flow, rows), _SMOOTH)
+    still = share * eased(((begin - y - _WHOLE) / (_STILL - _WHOLE)).clamp(0, 1)[:, None])
     flow = flow * (1 - still)
     face = warped(faces.float(), flow)
     # What painting adds, where it is left, stays the same.
