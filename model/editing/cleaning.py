@@ -95,7 +95,7 @@ def without_strips(masks: Masks, lid: Tensor) -> Masks:
     share, removed = resized(removed, face).split([1, 3], 1)
     # The moved face has no part where the strips were.
     attention = masks.attention * (1 - share)
-    return blending_to(face - removed, masks, attention, share > 0)._replace(blur=share)
+    return blending_to(face - removed, masks, attention, share > 0).blurred(share)
 
 
 def stretched(down: Tensor) -> Tensor:
