@@ -24,7 +24,7 @@ ganim train shards --run run8 --architecture flow --size 160 --width 32 --critic
     python -m ganim.model.training.train_occlusion shards --weights run8/generator.safetensors \
         --out run8/occlusion.safetensors
 [ -e run8/brows.safetensors ] ||
-    python -m ganim.model.training.train_brows shards --weights run8/occlusion.safetensors \
+    python -m ganim.model.training.train_upper_face shards --weights run8/occlusion.safetensors \
         --out run8/brows.safetensors
 python -m ganim.model.training.train_mouth shards --weights run8/brows.safetensors \
     --out generator.safetensors

@@ -51,6 +51,17 @@ def test_no_change_gives_the_picture_to_the_bit(astronaut: np.ndarray) -> None:
     assert np.array_equal(pasted, astronaut) and pasted is not astronaut
 
 
+@pytest.mark.parametrize("one", [frame(64.0, 0.2), CropRegion(Box(160, 60, 288, 188))])
+def test_a_picture_that_is_moved_and_changed_is_rounded_once(astronaut: np.ndarray, one) -> None:
+    size, flow = 64, (0.5 / 64, 0.0)  # half a pixel
+    level = np.random.default_rng(0).uniform(-0.5, 0.5, (size, size, 3)).astype(np.float32)
+    both = one.paste(astronaut, Change(level, change(flow=flow).flow)).astype(int)
+    moved = one.paste(astronaut, change(flow=flow)).astype(int)
+    # Rounded on its own, a difference of less than a half would be lost, or all of it kept.
+    changed = np.abs(both - moved)[100:140, 200:240]
+    assert changed.max() == 1 and 0.05 < changed.mean() < 0.4
+
+
 @pytest.mark.parametrize("angle", [0.0, 0.7])
 def test_a_change_stays_inside_the_frame_and_is_whole_in_its_middle(astronaut, angle) -> None:
     one = frame(60.0, angle)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ganim.model.editing.layer_network import LayerNetwork, layer_ends
 from ganim.model.editing.lip_changes import LipChanges, lip_changes
-from ganim.model.editing.lip_flows import closing, dropped, tightened
+from ganim.model.editing.lip_flows import closing, dropped, tightened, wide_enough
 from ganim.model.editing.lips import LAYERS, Lips, lips_of
 from ganim.model.editing.parting import parted, with_lips
 from ganim.model.training.lip_lines import lip_lines
@@ -213,3 +213,28 @@ def test_what_is_left_of_the_inside_vanishes_where_lips_are_closed() -> None:
         below = coordinates(parting.below)[:, 1:] > LOWER + 0.2
         assert parting.below[below].max() == closed
         assert not parting.below[:, :, : SIDE // 2].any()
+
+
+def width_of_mouth(flow: Tensor) -> int:
+    """Columns that show the mouth, in px."""
+    x = (coordinates(flow) + flow)[0, 0, round((LINE + 1) * SIDE / 2)]
+    return int((x.abs() < 0.5).sum())
+
+
+def test_mouths_that_become_narrow_stay_wide_enough() -> None:
+    x = torch.linspace(-1, 1, SIDE)
+    narrow = torch.zeros(1, 2, SIDE, SIDE)
+    narrow[:, 0] = 0.7 * x * torch.exp(-((x / 0.5) ** 4))
+    own = width_of_mouth(torch.zeros_like(narrow))
+    assert width_of_mouth(narrow) < 0.7 * own
+    wider = wide_enough(narrow, lips())
+    assert width_of_mouth(wider) == pytest.approx(0.85 * own, abs=6)
+    upper_face = (..., slice(20), slice(None))
+    torch.testing.assert_close(wider[upper_face], narrow[upper_face])
+    shown = (coordinates(wider) + wider)[0, 0]
+    assert (shown.diff(dim=1) > 0).all(), "nothing is shown twice"
+
+
+def test_mouths_that_are_wide_enough_stay_as_they_are() -> None:
+    still = opening(0.1)
+    torch.testing.assert_close(wide_enough(still, lips()), still)

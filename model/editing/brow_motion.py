@@ -22,6 +22,9 @@ their own."""
 _OVER = 0.01
 """How far they may come down over the upper edge of an eye, in half sides, with the skin that moves
 along."""
+_RISING = 0.03
+"""How far the edge of a lid above an eye goes up at most, in half sides: beside the eyes, where it
+is the skin at the height of their corners, the flow draws it up with the brows."""
 _RAISED = 1.2
 """How much further than the flow brows go up: painting has its part in a raised brow."""
 _NEAR = 0.04
@@ -64,7 +67,7 @@ def with_brows(flow: Tensor, brows: Brows) -> BrowMotion:
     from_begin, from_end, _ = rows.split(1, 1)
     middle = (from_begin + from_end) / 2 - to_middle[:, 1:]
     half = (from_end - from_begin) / 2 * ratio
-    eye = crossed(flow, brows.rows[:, 2:])
+    eye = crossed(flow, brows.rows[:, 2:3]).maximum(brows.rows[:, 2:3] - _RISING)
     # A brow that is lowered stops above the eye.
     middle = middle - smooth((middle + half - eye - _OVER).clamp(min=0) * within, _BESIDE)
     begin, end = middle - half, middle + half

@@ -1,8 +1,8 @@
-"""Where the brows of a face lie: which rows of each column they cover.
+"""Where the brows and the eyes of a face lie: which rows of each column they cover.
 
-From top to bottom, a column of a brow has four layers: what lies above it, the brow, the lid below
-it, and what lies below the upper edge of the eye. Beside the brows there are only the first layer
-and the last. A network finds them (layer_network.py).
+From top to bottom, a column of a brow has five layers: what lies above it, the brow, the lid below
+it, the eye, and what lies below the eye. Beside the brows and the eyes there are only the first
+layer and the last. A network finds them (layer_network.py).
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .columns import centres
 
-LAYERS = 4
+LAYERS = 5
 _HEIGHT = 0.55
 """Of the part of the frame that is seen, at its upper edge, as a share of it."""
 _MIDDLE = 0.4
@@ -30,16 +30,19 @@ _LEAST = 0.02
 
 
 class Brows(NamedTuple):
-    """Where the brows of n faces are."""
+    """Where the brows and eyes of n faces are."""
 
     rows: Tensor
     """(n, 3, w): for each column the row in which a brow begins and ends, and in which the eye
     begins, in -1..1 from top to bottom."""
     within: Tensor
     """(n, 2, w) in 0-1: how far a column is one of the left brow in the picture, and the right."""
+    eyes: Tensor
+    """(n, 2, w): the rows in which the upper lid of an eye ends and the lower lid begins, likewise;
+    beside the eyes both are one."""
 
 
-def cut_to_brows(x: Tensor) -> Tensor:
+def cut_to_upper_face(x: Tensor) -> Tensor:
     """The part (n, channels, h', w) of something (n, channels, h, w) in the frame; h' is a multiple
     of 4."""
     return x[:, :, : 4 * round(_HEIGHT * x.shape[2] / 4)]
@@ -49,7 +52,7 @@ def brows_of(ends: Tensor) -> Brows:
     """The brows of whole faces with ends (n, LAYERS - 1, w), as of `layer_ends`, in px from the
     top of the frame."""
     side = ends.shape[2]
-    begin, end, eye = (ends * (2 / side) - 1).unbind(1)
+    begin, end, eye, below = (ends * (2 / side) - 1).unbind(1)
     height = eye - begin
     relative = height / height.amax(1, keepdim=True).clamp(min=_LEAST)
     within = ((relative - _BESIDE) / (_WITHIN - _BESIDE)).clamp(0, 1)
@@ -59,4 +62,5 @@ def brows_of(ends: Tensor) -> Brows:
     middle = (free * x).sum(1, keepdim=True) / free.sum(1, keepdim=True).clamp(min=1e-3)
     on_left = ((middle - x) / _BOTH + 0.5).clamp(0, 1)
     rows = torch.stack([begin - _MARGIN, end + _MARGIN, eye - _LASHES], 1)
-    return Brows(rows, torch.stack([within * on_left, within * (1 - on_left)], 1))
+    within = torch.stack([within * on_left, within * (1 - on_left)], 1)
+    return Brows(rows, within, torch.stack([eye, below], 1))

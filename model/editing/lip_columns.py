@@ -13,7 +13,7 @@ _FLATTEST, _STRETCHED, _THINNER = 0.85, 1.5, 0.8
 thinner that the flow would make higher by another or more, as lips of a mouth do that is open."""
 _THINNEST = 0.004
 """Least height of a lip in the result, in half sides."""
-_FULLY = 3.0
+FULLY = 3.0
 """Columns in which lips may part by the inverse of this and more are wholly in the mouth."""
 
 
@@ -42,7 +42,7 @@ class LipColumns(NamedTuple):
     @property
     def in_mouth(self) -> Tensor:
         """(n, 1, w) in 0-1: 1 in the mouth, and 0 beside it."""
-        return (_FULLY * self.open).clamp(0, 1)
+        return (FULLY * self.open).clamp(0, 1)
 
 
 def lip_columns(flow: Tensor, lips: Lips) -> LipColumns:

@@ -1,11 +1,12 @@
-"""Flows by which lips close, part further, or become thinner, beside what AUs' fields do."""
+"""Flows by which lips close, part further, become thinner, or stay wide, beside what AUs' fields
+do."""
 
 import torch
 from torch import Tensor
 
 from ..warp import warped
-from .columns import smooth
-from .lip_columns import lip_columns
+from .columns import centres, eased, smooth
+from .lip_columns import FULLY, lip_columns
 from .lips import Lips
 
 _UPPER_SHARE = 0.2
@@ -20,6 +21,31 @@ _TIGHT, _AROUND = 0.45, 0.15
 in half sides."""
 _DROP = 0.06
 """How far the lower lip goes down further where AU26 rises by 1, in half sides."""
+
+_NARROWEST, _WIDEST = 0.85, 1.6
+"""The least width of a mouth relative to its own, and by how much it is widened at most."""
+_BESIDE = 0.35
+"""How far beside, above and below a mouth that is widened the face moves along, in half sides."""
+
+
+def wide_enough(flow: Tensor, lips: Lips) -> Tensor:
+    """A flow (n, 2, h, w) by which no mouth becomes much narrower than it is: the fields of a smile
+    that goes, and of those AUs that often come then, together make small round mouths."""
+    at = lip_columns(flow, lips)
+    x = centres(flow.shape[3], flow)
+    within = at.in_mouth[:, 0]
+    now = within.sum(1, keepdim=True).clamp(min=1)
+    own = (lips.open * FULLY).clamp(0, 1).sum(1, keepdim=True)
+    wider = (_NARROWEST * own / now).clamp(1.0, _WIDEST)
+    middle = (within * x).sum(1, keepdim=True) / now
+    half = now / flow.shape[3]
+    along = x - middle
+    reach = half * wider
+    step = along.clamp(-reach, reach) * (1 / wider - 1)
+    step = step * (1 - eased(((along.abs() - reach) / _BESIDE).clamp(0, 1)))
+    far = torch.maximum(at.begin - at.y, at.y - at.end).clamp(min=0)
+    step = step[:, None] * (1 - eased((far / _BESIDE).clamp(0, 1)))
+    return _composed(flow, torch.stack([step, torch.zeros_like(step)], 1))
 
 
 def dropped(flow: Tensor, lips: Lips, jaw: Tensor) -> Tensor:
@@ -66,5 +92,9 @@ def _beside(beyond: Tensor, height: Tensor) -> Tensor:
 def _shifted(flow: Tensor, down: Tensor) -> Tensor:
     """A flow (n, 2, h, w) by which each pixel shows what a flow has so far (n, h, w) below it, in
     half sides."""
-    shift = torch.stack([torch.zeros_like(down), down], 1)
+    return _composed(flow, torch.stack([torch.zeros_like(down), down], 1))
+
+
+def _composed(flow: Tensor, shift: Tensor) -> Tensor:
+    """The flow by which each pixel shows what a flow has so far at a shift (n, 2, h, w) from it."""
     return warped(flow, shift) + shift

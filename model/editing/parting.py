@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .lip_changes import LipChanges
 from .lip_columns import lip_columns
-from .lip_flows import closing, dropped, tightened
+from .lip_flows import closing, dropped, tightened, wide_enough
 from .lips import Lips
 
 _DEEP = 0.12
@@ -49,7 +49,8 @@ class Parting(NamedTuple):
 
 def with_lips(flow: Tensor, lips: Lips, changes: LipChanges) -> Parting:
     """Move the lips of faces that a flow (n, 2, h, w) moves as they are, in half sides."""
-    flow = closing(dropped(flow, lips, changes.jaw), lips, changes.closed)
+    flow = dropped(wide_enough(flow, lips), lips, changes.jaw)
+    flow = closing(flow, lips, changes.closed)
     parting = parted(flow, lips)
     closed, jaw = (x[:, None, None, None] for x in (changes.closed, changes.jaw))
     shut = ((closed - _NEARLY) / (1 - _NEARLY)).clamp(min=0)

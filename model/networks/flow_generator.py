@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from ...pipeline.action_units import COUNT, positions
 from ..config import GeneratorSettings
-from ..editing.brow_network import BrowNetwork
 from ..editing.changes import shown_change
 from ..editing.cleaning import cleaned
 from ..editing.eyes import cleaned_eyes
@@ -25,7 +24,9 @@ from ..editing.fields import shown_fields
 from ..editing.masks import Masks
 from ..editing.mouth import MouthNetwork
 from ..editing.occlusion import OcclusionNetwork, bounds, covered, limited, uncovered
+from ..editing.sharpness import as_sharp_as
 from ..editing.smiles import without_smile
+from ..editing.upper_face import UpperFaceNetwork
 from ..landmarks.points import POINTS
 from ..layers import Residual, convolution, doubled
 from ..warp import coordinates, resized, warped
@@ -77,8 +78,8 @@ class FaceFeatures(NamedTuple):
     """(n, 2, h/4, w/4): how far the face is moved near to that."""
     lips: Tensor
     """(n, 4, some columns): where lips end, by `MouthNetwork.ends_of`."""
-    brows: Tensor
-    """(n, 3, w): where brows and lids end, by `BrowNetwork.ends_of`."""
+    upper_face: Tensor
+    """(n, 4, w): where brows, lids and eyes end, by `UpperFaceNetwork.ends_of`."""
 
     def repeated(self, count: int) -> "FaceFeatures":
         """The features of one face for `count` sets of AUs, without copying them."""
@@ -148,7 +149,7 @@ class FlowGenerator(nn.Module):
         self.to_masks = nn.Conv2d(half, 16, 3, 1, 1)  # 2x2 pixels of attention and colour
         self.occlusion = OcclusionNetwork(half, quarter, eighth, sixteenth).requires_grad_(False)
         self.mouth = MouthNetwork().requires_grad_(False)
-        self.brows = BrowNetwork().requires_grad_(False)
+        self.upper_face = UpperFaceNetwork().requires_grad_(False)
         for last in (self.to_fields[-1], self.to_rest[-1], self.to_masks):
             assert isinstance(last, nn.Conv2d) and last.bias is not None
             nn.init.zeros_(last.weight)
@@ -157,16 +158,17 @@ class FlowGenerator(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Weights that know fewer nuisances have no fields for the others, and do not see them.
         Those without whitening have the identity, those without a limit of painting none, and
-        those without networks of occlusions, mouths and brows have such as find and paint nothing,
-        as have those whose network of mouths is of the kind of before version 16."""
-        if prefix + "mouth.lips.last.weight" not in state_dict:
-            for key in [key for key in state_dict if key.startswith(prefix + "mouth.")]:
+        those without networks of occlusions, mouths and upper faces have such as find and paint
+        nothing, as have those whose networks are of the kinds of before versions 16 and 18."""
+        old = [] if prefix + "mouth.lips.last.weight" in state_dict else ["mouth"]
+        for key in list(state_dict):
+            if key.startswith(tuple(f"{prefix}{name}." for name in (*old, "brows"))):
                 del state_dict[key]
         if prefix + "reference" in state_dict:
             state_dict.setdefault(prefix + "whitening", torch.eye(len(self.whitening)))
             unlimited = torch.full_like(self.painting_limit, UNLIMITED)
             state_dict.setdefault(prefix + "painting_limit", unlimited)
-            for name in ("occlusion", "mouth", "brows"):
+            for name in ("occlusion", "mouth", "upper_face"):
                 untrained = self.get_submodule(name).state_dict(prefix=f"{prefix}{name}.")
                 for key, tensor in untrained.items():
                     state_dict.setdefault(key, tensor)
@@ -206,19 +208,23 @@ class FlowGenerator(nn.Module):
         """`forward` of faces that are encoded: once for a face that shows many expressions.
 
         What spoils pictures is taken from the masks here, and not in training (cleaning.py,
-        smiles.py, eyes.py), what covers the face is not painted, and mouths that open, close, or
-        show their teeth are made by mouth.py.
+        smiles.py, eyes.py, sharpness.py), what covers the face is not painted, brows and eyes that
+        close are moved by upper_face.py, and mouths that open, close, or show their teeth are made
+        by mouth.py.
         """
-        change = self.shown_change(aus, own_aus)
+        closing = self.upper_face.closing(own_aus, aus)
+        change = self.upper_face.left_to_flow(self.shown_change(aus, own_aus))
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
         aus = (own_aus + change).clamp(0, 1)
         fields = shown_fields(face.fields, aus, change, self.settings.aus)
         face = face._replace(fields=fields)
         masks = self.before_mouths(face, aus, change, nuisance)
         free = 1 - face.occlusion
-        masks = self.brows.shown(masks, face.faces, face.brows, change, free, face.bounds)
+        masks = self.upper_face.shown(
+            masks, face.faces, face.upper_face, change, closing, free, face.bounds
+        )
         masks = self.mouth.painted(masks, face.faces, face.lips, own_aus, aus, free)
-        return without_smile(masks, change, free)
+        return as_sharp_as(without_smile(masks, change, free), face.faces)
 
     def before_mouths(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
@@ -258,9 +264,9 @@ class FlowGenerator(nn.Module):
         # Detached, as training shall not change what is found.
         known = (each.detach() for each in (at_2, at_4, at_8, x))
         occlusion = covered(self.occlusion(faces, *known))
-        lips, brows = (part.ends_of(faces.detach()) for part in (self.mouth, self.brows))
+        lips, upper_face = (part.ends_of(faces.detach()) for part in (self.mouth, self.upper_face))
         limits = bounds(occlusion)
-        return FaceFeatures(faces, at_2, at_4, at_8, x, fields, occlusion, limits, lips, brows)
+        return FaceFeatures(faces, at_2, at_4, at_8, x, fields, occlusion, limits, lips, upper_face)
 
     def occlusion_logits(self, faces: Tensor) -> Tensor:
         """What `occlusion` gives for faces (n, 3, h, w) in -1..1, for its training."""

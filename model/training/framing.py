@@ -9,6 +9,7 @@ from torch import Tensor
 from ..data import Faces
 from ..estimator.network import load_estimator
 from ..landmarks.frame import frame_maps, into_frame, landmarks_of_crops
+from ..landmarks.points import MESH_POINTS
 from ..pixels import from_model, to_model
 
 _BATCH = 64
@@ -52,3 +53,18 @@ def framed(faces: Faces, reference: Tensor, size: int) -> Faces:
         images=images,
         landmarks=None if landmarks is None else into_frame(landmarks, maps),
     )
+
+
+def schemes_in_frame(faces: Faces, landmarks: Tensor, maps: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Landmarks of faces in the frame, -1..1: the 68 that were found, and, where the faces know
+    those of MediaPipe, which are more exact, these (faces, 478, 2); and (faces,), which know them.
+
+    landmarks: (faces, 68, 2) in the crops. maps: (faces, 2, 3), by `frame_maps`.
+    """
+    schemes = [into_frame(landmarks, maps)]
+    exact = torch.zeros(len(faces), dtype=torch.bool)
+    if faces.landmarks is not None and faces.landmarks.shape[1] == MESH_POINTS:
+        mesh = into_frame(faces.landmarks.float(), maps)
+        exact = mesh.isfinite().all(2).all(1)
+        schemes.append(mesh)
+    return schemes, exact

@@ -12,9 +12,8 @@ from ...pipeline.action_units import positions
 from ..data import Faces
 from ..editing.mouth import cut_to_mouth
 from ..landmarks.frame import frame_maps, into_frame
-from ..landmarks.points import MESH_POINTS
 from ..pixels import from_model
-from .framing import composed, sampled
+from .framing import composed, sampled, schemes_in_frame
 from .lip_lines import APART, lip_lines
 from .pair_augmentation import Augmentation, Deviations
 
@@ -76,12 +75,7 @@ def cut_mouths(faces: Faces, landmarks: Tensor, reference: Tensor, size: int, se
     """
     draw = torch.Generator().manual_seed(seed)
     maps = frame_maps(landmarks, reference)
-    schemes = [into_frame(landmarks, maps)]
-    exact = torch.zeros(len(faces), dtype=torch.bool)
-    if faces.landmarks is not None and faces.landmarks.shape[1] == MESH_POINTS:
-        mesh = into_frame(faces.landmarks.float(), maps)
-        exact = mesh.isfinite().all(2).all(1)
-        schemes.append(mesh)
+    schemes, exact = schemes_in_frame(faces, landmarks, maps)
     gaps = torch.stack([_gap(points) for points in schemes])
     gap = gaps[exact.long(), torch.arange(len(faces))]
     narrow = (gap < _CLOSED) | ((faces.aus[:, _COLUMN_25] < _SHUT) & (gap < _NARROW))

@@ -1,5 +1,5 @@
 """Train a network that finds the layers of a part of a face (editing/layer_network.py): lips, by
-train_mouth.py, and brows, by train_brows.py.
+train_mouth.py, and brows and eyes, by train_upper_face.py.
 """
 
 import math
@@ -24,7 +24,12 @@ _ENDS = 0.12
 
 
 def train_layers(
-    network: LayerNetwork, pixels: Tensor, ends: Tensor, steps: int, batch: int
+    network: LayerNetwork,
+    pixels: Tensor,
+    ends: Tensor,
+    steps: int,
+    batch: int,
+    often: Tensor | None = None,
 ) -> Iterator[float]:
     """Train a network, and yield the mean error of each step in px: of where layers end in the
     columns that have all of them.
@@ -32,8 +37,10 @@ def train_layers(
     Random numbers are drawn from torch's own generator.
 
     pixels: (n, 3, h, w) uint8. ends: (n, layers - 1, w), as of `layer_ends`; all are one where a
-    column has the first layer and the last alone.
+    column has the first layer and the last alone. often: (n,), how often each is drawn, beside
+    others; None draws all alike.
     """
+    often = torch.ones(len(pixels)) if often is None else often
     adam = torch.optim.Adam(network.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         adam,
@@ -41,7 +48,7 @@ def train_layers(
     )
     rows = torch.arange(pixels.shape[2])[:, None] + 0.5
     for _ in range(steps):
-        some = torch.randint(len(pixels), (batch,))
+        some = torch.multinomial(often, batch, replacement=True)
         logits, known = network(_coloured(to_model(pixels[some]))), ends[some]
         layers = (rows > known[:, :, None]).sum(1)
         has_all = (known[:, -1] > known[:, 0]).float()

@@ -31,7 +31,8 @@ def edit_picture(picture: Picture, region: Region, change: Change) -> Picture:
     _, moved = region.changed(picture.pixels, empty)
     if not moved.size:
         return picture
-    pixels = added(moved, _native_difference(picture, moved, before, after))
+    difference = _native_difference(picture, moved, before, after)
+    pixels = added(moved.astype(np.float32), difference, moved.dtype)
     return replace(picture, pixels=with_part(picture.pixels, part, pixels))
 
 

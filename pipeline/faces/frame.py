@@ -140,6 +140,7 @@ class Frame:
         region = picture[top:bottom, left:right]
         if not region.size:
             return part, region
+        pixels = region.astype(np.float32)
         size = change.difference.shape[0]
         # From pixels of the region to pixels of the change: the inverse of what `cut` does.
         linear = np.linalg.inv(self.matrix) * (size / 2)
@@ -163,19 +164,18 @@ class Frame:
             reach = float(np.ceil(np.abs(offsets).max())) + _TAPS
             first_x, first_y, end_x, end_y = self._bounds(picture, margin=reach)
             moved = cv2.remap(
-                picture[first_y:end_y, first_x:end_x],
+                picture[first_y:end_y, first_x:end_x].astype(np.float32),
                 x - first_x,
                 y - first_y,
                 cv2.INTER_LANCZOS4,
                 borderMode=cv2.BORDER_REPLICATE,
             )
             moves = (np.abs(offsets[:, :, 0]) >= _STILL) | (np.abs(offsets[:, :, 1]) >= _STILL)
-            region = region.copy()
-            cv2.copyTo(moved.reshape(region.shape), moves.astype(np.uint8), region)
+            cv2.copyTo(moved.reshape(region.shape), moves.astype(np.uint8), pixels)
         if change.blur is not None:
             share = enlarged(change.blur[:, :, None])
-            region = blurred(region, share, 2 * self.scale / size)
-        return part, added(region, enlarged(change.difference))
+            pixels = blurred(pixels, share, 2 * self.scale / size)
+        return part, added(pixels, enlarged(change.difference), region.dtype)
 
     def _bounds(self, picture: np.ndarray, margin: float = 0.0) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of the part of the picture that the frame touches."""

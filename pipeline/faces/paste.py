@@ -49,17 +49,19 @@ def changed_part(image: np.ndarray, crop: Box, change: Change) -> tuple[Box, np.
     region = image[visible.top : visible.bottom, visible.left : visible.right]
     if not region.size:
         return visible, region
+    # Rounded once, at the end: rounding noise is what a fine check finds first.
+    pixels = region.astype(np.float32)
     if change.flow is not None:
-        region = warped(region, _resize_faded(change.flow, crop, visible) * (crop.width / 2))
+        pixels = warped(pixels, _resize_faded(change.flow, crop, visible) * (crop.width / 2))
     if change.blur is not None:
         share = _resize_faded(change.blur[:, :, None], crop, visible)
-        region = blurred(region, share, crop.width / change.blur.shape[0])
-    return visible, added(region, _resize_faded(change.difference, crop, visible))
+        pixels = blurred(pixels, share, crop.width / change.blur.shape[0])
+    return visible, added(pixels, _resize_faded(change.difference, crop, visible), region.dtype)
 
 
 def blurred(pixels: np.ndarray, share: np.ndarray, enlargement: float) -> np.ndarray:
-    """Pixels (h, w, channels) uint8 or uint16, of which a share (h, w) in 0-1 is blurred by BLUR
-    pixels that are `enlargement` times as large."""
+    """Pixels (h, w, channels) float32, of which a share (h, w) in 0-1 is blurred by BLUR pixels
+    that are `enlargement` times as large."""
     share = share.reshape(*pixels.shape[:2], 1)
     left, top, width, height = cv2.boundingRect((share[:, :, 0] > 1 / 255).astype(np.uint8))
     if not width:
@@ -72,16 +74,15 @@ def blurred(pixels: np.ndarray, share: np.ndarray, enlargement: float) -> np.nda
     part = np.s_[top : top + height, left : left + width]
     result = pixels.copy()
     sharp, share = pixels[part], share[part].clip(0, 1)
-    smooth = smooth.reshape(sharp.shape).astype(np.float32)
-    result[part] = np.rint(sharp + share * (smooth - sharp))
+    result[part] = sharp + share * (smooth.reshape(sharp.shape) - sharp)
     return result
 
 
-def added(pixels: np.ndarray, difference: np.ndarray) -> np.ndarray:
-    """Pixels (h, w, channels) uint8 or uint16 and a difference, rounded and clipped to their
-    range."""
-    rounded = np.rint(difference).reshape(*pixels.shape[:2], -1)
-    return np.clip(pixels + rounded, 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
+def added(pixels: np.ndarray, difference: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Pixels (h, w, channels) float32 and a difference, rounded and clipped to the range of a
+    dtype, uint8 or uint16."""
+    result = pixels + difference.reshape(*pixels.shape[:2], -1)
+    return np.clip(np.rint(result), 0, np.iinfo(dtype).max).astype(dtype)
 
 
 def with_part(image: np.ndarray, part: Box, pixels: np.ndarray) -> np.ndarray:

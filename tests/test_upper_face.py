@@ -1,4 +1,4 @@
-"""Finding brows, moving them as they are, and the lids below."""
+"""Finding brows and eyes, moving brows as they are, and the lids below."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from torch import Tensor
 from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import GeneratorSettings
 from ganim.model.editing.brow_motion import with_brows
-from ganim.model.editing.brow_network import BrowNetwork
-from ganim.model.editing.brows import Brows, brows_of, cut_to_brows
+from ganim.model.editing.brows import Brows, brows_of, cut_to_upper_face
 from ganim.model.editing.columns import centres, fitted
 from ganim.model.editing.foreheads import with_still_hair
 from ganim.model.editing.lids import with_even_lids
 from ganim.model.editing.masks import Masks
+from ganim.model.editing.upper_face import UpperFaceNetwork
 from ganim.model.networks.flow_generator import FlowGenerator
-from ganim.model.training import train_brows
-from ganim.model.training.brow_examples import brow_ends
+from ganim.model.training import train_upper_face
+from ganim.model.training.upper_face_examples import upper_face_ends
 from ganim.model.warp import coordinates, warped
 from ganim.pipeline.action_units import COUNT, positions
 
@@ -39,7 +39,7 @@ def brows() -> Brows:
     rows = torch.tensor([BEGIN, END, EYE])[None, :, None].repeat(1, 1, SIDE)
     within = torch.zeros(1, 2, SIDE)
     within[0, 0, LEFT] = within[0, 1, RIGHT] = 1
-    return Brows(rows, within)
+    return Brows(rows, within, torch.full((1, 2, SIDE), EYE))
 
 
 def raising(by: float, row: float = BEGIN) -> Tensor:
@@ -101,9 +101,9 @@ def test_a_brow_that_is_lowered_stops_above_the_eye() -> None:
 
 
 def test_brows_lie_in_the_frame_on_both_sides() -> None:
-    ends = torch.full((1, 3, SIDE), 44.0)
+    ends = torch.full((1, 4, SIDE), 44.0)
     for columns in (LEFT, RIGHT):
-        ends[:, :, columns] = torch.tensor([26.0, 32, 44])[:, None]
+        ends[:, :, columns] = torch.tensor([26.0, 32, 44, 50])[:, None]
     ends = torch.roll(ends, 8, 2)
     found = brows_of(ends)
     left, right = found.within[0]
@@ -112,6 +112,10 @@ def test_brows_lie_in_the_frame_on_both_sides() -> None:
     assert not found.within[..., SIDE // 2 + 8].any()
     begin, end, eye = found.rows[0, :, MIDDLE + 8]
     assert -1 < begin < 26 * 2 / SIDE - 1 < 32 * 2 / SIDE - 1 < end < eye < 44 * 2 / SIDE - 1
+    upper, lower = found.eyes[0]
+    assert upper[MIDDLE] == pytest.approx(44 * 2 / SIDE - 1)
+    assert lower[MIDDLE + 8] == pytest.approx(50 * 2 / SIDE - 1)
+    assert torch.equal(upper[: LEFT.start], lower[: LEFT.start])
 
 
 def test_a_polynomial_is_fitted_to_some_columns() -> None:
@@ -149,9 +153,11 @@ def drawn_face(light: float) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("light", [1.0, 0.4])
 def test_edges_of_brows_are_found_near_to_landmarks(light: float) -> None:
     face, landmarks = drawn_face(light)
-    ends = brow_ends(face, landmarks)
-    assert (ends.diff(dim=1) >= 0).all()
     columns = torch.arange(SIDE)
+    eyes = torch.stack([torch.full((SIDE,), 50.0), torch.full((SIDE,), 56.0)])[None]
+    ends = upper_face_ends(face, landmarks, eyes)
+    assert (ends.diff(dim=1) >= 0).all()
+    assert torch.equal(ends[:, 2:], eyes)
     upper = 30 - (columns - SIDE / 2).abs() / 10
     for part in (slice(32, 52), slice(76, 96)):
         assert (ends[0, 0, part] - upper[part]).abs().max() < 1.2
@@ -187,25 +193,26 @@ def test_lids_become_lighter_and_have_no_strips() -> None:
 
 
 def test_brows_are_moved_where_aus_of_brows_change_and_the_network_is_trained() -> None:
-    network = BrowNetwork().eval().requires_grad_(False)
+    network = UpperFaceNetwork().eval().requires_grad_(False)
     masks = skin_masks(raising(0.15))
-    faces, free = skin(), torch.ones(1, 1, SIDE // 2, SIDE // 2)
-    ends = (brows().rows + 1) * (SIDE / 2)
-    ends[:, :, SIDE // 2 - 8 : SIDE // 2 + 8] = ends[:, 2:, :1]
+    faces, free, open_ = skin(), torch.ones(1, 1, SIDE // 2, SIDE // 2), torch.zeros(1)
+    found = brows()
+    ends = (torch.cat([found.rows, found.eyes[:, 1:] + 0.1], 1) + 1) * (SIDE / 2)
+    ends[:, :, SIDE // 2 - 8 : SIDE // 2 + 8] = ends[:, 2:3, :1]
     change = torch.zeros(1, COUNT)
     change[:, positions((1,))] = 1
-    assert network.shown(masks, faces, ends, change, free, BOUNDS) is masks, "untrained"
+    assert network.shown(masks, faces, ends, change, open_, free, BOUNDS) is masks, "untrained"
     network.trained.fill_(1)
     other = torch.zeros(1, COUNT)
     other[:, positions((12,))] = 1
     below = (..., slice(round((BEGIN + 1) * SIDE / 2), None), slice(None))
-    smiling = network.shown(masks, faces, ends, other, free, BOUNDS)
+    smiling = network.shown(masks, faces, ends, other, open_, free, BOUNDS)
     assert torch.equal(smiling.blend()[below], masks.blend()[below])
-    assert network.shown(masks, faces, ends, other * 0, free, BOUNDS) is masks
-    used = network.shown(masks, faces, ends, change, free, BOUNDS)
+    assert network.shown(masks, faces, ends, other * 0, open_, free, BOUNDS) is masks
+    used = network.shown(masks, faces, ends, change, open_, free, BOUNDS)
     assert used.flow is not None and masks.flow is not None
     assert (used.flow - masks.flow).abs().max() > 0.02
-    covered = network.shown(masks, faces, ends, change, free * 0, BOUNDS)
+    covered = network.shown(masks, faces, ends, change, open_, free * 0, BOUNDS)
     assert covered.flow is not None and torch.equal(covered.flow[below], masks.flow[below])
 
 
@@ -229,9 +236,9 @@ def test_hair_is_not_moved_and_foreheads_gradually() -> None:
 
 def test_the_upper_part_of_faces_is_searched() -> None:
     faces = torch.rand(2, 3, 160, 160) * 2 - 1
-    assert cut_to_brows(faces).shape == (2, 3, 88, 160)
-    ends = BrowNetwork().ends_of(faces)
-    assert ends.shape == (2, 3, 160) and ends.max() < 88
+    assert cut_to_upper_face(faces).shape == (2, 3, 88, 160)
+    ends = UpperFaceNetwork().ends_of(faces)
+    assert ends.shape == (2, 4, 160) and ends.max() < 88
 
 
 def test_the_command_changes_the_network_alone(
@@ -246,24 +253,28 @@ def test_the_command_changes_the_network_alone(
     settings = {"generator": {**vars(generator.settings)}, "size": 64}
     save_weights(untrained, generator.state_dict(), "generator", settings)
     monkeypatch.setattr(
-        train_brows, "find_landmarks", lambda faces: landmarks.expand(len(faces), -1, -1)
+        train_upper_face, "find_landmarks", lambda faces: landmarks.expand(len(faces), -1, -1)
     )
-    monkeypatch.setattr(train_brows, "_SHOWN", 2)
+    monkeypatch.setattr(train_upper_face, "_SHOWN", 2)
     given = ["--weights", str(untrained), "--out", str(trained), "--steps", "2", "--batch", "4"]
-    done = CliRunner().invoke(train_brows.main, [str(shards), *given])
+    done = CliRunner().invoke(train_upper_face.main, [str(shards), *given])
     assert done.exit_code == 0, done.output
     assert "16 pictures" in done.output and "\n     2 " in done.output
     (old, known), (new, now) = (load_weights(path, "generator") for path in (untrained, trained))
     assert known == now and old.keys() == new.keys()
     assert {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])} == {
-        "brows"
+        "upper_face"
     }
-    assert new["brows.trained"] == 1
+    assert new["upper_face.trained"] == 1
 
 
-def test_weights_without_a_network_of_brows_leave_them() -> None:
+def test_weights_without_the_network_leave_brows_and_close_eyes_by_flow() -> None:
     generator = FlowGenerator(GeneratorSettings(8, architecture="flow"))
-    state = {name: x for name, x in generator.state_dict().items() if "brows" not in name}
+    state = {name: x for name, x in generator.state_dict().items() if "upper_face" not in name}
+    state["brows.trained"] = torch.ones(())  # of version 17
     later = FlowGenerator(generator.settings)
     later.load_state_dict(state)
-    assert later.brows.trained == 0
+    assert later.upper_face.trained == 0
+    change, own = torch.ones(1, COUNT), torch.zeros(1, COUNT)
+    assert torch.equal(later.upper_face.left_to_flow(change), change)
+    assert later.upper_face.closing(own, change) == 0

@@ -1,6 +1,6 @@
-"""Train the network that finds brows (editing/brows.py) of a trained generator.
+"""Train the network that finds brows and eyes (editing/brows.py) of a trained generator.
 
-    python -m ganim.model.training.train_brows shards/ --weights WEIGHTS --out NEW_WEIGHTS
+    python -m ganim.model.training.train_upper_face shards/ --weights WEIGHTS --out NEW_WEIGHTS
 
 It learns from photographs with landmarks. The other weights of the generator stay as they are.
 """
@@ -17,9 +17,9 @@ from ..data import load_faces
 from ..editing.brows import LAYERS
 from ..editing.layer_network import LayerNetwork
 from ..networks.load import load_flow_generator
-from .brow_examples import cut_brows
 from .framing import find_landmarks
 from .train_layers import train_layers
+from .upper_face_examples import cut_upper_faces
 
 _SHOWN = 50
 """After how many steps a line is printed."""
@@ -29,7 +29,7 @@ _SHOWN = 50
 @click.argument("shards", type=click.Path(path_type=Path, exists=True))
 @click.option("--weights", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--steps", type=click.IntRange(min=1), default=2200)
+@click.option("--steps", type=click.IntRange(min=1), default=4400)
 @click.option("--batch", type=click.IntRange(min=2), default=16)
 @click.option("--seed", type=int, default=0)
 def main(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: int) -> None:
@@ -43,18 +43,18 @@ def _run(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: i
     generator, size = load_flow_generator(weights)
     decoded = TrainSettings(size=size, paired=1, generator=generator.settings).loaded_size
     faces = load_faces(shards, "train", decoded)
-    brows = cut_brows(faces, find_landmarks(faces), generator.reference, size, seed)
-    print(f"{len(brows.pixels)} pictures\n  step error in px", flush=True)
+    seen = cut_upper_faces(faces, find_landmarks(faces), generator.reference, size, seed)
+    print(f"{len(seen.pixels)} pictures\n  step error in px", flush=True)
 
     torch.manual_seed(seed)
     layers = LayerNetwork(LAYERS)
     errors: list[float] = []
-    for error in train_layers(layers, brows.pixels, brows.ends, steps, batch):
+    for error in train_layers(layers, *seen[:2], steps, batch, seen.often):
         errors.append(error)
         if len(errors) % _SHOWN == 0:
             print(f"{len(errors):6d} {sum(errors[-_SHOWN:]) / _SHOWN:10.4f}", flush=True)
-    generator.brows.layers = layers
-    generator.brows.trained.fill_(1)
+    generator.upper_face.layers = layers
+    generator.upper_face.trained.fill_(1)
     _, settings = load_weights(weights, "generator")
     save_weights(out, generator.state_dict(), "generator", settings)
 

@@ -1,0 +1,118 @@
+"""Brows that are raised or lowered, and eyes that close: they are found, and moved as they are.
+
+A flow stretches brows with the lids below, and lids over eyes, and a generator that has learned to
+hide this paints others. It is trained after the generator (training/train_upper_face.py).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ...pipeline.action_units import positions
+from ..warp import resized, warped
+from .brow_motion import with_brows
+from .brows import LAYERS, Brows, brows_of, cut_to_upper_face
+from .eye_closing import with_closed_eyes
+from .foreheads import with_still_hair
+from .layer_network import LayerNetwork, layer_ends
+from .lids import with_even_lids
+from .masks import Masks
+from .occlusion import limit
+
+_RAISED_BY, _LOWERED_BY, _WHOLLY = positions((1, 2)), positions((4,)), 0.2
+"""Columns of the AUs that raise and lower brows, and from which change on they are moved as they
+are wholly."""
+_LOWERED = 0.5
+"""How far brows that are lowered are moved as they are, and not by the flow: it bends their inner
+ends to hooks, but without it frowns are weak."""
+_CLOSED_BY = positions((45,))[0]
+"""Column of the AU that closes eyes."""
+_LEAST = 0.2
+"""By how much more of that AU, at least, eyes close wholly."""
+
+
+class UpperFaceNetwork(nn.Module):
+    """Finds brows and eyes. It is untrained, and leaves masks as they are, while `trained` is 0."""
+
+    trained: Tensor
+    """A number: 1, or 0 before the training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("trained", torch.zeros(()))
+        self.layers = LayerNetwork(LAYERS)
+
+    def ends_of(self, faces: Tensor) -> Tensor:
+        """Where brows, lids and eyes end in whole faces (n, 3, h, w) in -1..1, as `brows_of` takes
+        it, in full precision: edges move by it."""
+        with torch.autocast(faces.device.type, enabled=False):
+            return layer_ends(self.layers(cut_to_upper_face(faces.float())))
+
+    def closing(self, own_aus: Tensor, aus: Tensor) -> Tensor:
+        """(n,) in 0-1: how far eyes close of faces with AUs (n, 17) that are asked for others."""
+        own, asked = own_aus[:, _CLOSED_BY], aus[:, _CLOSED_BY]
+        return ((asked - own) / (1 - own).clamp(min=_LEAST)).clamp(0, 1) * self.trained
+
+    def left_to_flow(self, change: Tensor) -> Tensor:
+        """Changes (n, 17) without those that close eyes, if it does that itself."""
+        closing = torch.zeros_like(change[0])
+        closing[_CLOSED_BY] = self.trained
+        return change - closing * change.clamp(min=0)
+
+    def shown(
+        self,
+        masks: Masks,
+        faces: Tensor,
+        ends: Tensor,
+        change: Tensor,
+        closing: Tensor,
+        uncovered: Tensor,
+        bounds: Tensor,
+    ) -> Masks:
+        """Masks of whole faces by which brows are moved as they are where AUs raise or lower them;
+        where they are raised they are not painted; hair is not moved; and eyes close.
+
+        faces: (n, 3, h, w) in -1..1, from which the masks were made. ends: theirs, by `ends_of`.
+        change: (n, 17), of their AUs. closing: (n,), by `closing`. uncovered: (n, 1, h/2, w/2) in
+        0-1, the share that nothing covers. bounds: how far the face is moved near to what covers
+        it, as `limit` takes it.
+        """
+        # An exported network has no branches.
+        every = torch.compiler.is_compiling()
+        moving = every or bool((self.trained * change).any())
+        shutting = every or bool(closing.any())
+        if not (moving or shutting):
+            return masks
+        with torch.autocast(faces.device.type, enabled=False):
+            brows = brows_of(ends)
+            if moving:
+                masks = with_still_hair(masks, faces, brows, self.trained)
+                masks = self._with_moved_brows(masks, faces, brows, change, uncovered, bounds)
+            if shutting:
+                masks = with_closed_eyes(masks, faces, brows, closing, uncovered)
+            return masks
+
+    def _with_moved_brows(
+        self,
+        masks: Masks,
+        faces: Tensor,
+        brows: Brows,
+        change: Tensor,
+        uncovered: Tensor,
+        bounds: Tensor,
+    ) -> Masks:
+        risen, lowered = (
+            (change[:, columns].amax(1) / _WHOLLY).clamp(0, 1)[:, None, None, None]
+            for columns in (_RAISED_BY, _LOWERED_BY)
+        )
+        share = risen.maximum(_LOWERED * lowered) * self.trained
+        if not (torch.compiler.is_compiling() or share.any()):
+            return masks
+        assert masks.flow is not None
+        motion = with_brows(masks.flow, brows)
+        share = share * resized(uncovered, faces)
+        whole = limit(motion.flow, resized(bounds, faces))
+        flow = masks.flow + share * (whole * motion.flow - masks.flow)
+        masks = masks._replace(flow=flow, face=warped(faces.float(), flow))
+        unpainted = risen * whole * share
+        masks = masks.without_paint(unpainted * motion.brow.maximum(motion.lid))
+        return with_even_lids(masks, unpainted * motion.lid, motion.high)
