@@ -110,7 +110,7 @@ def test_eyes_close_by_what_is_missing_to_closed_ones() -> None:
     own, asked = torch.zeros(3, COUNT), torch.zeros(3, COUNT)
     column = positions((45,))[0]
     own[:, column] = torch.tensor([0.0, 0.4, 0.4])
-    asked[:, column] = torch.tensor([0.5, 1.0, 0.1])
+    asked[:, column] = torch.tensor([0.35, 0.8, 0.1])
     torch.testing.assert_close(network.closing(own, asked), torch.tensor([0.5, 1.0, 0.0]))
     change = network.left_to_flow(asked - own)
     torch.testing.assert_close(change[:, column], torch.tensor([0.0, 0.0, -0.3]))

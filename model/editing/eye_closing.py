@@ -15,8 +15,9 @@ from torch import Tensor
 from ..warp import resized, warped
 from .brows import Brows
 from .cleaning import local_mean
-from .columns import at_rows, centres, crossed, eased, smooth, spread
+from .columns import at_rows, centres, crossed, eased, in_columns, smooth, spread
 from .masks import Masks
+from .skin import in_skin_colours
 
 # Lengths are in half sides, if nothing else is said.
 _LOW = 0.95
@@ -30,9 +31,9 @@ _FADING = 0.12
 """How far below the eye the skin moves along."""
 _LEAST, _MOST = 0.06, 0.25
 """Least and greatest height of the skin that is stretched."""
-_WIDER = 0.12
-"""How much wider eyes are, above and below, than is found, as a share of their height: none of the
-white shall be left."""
+_WIDER, _HIGHER = 1.2, 0.12
+"""By which factor eyes are wider than is found, and how much higher, above and below, as a share of
+their height: none of the white shall be left."""
 _OPEN = 0.03
 """Height from which on an eye is wholly one."""
 _DARK = 0.03, 0.01
@@ -48,7 +49,7 @@ falls on it than into the fold of an open eye."""
 _LITTLE, _MUCH = 1.3, 1.8
 """From which factor on a lid that becomes taller is blurred in larger pictures, as lashes and folds
 become streaks, and from which on wholly."""
-_THICK = 0.9
+_THICK = 1.1
 """Half of the thickness of the line of lashes, in px."""
 
 
@@ -111,9 +112,22 @@ def _eyes(flow: Tensor, brows: Brows) -> _Eyes:
     upper, lower = brows.eyes.unbind(1)
     lid = spread((upper - brows.rows[:, 1])[:, None], brows.within.sum(1))
     above = upper - lid[:, 0].clamp(_LEAST, _MOST)
-    more = _WIDER * (lower - upper).clamp(min=0)
-    upper, lower = upper - more, lower + more
+    middle = (upper + lower) / 2
+    half = _wider((lower - upper).clamp(min=0)) * (0.5 + _HIGHER)
+    upper, lower = middle - half, middle + half
     return _Eyes(*crossed(flow, torch.stack([above, upper, lower], 1)).split(1, 1))
+
+
+def _wider(height: Tensor) -> Tensor:
+    """The heights (n, w) of two eyes of which each is wider around its middle."""
+    x = centres(height.shape[1], height)
+    middle = (height * x).sum(1, keepdim=True) / height.sum(1, keepdim=True).clamp(min=1e-3)
+    wider = torch.zeros_like(height)
+    for side in (x < middle, x >= middle):
+        one = height * side
+        at = (one * x).sum(1, keepdim=True) / one.sum(1, keepdim=True).clamp(min=1e-3)
+        wider = wider + in_columns(one[:, None], (at + (x - at) / _WIDER)[:, None])[:, 0, 0]
+    return wider
 
 
 def _closing(eyes: _Eyes, height: int, share: Tensor) -> _Motion:
@@ -140,7 +154,7 @@ def _closing(eyes: _Eyes, height: int, share: Tensor) -> _Motion:
     row = torch.where(y > edge, upper + place * (seen_below(under) - upper), row)
     row = torch.where(y > under, seen_below(y), row)
 
-    closed = (high / _OPEN).clamp(0, 1) * eased(share)
+    closed = smooth((high / _OPEN).clamp(0, 1), _NARROW) * eased(share)
     lid = ((y - above) / pixel / 4).clamp(0, 1) * ((lashes - y) / pixel + 0.5).clamp(0, 1)
     band = ((y - edge) / pixel + 1).clamp(0, 1) * ((under - y) / pixel + 1.5).clamp(0, 1)
     line = torch.exp(-(((y - edge) / pixel + 0.3) / _THICK).square())
@@ -174,7 +188,9 @@ def _with_lids(masks: Masks, motion: _Motion, eyes: _Eyes, opened: Tensor, free:
 
     face = masks.blend()
     around = local_mean(local_mean(face, motion.lid, 0, _EVEN), motion.lid, 1, _EVEN)
-    masks = masks.towards(face + _LIT * (light - around), motion.lid * free, blur=False)
+    lit = face + _LIT * (light - around)
+    lit = in_skin_colours(lit, opened, motion.lid)
+    masks = masks.towards(lit, motion.lid * free, blur=False)
     streaked = ((motion.tall - _LITTLE) / (_MUCH - _LITTLE)).clamp(0, 1)
     masks = masks.blurred(streaked * motion.lid * free)
     face = masks.blend()
