@@ -23,8 +23,8 @@ ganim train shards --run run8 --architecture flow --size 160 --width 32 --critic
 [ -e run8/occlusion.safetensors ] ||
     python -m ganim.model.training.train_occlusion shards --weights run8/generator.safetensors \
         --out run8/occlusion.safetensors
-[ -e run8/brows.safetensors ] ||
+[ -e run8/upper_face.safetensors ] ||
     python -m ganim.model.training.train_upper_face shards --weights run8/occlusion.safetensors \
-        --out run8/brows.safetensors
-python -m ganim.model.training.train_mouth shards --weights run8/brows.safetensors \
+        --out run8/upper_face.safetensors
+python -m ganim.model.training.train_mouth shards --weights run8/upper_face.safetensors \
     --out generator.safetensors

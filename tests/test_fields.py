@@ -1,4 +1,4 @@
-"""The flow fields of AUs as they are used: corners of the mouth that are pulled down."""
+"""The flow fields of AUs as they are used: corners of the mouth that are pulled down, and brows."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from ganim.model.editing.fields import shown_fields
 from ganim.pipeline.action_units import COUNT, NUMBERS, positions
 
 SIDE = 8
-CORNERS, CHIN = positions((15, 17))
+CORNERS, CHIN, INNER, OUTER = positions((15, 17, 1, 2))
 
 
 def asked(lips_part: float, rise: float) -> tuple[Tensor, Tensor]:
@@ -45,3 +45,17 @@ def test_other_fields_and_falls_stay_as_they_are():
 def test_weights_that_do_not_know_both_aus_have_their_own_fields():
     fields = torch.randn(1, 2, 2, SIDE, SIDE)
     assert shown_fields(fields, *asked(0.0, 0.5), (12, 15)) is fields
+
+
+def test_outer_brows_take_the_inner_ends_along_unless_these_rise_too():
+    fields = torch.randn(1, COUNT + 2, 2, SIDE, SIDE)
+    aus, change = torch.zeros(2, 1, COUNT)
+    change[:, OUTER] = 0.6
+    alone = shown_fields(fields, aus, change, NUMBERS)
+    added = alone[:, OUTER] - fields[:, OUTER]
+    torch.testing.assert_close(added, 0.5 * fields[:, INNER])
+    assert torch.equal(alone[:, INNER], fields[:, INNER])
+    change[:, INNER] = 0.6
+    torch.testing.assert_close(shown_fields(fields, aus, change, NUMBERS), fields)
+    change[:, [INNER, OUTER]] = torch.tensor([0.6, -0.6])
+    assert torch.equal(shown_fields(fields, aus, change, NUMBERS), fields)

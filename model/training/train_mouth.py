@@ -19,8 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...pipeline.action_units import positions
-from ...pipeline.errors import GanimError, WrongUse
-from ..checkpoint import load_weights, save_weights
+from ...pipeline.errors import WrongUse
 from ..config import TrainSettings
 from ..data import load_faces
 from ..editing.layer_network import LayerNetwork, layer_ends
@@ -34,6 +33,7 @@ from .framing import find_landmarks
 from .imagenet_features import imagenet_stages
 from .mouth_examples import Mouths, cut_mouths
 from .mouth_holes import random_holes
+from .part_command import part_command, save_generator
 from .projected_critic import Features, ProjectedCritic, critic_loss, mean_score, weighted_mean
 from .train_layers import train_layers
 
@@ -200,24 +200,9 @@ def _moved(pictures: Tensor) -> Tensor:
     return moved(pictures, straight, pixels * 2 / torch.tensor([width, height]))
 
 
-@click.command(help=__doc__)
-@click.argument("shards", type=click.Path(path_type=Path, exists=True))
-@click.option("--weights", type=click.Path(path_type=Path, exists=True), required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True)
+@part_command(__doc__, steps=4500)
 @click.option("--lips-steps", type=click.IntRange(min=1), default=2200)
-@click.option("--steps", type=click.IntRange(min=1), default=4500)
-@click.option("--batch", type=click.IntRange(min=2), default=16)
-@click.option("--seed", type=int, default=0)
 def main(
-    shards: Path, weights: Path, out: Path, lips_steps: int, steps: int, batch: int, seed: int
-) -> None:
-    try:
-        _run(shards, weights, out, lips_steps, steps, batch, seed)
-    except GanimError as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _run(
     shards: Path, weights: Path, out: Path, lips_steps: int, steps: int, batch: int, seed: int
 ) -> None:
     generator, size = load_flow_generator(weights)
@@ -237,14 +222,13 @@ def _run(
             print(f"{len(errors):6d} {_means(errors)}", flush=True)
 
     print("  step  critic adversarial reconstruction features", flush=True)
-    _, settings = load_weights(weights, "generator")
     taken: list[Step] = []
     for step, generator.mouth in train(lips, mouths, stages, steps, batch):
         taken.append(step)
         if len(taken) % _SHOWN == 0:
             print(f"{len(taken):6d} {_means(taken)}", flush=True)
         if len(taken) % _SAVED == 0 or len(taken) == steps:
-            save_weights(out, generator.state_dict(), "generator", settings)
+            save_generator(generator, weights, out)
 
 
 def _means(steps: Sequence[Sequence[float]]) -> str:

@@ -13,14 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...pipeline.errors import GanimError
-from ..checkpoint import load_weights, save_weights
 from ..data import load_faces
 from ..estimator.augment import compressed
 from ..landmarks.frame import frame_maps, into_frame
@@ -33,6 +30,7 @@ from ..warp import at_resolution
 from .framing import composed, find_landmarks, sampled
 from .occluders import occluded
 from .pair_augmentation import Augmentation
+from .part_command import part_command, save_generator
 
 LEARNING_RATE = 1e-3
 _WARM_UP = 50
@@ -167,21 +165,8 @@ def _degraded(face: Tensor, draw: np.random.Generator) -> Tensor:
     return face
 
 
-@click.command(help=__doc__)
-@click.argument("shards", type=click.Path(path_type=Path, exists=True))
-@click.option("--weights", type=click.Path(path_type=Path, exists=True), required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--steps", type=click.IntRange(min=1), default=6000)
-@click.option("--batch", type=click.IntRange(min=1), default=16)
-@click.option("--seed", type=int, default=0)
+@part_command(__doc__, steps=6000)
 def main(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: int) -> None:
-    try:
-        _run(shards, weights, out, steps, batch, seed)
-    except GanimError as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _run(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: int) -> None:
     generator, size = load_flow_generator(weights)
     photographs = load_photographs(shards, "train", size, generator.reference)
     losses = []
@@ -189,8 +174,7 @@ def _run(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: i
         losses.append(loss)
         if len(losses) % 50 == 0:
             print(f"{len(losses):6d} {np.mean(losses[-50:]):.4f}", flush=True)
-    _, settings = load_weights(weights, "generator")
-    save_weights(out, generator.state_dict(), "generator", settings)
+    save_generator(generator, weights, out)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,15 @@ It learns from photographs with landmarks. The other weights of the generator st
 
 from pathlib import Path
 
-import click
 import torch
 
-from ...pipeline.errors import GanimError
-from ..checkpoint import load_weights, save_weights
 from ..config import TrainSettings
 from ..data import load_faces
 from ..editing.brows import LAYERS
 from ..editing.layer_network import LayerNetwork
 from ..networks.load import load_flow_generator
 from .framing import find_landmarks
+from .part_command import part_command, save_generator
 from .train_layers import train_layers
 from .upper_face_examples import cut_upper_faces
 
@@ -25,21 +23,8 @@ _SHOWN = 50
 """After how many steps a line is printed."""
 
 
-@click.command(help=__doc__)
-@click.argument("shards", type=click.Path(path_type=Path, exists=True))
-@click.option("--weights", type=click.Path(path_type=Path, exists=True), required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True)
-@click.option("--steps", type=click.IntRange(min=1), default=4400)
-@click.option("--batch", type=click.IntRange(min=2), default=16)
-@click.option("--seed", type=int, default=0)
+@part_command(__doc__, steps=4400)
 def main(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: int) -> None:
-    try:
-        _run(shards, weights, out, steps, batch, seed)
-    except GanimError as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _run(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: int) -> None:
     generator, size = load_flow_generator(weights)
     decoded = TrainSettings(size=size, paired=1, generator=generator.settings).loaded_size
     faces = load_faces(shards, "train", decoded)
@@ -55,8 +40,7 @@ def _run(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: i
             print(f"{len(errors):6d} {sum(errors[-_SHOWN:]) / _SHOWN:10.4f}", flush=True)
     generator.upper_face.layers = layers
     generator.upper_face.trained.fill_(1)
-    _, settings = load_weights(weights, "generator")
-    save_weights(out, generator.state_dict(), "generator", settings)
+    save_generator(generator, weights, out)
 
 
 if __name__ == "__main__":
