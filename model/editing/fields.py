@@ -13,7 +13,7 @@ _ALONG = 0.5
 """How much of the field of AU1 is added to that of AU2 where AU1 does not rise."""
 _OPEN = 0.3
 """From which AU25 on a mouth counts as open wholly."""
-_STRONGER = 1.0
+_STRONGER = 0.6
 """By how much more closed mouths show AU15."""
 _RAISED_CHIN = 0.7
 """How much of the field of AU17 is added to that of AU15 if the mouth is closed."""

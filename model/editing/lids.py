@@ -10,7 +10,7 @@ from .skin import brightness, cheeks, in_skin_colours
 
 _NEAR = 1 / 12
 """Side of the squares of which the mean brightness counts, as a share of the face."""
-_LIGHTER = 0.75
+_LIGHTER = 0.6
 """How much nearer to the brightness of the cheeks lids become where they are darker: more light
 falls on them if brows are raised, and what is left of brows in them is dark."""
 
