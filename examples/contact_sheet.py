@@ -35,7 +35,8 @@ def main(
     """Write the sheet. Each picture shows some of the photograph around the crop, so that its
     edge can be checked."""
     animator = Animator(weights)
-    columns = {name: Request(edits) for name, edits in SHOWN_EDITS.items()}
+    shown = {**SHOWN_EDITS, "AU45": [Edit(45, 1.0)]}
+    columns = {name: Request(edits) for name, edits in shown.items()}
     if sweep is not None:
         columns = {f"AU{sweep} {level:g}": Request([Edit(int(sweep), level)]) for level in LEVELS}
     if expressions:
