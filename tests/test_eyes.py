@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from tiny import randomise
 from torch import Tensor
 
+from ganim.model.config import GeneratorSettings
 from ganim.model.editing.eyes import (
     cleaned_eyes,
     deformed,
@@ -12,6 +14,9 @@ from ganim.model.editing.eyes import (
     without_violet,
 )
 from ganim.model.editing.masks import Masks
+from ganim.model.networks import flow_generator
+from ganim.model.networks.flow_generator import NUISANCE, FlowGenerator
+from ganim.pipeline.action_units import COUNT, positions
 
 SKIN = (0.4, 0.1, -0.1)
 EVERYWHERE, NOWHERE = torch.ones(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)
@@ -124,3 +129,26 @@ def test_a_face_whose_eyes_stay_is_left_as_it_is():
     torch.testing.assert_close(shares(raised), shares(closed), atol=0.02, rtol=0)
     for used in (opened, closed, raised):
         assert torch.equal(used.blend()[:, :, 80:], masks.blend()[:, :, 80:])
+
+
+def test_closed_eyes_that_open_are_looked_at_like_those_that_open_wider(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = FlowGenerator(GeneratorSettings(8, architecture="flow"))
+    randomise(generator)
+    seen = []
+    monkeypatch.setattr(
+        flow_generator,
+        "cleaned_eyes",
+        lambda masks, lids, opening, closing: seen.append((opening, closing)) or masks,
+    )
+    faces = torch.rand(1, 3, 64, 64) * 2 - 1
+    for rise in (-0.5, 0.5):
+        change = torch.zeros(1, COUNT)
+        change[:, positions((45,))] = rise
+        face = generator.encode(faces)
+        generator.before_mouths(face, change, change, torch.zeros(1, NUISANCE))
+    (opening, closing), (opening_after, closing_after) = seen
+    assert opening.any() and not closing.any()
+    assert closing_after.any() and not opening_after.any()
+    torch.testing.assert_close(opening, -closing_after)

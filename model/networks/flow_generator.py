@@ -234,6 +234,7 @@ class FlowGenerator(nn.Module):
         lids, opening, closing = (
             self._flow_of(numbers, face, change) for numbers in (_LIDS, _OPEN_EYES, _CLOSED_EYES)
         )
+        opening = opening - self._flow_of(_CLOSED_EYES, face, -change)  # closed eyes open, too
         masks = cleaned_eyes(cleaned(moved, lids), lids, opening, closing)
         return uncovered(masks, face.occlusion)
 
