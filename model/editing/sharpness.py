@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .cleaning import odd
+from ..warp import resized
+from .cleaning import box, odd
 from .masks import Masks, smoothed
 
 _NEAR = 1 / 14
@@ -26,25 +27,31 @@ def as_sharp_as(masks: Masks, faces: Tensor) -> Masks:
     """
     with torch.autocast(faces.device.type, enabled=False):
         face, photograph = masks.blend(), faces.float()
-        fine, coarse = _energies(photograph)
-        of_all = fine.mean((2, 3), keepdim=True) / coarse.mean((2, 3), keepdim=True)
-        side = odd(_NEAR * faces.shape[2])
-
-        def near(fine: Tensor, coarse: Tensor) -> Tensor:
-            fine, coarse = (
-                F.avg_pool2d(x, side, 1, side // 2, count_include_pad=False) for x in (fine, coarse)
-            )
-            return fine / coarse
-
-        own = F.max_pool2d(near(fine, coarse), side, 1, side // 2).maximum(of_all)
-        share = (1 - (own / near(*_energies(face))).sqrt()).clamp(min=0)
-        return masks.towards(smoothed(face), share, blur=False)
+        own = _energies(photograph)
+        of_all = _ratio(own.mean((2, 3), keepdim=True))
+        side = odd(_NEAR * own.shape[2])
+        near = _ratio(_means(own, side))
+        for wide in ((side, 1), (1, side)):
+            near = F.max_pool2d(near, wide, 1, (wide[0] // 2, wide[1] // 2))
+        result = _ratio(_means(_energies(face), side))
+        share = (1 - (near.maximum(of_all) / result).sqrt()).clamp(min=0)
+        return masks.towards(smoothed(face), resized(share, face), blur=False)
 
 
-def _energies(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """The energies (n, 1, h, w) of the finest detail of pictures (n, 3, h, w), and of that of twice
-    the size."""
+def _energies(pictures: Tensor) -> Tensor:
+    """(n, 2, h/2, w/2): the energies of the finest detail of pictures (n, 3, h, w), and of that of
+    twice the size."""
     light = pictures.mean(1, keepdim=True)
     once = smoothed(light)
     twice = smoothed(smoothed(smoothed(once)))
-    return (light - once).square() + _NOISE, (once - twice).square() + 4 * _NOISE
+    both = torch.cat([(light - once).square() + _NOISE, (once - twice).square() + 4 * _NOISE], 1)
+    return F.avg_pool2d(both, 2)
+
+
+def _ratio(energies: Tensor) -> Tensor:
+    return energies[:, :1] / energies[:, 1:]
+
+
+def _means(values: Tensor, side: int) -> Tensor:
+    """Means over squares of so many pixels."""
+    return box(box(values, 0, side), 1, side)
