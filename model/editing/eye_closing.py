@@ -147,7 +147,7 @@ def _closing(eyes: _Eyes, height: int, share: Tensor) -> _Motion:
         rise = torch.where(end > under, rise, 1.0)
         return y + up * rise * (1 - eased(((y - end) / _FADING).clamp(0, 1)))
 
-    tall = (lashes - above) / (lashes - down - above)
+    tall = (lashes - above) / (lashes - down - above).clamp(min=1e-3)
     place = ((y - edge) / (under - edge)).clamp(0, 1)
     row = torch.where(y < above, y, above + (y - above) / tall)
     row = torch.where(y > lashes, y - down, row)
@@ -159,9 +159,8 @@ def _closing(eyes: _Eyes, height: int, share: Tensor) -> _Motion:
     band = ((y - edge) / pixel + 1).clamp(0, 1) * ((under - y) / pixel + 1.5).clamp(0, 1)
     line = torch.exp(-(((y - edge) / pixel + 0.3) / _THICK).square())
     flow = torch.stack([torch.zeros_like(row), row - y], 1)
-    parts = [(closed * each)[:, None] for each in (lid, band, line)]
-    lid, band, line = parts
-    tall = tall.expand_as(y * lashes)[:, None]
+    tall = tall.expand_as(row)[:, None]
+    lid, band, line = ((closed * each)[:, None] for each in (lid, band, line))
     return _Motion(flow, lid, tall, band, place[:, None], line, under[:, 0] + pixel)
 
 
