@@ -37,7 +37,7 @@ def face() -> Tensor:
     picture = torch.full((1, 3, SIDE, SIDE), SKIN)
     top, bottom = (round((row + 1) * SIDE / 2) for row in (UPPER, LOWER))
     picture[..., top:bottom, EYE] = WHITE
-    picture[..., top - 1, EYE] = LASH
+    picture[..., top - 2 : top, EYE] = LASH
     return picture
 
 

@@ -37,7 +37,8 @@ their height: none of the white shall be left."""
 _OPEN = 0.03
 """Height from which on an eye is wholly one."""
 _DARK = 0.03, 0.01
-"""How far above and below the edge of the upper lid the darkest row is that of the lashes."""
+"""How far above and below the edge of the upper lid that is found the darkest row is that of the
+lashes."""
 _BELOW = 0.02, 0.1
 """From where to where below the lower lid there is skin."""
 _EVEN, _WIDE, _NARROW = 1 / 20, 0.06, 0.02
@@ -126,7 +127,8 @@ def _wider(height: Tensor) -> Tensor:
     for side in (x < middle, x >= middle):
         one = height * side
         at = (one * x).sum(1, keepdim=True) / one.sum(1, keepdim=True).clamp(min=1e-3)
-        wider = wider + in_columns(one[:, None], (at + (x - at) / _WIDER)[:, None])[:, 0, 0]
+        one = in_columns(one[:, None], (at + (x - at) / _WIDER)[:, None])[:, 0, 0]
+        wider = wider.maximum(one)  # if only one eye is found, it is both halves
     return wider
 
 
@@ -182,7 +184,8 @@ def _with_lids(masks: Masks, motion: _Motion, eyes: _Eyes, opened: Tensor, free:
         highest(near, lower + _BELOW[0], lower + _BELOW[1]),
     )
     light = smooth((skin[0] + skin[1]) / 2, _WIDE)[:, :, None]
-    dark = -highest(-near, upper - _DARK[0], upper + _DARK[1])
+    found = upper + (lower - upper) * _HIGHER / (1 + 2 * _HIGHER)
+    dark = -highest(-near, found - _DARK[0], found + _DARK[1])
     dark = smooth(dark, _NARROW)[:, :, None]
 
     face = masks.blend()
