@@ -12,6 +12,8 @@ _NEAR = 1 / 14
 """Side of the squares in which sharpness is measured, as a share of the face."""
 _NOISE = 1e-5
 """Energy, in half the range of pixels, squared, that is no detail."""
+_LITTLE = 0.01
+"""Which share of the finest detail may be too much, so that errors of rounding change nothing."""
 
 
 def as_sharp_as(masks: Masks, faces: Tensor) -> Masks:
@@ -34,7 +36,7 @@ def as_sharp_as(masks: Masks, faces: Tensor) -> Masks:
         for wide in ((side, 1), (1, side)):
             near = F.max_pool2d(near, wide, 1, (wide[0] // 2, wide[1] // 2))
         result = _ratio(_means(_energies(face), side))
-        share = (1 - (near.maximum(of_all) / result).sqrt()).clamp(min=0)
+        share = (1 - _LITTLE - (near.maximum(of_all) / result).sqrt()).clamp(min=0)
         return masks.towards(smoothed(face), resized(share, face), blur=False)
 
 
