@@ -112,6 +112,8 @@ def test_commands_have_the_options_that_are_given(document: Path) -> None:
         given = {word.partition("=")[0] for word in words if word.startswith("-")}
         if program != "ganim":
             source = (ROOT / program).read_text()
+            if "@part_command(" in source:
+                source += (ROOT / "model/training/part_command.py").read_text()
             assert [option for option in given if f'"{option}"' not in source] == [], words
         elif words and not words[0].startswith("-"):
             assert given <= options_of(words[0]) | {"--help"}, words

@@ -6,13 +6,14 @@ from tiny import randomise
 
 from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import CriticSettings, GeneratorSettings
+from ganim.model.editing.changes import shown_change
 from ganim.model.editing.masks import Masks
 from ganim.model.estimator.network import Estimator
 from ganim.model.networks.critic import Critic
 from ganim.model.networks.flow_generator import UNLIMITED, FlowGenerator
 from ganim.model.networks.generator import Generator
 from ganim.model.networks.load import load_generator
-from ganim.pipeline.action_units import positions
+from ganim.pipeline.action_units import COUNT, positions
 from ganim.pipeline.errors import WrongUse
 
 SMALL = GeneratorSettings(width=8, blocks=1)
@@ -251,7 +252,20 @@ def test_the_face_is_pulled_less_by_the_second_half_of_a_large_rise():
     assert whole == pytest.approx(2 * half), "lids must close"
 
 
-@pytest.mark.parametrize("together", [(1, 2), (6, 12), (25, 26)])
+def test_aus_that_raise_brows_raise_them_less_together():
+    own, columns = torch.zeros(1, COUNT), positions((1, 2))
+
+    def rise(level: float, *chosen: int) -> float:
+        aus = own.clone()
+        aus[:, positions(chosen)] = level
+        return float(shown_change(aus, own, torch.ones(COUNT))[:, columns].sum())
+
+    for level, few, most in ((0.3, 0.999, 1.001), (0.95, 0.6, 0.95)):
+        apart = rise(level, 1) + rise(level, 2)
+        assert few * apart < rise(level, 1, 2) < most * apart
+
+
+@pytest.mark.parametrize("together", [(6, 12), (25, 26)])
 def test_aus_that_pull_one_part_pull_it_less_together(together: tuple[int, int]):
     generator = FlowGenerator(GeneratorSettings(8, architecture="flow")).eval()
     nothing = dict.fromkeys(together, 0.0)
