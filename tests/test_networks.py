@@ -6,7 +6,7 @@ from tiny import randomise
 
 from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import CriticSettings, GeneratorSettings
-from ganim.model.editing.changes import shown_change
+from ganim.model.editing.changes import opened, shown_change
 from ganim.model.editing.masks import Masks
 from ganim.model.estimator.network import Estimator
 from ganim.model.networks.critic import Critic
@@ -279,5 +279,17 @@ def test_aus_that_pull_one_part_pull_it_less_together(together: tuple[int, int])
     assert rise(1, *together) > rise(0.9, *together) > rise(0.8, *together)
     assert rise(0.8, *together, 45) == pytest.approx(rise(0.8, *together) + rise(0.8, 45))
     falling = pull(generator, dict.fromkeys(together, 1.0), nothing)
-    parts = sum(rise(0.25, each) for each in together)  # gain 1
-    assert falling == pytest.approx(-4 * parts), "what is shown vanishes"
+    parts = sum(pull(generator, nothing | {each: 1.0}, nothing) for each in together)  # gain 1
+    assert falling == pytest.approx(parts), "what is shown vanishes"
+
+
+def test_lips_part_by_the_root_of_the_au_that_says_so():
+    aus = torch.rand(4, COUNT)
+    column = positions((25,))[0]
+    aus[:, column] = torch.tensor([0.0, 0.02, 0.4, 1.0])
+    shown = opened(aus)
+    assert torch.equal(shown[:, :column], aus[:, :column])
+    assert torch.equal(shown[:, column + 1 :], aus[:, column + 1 :])
+    none, little, some, whole = shown[:, column].tolist()
+    assert none == 0 and little < 0.1 and 1 < whole < 1.15
+    assert some / whole == pytest.approx(0.4**0.5, abs=0.04)

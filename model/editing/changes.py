@@ -5,7 +5,10 @@ from torch import Tensor
 
 from ...pipeline.action_units import COUNT, NUMBERS, positions
 
-_SMILE, _CORNERS_DOWN = (12, 25), 15
+_SMILE, _CORNERS_DOWN, _LIPS_PART = (12, 25), 15, 25
+_APART, _NOISE = 1.15, 0.07
+"""Factor of the square root of AU25, and below which AU25 it is rather in proportion to it, as
+OpenFace reads a little of it where lips touch."""
 _OPPOSED = 1.2  # how much of AU15 a smile with parted lips takes away, per unit of the smile
 _KNEES: dict[tuple[int, ...], float] = {
     **{(number,): 1.0 for number in (6, 9)},
@@ -26,15 +29,28 @@ _UNGAINED = (12,)  # AUs whose falls have no gain
 
 def shown_change(aus: Tensor, own_aus: Tensor, gain: Tensor) -> Tensor:
     """(n, 17): the change by which faces with AUs `own_aus` (n, 17) are moved that are asked for
-    `aus` (n, 17): times the gains (17,), less of AU15 in a smile, and less of what is large.
+    `aus` (n, 17): times the gains (17,), AU25 by its root, less of AU15 in a smile, and less of
+    what is large.
 
     A smile that goes has no gain: taken away by more than it was, it left too narrow a mouth.
     """
-    change = aus - own_aus
+    change = opened(aus) - opened(own_aus)
     ungained = torch.tensor([number in _UNGAINED for number in NUMBERS], device=change.device)
     falling = torch.where(ungained, 1.0, gain)
     change = change * torch.where(change > 0, gain, falling)
     return _compressed(_without_opposed(change, aus))
+
+
+def opened(aus: Tensor) -> Tensor:
+    """AUs (n, 17), of which AU25 is as the lips are apart.
+
+    Where OpenFace reads AU25, lips are apart by 0.24 times its square root, in half sides (median
+    of series of one person), and by the flow in proportion to its change.
+    """
+    column = positions((_LIPS_PART,))[0]
+    lips = aus[:, column : column + 1]
+    apart = _APART * lips / (lips + _NOISE).sqrt()
+    return torch.cat([aus[:, :column], apart, aus[:, column + 1 :]], 1)
 
 
 def _without_opposed(change: Tensor, aus: Tensor) -> Tensor:
