@@ -19,7 +19,7 @@ from ganim.model.editing.layer_network import LayerNetwork, layer_ends
 from ganim.model.editing.lips import LAYERS
 from ganim.model.editing.masks import Masks
 from ganim.model.editing.mouth import MouthNetwork, cut_to_mouth
-from ganim.model.editing.sharpness import as_sharp_as
+from ganim.model.editing.sharpness import as_sharp_as, sharpness_of
 from ganim.model.landmarks.points import MESH_POINTS
 from ganim.model.networks.flow_generator import NUISANCE, FlowGenerator
 from ganim.model.networks.load import build_generator
@@ -94,7 +94,7 @@ def unpainted(generator: FlowGenerator, faces: Tensor, asked: Tensor, own: Tenso
     told = torch.zeros(len(faces), NUISANCE)
     aus = (own + change).clamp(0, 1)
     masks = generator.before_mouths(generator.encode(faces), aus, change, told)
-    return as_sharp_as(masks, faces).blend()
+    return as_sharp_as(masks, sharpness_of(faces)).blend()
 
 
 def test_an_untrained_network_changes_nothing() -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from ganim.model.editing.masks import Masks, smoothed
-from ganim.model.editing.sharpness import as_sharp_as
+from ganim.model.editing.sharpness import as_sharp_as, sharpness_of
 
 SIDE = 128
 
@@ -33,16 +33,16 @@ def steepest(masks: Masks) -> float:
 
 def test_sharp_edges_become_blurred_in_blurred_photographs() -> None:
     blurred, sharp = photograph(6), photograph(0)
-    before, after = edited(blurred), as_sharp_as(edited(blurred), blurred)
+    before, after = edited(blurred), as_sharp_as(edited(blurred), sharpness_of(blurred))
     assert steepest(after) < 0.8 * steepest(before)
-    same = as_sharp_as(edited(sharp), sharp)
+    same = as_sharp_as(edited(sharp), sharpness_of(sharp))
     assert steepest(same) > 0.97 * steepest(edited(sharp))
 
 
 def test_what_is_not_edited_stays() -> None:
     faces = photograph(3)
-    after = as_sharp_as(edited(faces), faces)
+    after = as_sharp_as(edited(faces), sharpness_of(faces))
     far = (..., slice(90, None), slice(None))
     torch.testing.assert_close(after.blend()[far], faces[far])
     still = Masks(torch.ones(1, 1, SIDE, SIDE), faces, faces, torch.zeros(1, 2, SIDE, SIDE))
-    assert torch.equal(as_sharp_as(still, faces).blend(), faces)
+    assert torch.equal(as_sharp_as(still, sharpness_of(faces)).blend(), faces)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .brows import Brows
-from .columns import at_rows, centres, crossed, eased, fitted, in_columns, smooth, spread
+from .columns import all_at_rows, centres, crossed, eased, fitted, in_columns, smooth, spread
 
 _LEAST = 0.02
 """Least height of a lid, in half sides."""
@@ -72,7 +72,7 @@ def with_brows(flow: Tensor, brows: Brows) -> BrowMotion:
     middle = middle - smooth((middle + half - eye - _OVER).clamp(min=0) * within, _BESIDE)
     begin, end = middle - half, middle + half
     low = torch.maximum(eye, end + _LEAST)
-    to_eye = _flow_at(flow, eye[:, 0])[:, :, None]
+    to_eye = all_at_rows(flow, eye[:, 0])[:, :, None]
 
     place = ((y - end) / (low - end)).clamp(0, 1)
     row = from_end + place**_UPPER * (low + to_eye[:, 1] - from_end)
@@ -100,7 +100,7 @@ def _motion_of_brows(flow: Tensor, brows: Brows) -> Tensor:
     height, width = flow.shape[2:]
     y, x = centres(height, flow)[:, None], centres(width, flow)
     begin, end = crossed(flow, brows.rows[:, :2]).unbind(1)
-    across, down = _flow_at(flow, (begin + end) / 2).unbind(1)
+    across, down = all_at_rows(flow, (begin + end) / 2).unbind(1)
     in_brow = (y > begin[:, None] - _NEAR) & (y < end[:, None])
     high = flow[:, 1].where(in_brow, 0).amax(1)
     down = torch.where(down > 0, high * _RAISED, down)
@@ -117,8 +117,3 @@ def _motion_of_brows(flow: Tensor, brows: Brows) -> Tensor:
     mean = sum(share[:, None] * each for share, each in zip(shares, both, strict=True))
     assert isinstance(mean, Tensor)
     return smooth(spread(mean, whole), _EVEN)
-
-
-def _flow_at(flow: Tensor, rows: Tensor) -> Tensor:
-    """The flow (n, 2, w) in a row (n, w) of each column of (n, 2, h, w)."""
-    return torch.stack([at_rows(part, rows) for part in flow.unbind(1)], 1)

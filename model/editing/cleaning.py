@@ -103,7 +103,7 @@ def stretched(down: Tensor) -> Tensor:
     share = ((_WHOLE - (1 + slope(down))) / (_WHOLE - _STRIPS)).clamp(0, 1)
     near = odd(_NEAR * down.shape[2])
     share = F.max_pool2d(share, near, 1, near // 2)
-    return box(box(share, 0, near), 1, near)
+    return square_mean(share, near)
 
 
 def slope(down: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ def local_mean(values: Tensor, share: Tensor, axis: int, side: float) -> Tensor:
     """Means of values (n, channels, h, w) from left to right (axis 0) or top to bottom (1), over
     `side` of the face, each value counted by its share (n, 1, h, w)."""
     pixels = odd(side * share.shape[3 - axis])
-    return box(values * share, axis, pixels) / box(share, axis, pixels).clamp(min=1e-4)
+    return _box(values * share, axis, pixels) / _box(share, axis, pixels).clamp(min=1e-4)
 
 
 def highest(values: Tensor, rows: int) -> Tensor:
@@ -132,9 +132,12 @@ def widened(share: Tensor, side: int) -> Tensor:
     return F.avg_pool2d(share, side, 1, side // 2, count_include_pad=False)
 
 
-def box(values: Tensor, axis: int, pixels: int) -> Tensor:
-    """Means of values (n, channels, h, w) over an odd number of pixels from left to right (axis 0)
-    or top to bottom (1)."""
+def square_mean(values: Tensor, side: int) -> Tensor:
+    """Means of values (n, channels, h, w) over squares of an odd number of pixels."""
+    return _box(_box(values, 0, side), 1, side)
+
+
+def _box(values: Tensor, axis: int, pixels: int) -> Tensor:
     side = pixels // 2
     if axis == 0:
         return F.avg_pool2d(F.pad(values, (side, side, 0, 0), "replicate"), (1, pixels), 1)

@@ -40,6 +40,12 @@ def at_rows(values: Tensor, rows: Tensor) -> Tensor:
     return values.gather(1, at[:, None]).squeeze(1)
 
 
+def all_at_rows(values: Tensor, rows: Tensor) -> Tensor:
+    """The values (n, channels, w) of (n, channels, h, w) in a row (n, w) of each column, in
+    -1..1."""
+    return torch.stack([at_rows(part, rows) for part in values.unbind(1)], 1)
+
+
 def crossing(level: Tensor, y: Tensor) -> Tensor:
     """The rows (n, w) in -1..1 where levels (n, h, w) that rise from top to bottom become 0. y:
     (h, 1), the row of each pixel."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..warp import resized, warped
 from .brows import Brows
 from .cleaning import local_mean
-from .columns import at_rows, centres, crossed, eased, in_columns, smooth, spread
+from .columns import all_at_rows, centres, crossed, eased, in_columns, smooth, spread
 from .masks import Masks
 from .skin import in_skin_colours
 
@@ -99,12 +99,13 @@ def with_closed_eyes(
     motion = _closing(eyes, faces.shape[2], share)
     free = resized(uncovered, faces)
     step = motion.flow * free
-    flow = step + warped(masks.flow, step)
-    face = warped(faces.float(), flow)
     opened = masks.blend()
+    parts = torch.cat([masks.flow, masks.attention, masks.colour - masks.face], 1)
+    before, attention, painted = warped(parts, step).split([2, 1, 3], 1)
+    flow = step + before
+    face = warped(faces.float(), flow)
     blur = None if masks.blur is None else warped(masks.blur, step)
-    painted = warped(masks.colour - masks.face, step)
-    masks = Masks(warped(masks.attention, step), face + painted, face, flow, blur)
+    masks = Masks(attention, face + painted, face, flow, blur)
     return _with_lids(masks, motion, eyes, opened, free)
 
 
@@ -196,7 +197,6 @@ def _with_lids(masks: Masks, motion: _Motion, eyes: _Eyes, opened: Tensor, free:
     streaked = ((motion.tall - _LITTLE) / (_MUCH - _LITTLE)).clamp(0, 1)
     masks = masks.blurred(streaked * motion.lid * free)
     face = masks.blend()
-    below = torch.stack([at_rows(part, motion.under) for part in face.unbind(1)], 1)
-    below = smooth(below, _NARROW)[:, :, None]
+    below = smooth(all_at_rows(face, motion.under), _NARROW)[:, :, None]
     masks = masks.towards(dark + motion.place * (below - dark), motion.band * free)
     return masks.towards(dark.expand_as(face), motion.line * free, blur=False)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..warp import resized
-from .cleaning import box, odd
+from .cleaning import odd, square_mean
 from .masks import Masks, smoothed
 
 _NEAR = 1 / 14
@@ -16,27 +16,35 @@ _LITTLE = 0.01
 """Which share of the finest detail may be too much, so that errors of rounding change nothing."""
 
 
-def as_sharp_as(masks: Masks, faces: Tensor) -> Masks:
-    """Masks by which edges are no sharper than the photographs are.
+def sharpness_of(faces: Tensor) -> Tensor:
+    """(n, 1, h/2, w/2): how sharp edges of photographs (n, 3, h, w) in -1..1 are, in all of each
+    and near by.
 
-    Lips and lids that are cut, and what is painted, have edges of one pixel, which stand out in
-    photographs that are blurred, and so in most small ones. The finest detail of a picture is
-    compared with that of twice the size: the ratio of both is that of an edge's sharpness, however
-    strong the edge is. Where it is higher than in all of the photograph, and than near by, so much
-    of the finest detail is taken.
-
-    faces: (n, 3, h, w) in -1..1, from which the masks were made.
+    It is the ratio of the energies of the finest detail and of that of twice the size, which says
+    how sharp an edge is, however strong it is.
     """
     with torch.autocast(faces.device.type, enabled=False):
-        face, photograph = masks.blend(), faces.float()
-        own = _energies(photograph)
-        of_all = _ratio(own.mean((2, 3), keepdim=True))
-        side = odd(_NEAR * own.shape[2])
-        near = _ratio(_means(own, side))
+        energies = _energies(faces.float())
+        of_all = _ratio(energies.mean((2, 3), keepdim=True))
+        side = _side(energies)
+        near = _ratio(square_mean(energies, side))
         for wide in ((side, 1), (1, side)):
             near = F.max_pool2d(near, wide, 1, (wide[0] // 2, wide[1] // 2))
-        result = _ratio(_means(_energies(face), side))
-        share = (1 - _LITTLE - (near.maximum(of_all) / result).sqrt()).clamp(min=0)
+        return near.maximum(of_all)
+
+
+def as_sharp_as(masks: Masks, sharpness: Tensor) -> Masks:
+    """Masks by which edges are no sharper than those of the photographs, by `sharpness_of`.
+
+    Lips and lids that are cut, and what is painted, have edges of one pixel, which stand out in
+    photographs that are blurred, and so in most small ones. Where an edge is sharper, so much of
+    the finest detail is taken.
+    """
+    with torch.autocast(sharpness.device.type, enabled=False):
+        face = masks.blend()
+        energies = _energies(face)
+        result = _ratio(square_mean(energies, _side(energies)))
+        share = (1 - _LITTLE - (sharpness / result).sqrt()).clamp(min=0)
         return masks.towards(smoothed(face), resized(share, face), blur=False)
 
 
@@ -54,6 +62,6 @@ def _ratio(energies: Tensor) -> Tensor:
     return energies[:, :1] / energies[:, 1:]
 
 
-def _means(values: Tensor, side: int) -> Tensor:
-    """Means over squares of so many pixels."""
-    return box(box(values, 0, side), 1, side)
+def _side(energies: Tensor) -> int:
+    """Of the squares, in pixels."""
+    return odd(_NEAR * energies.shape[2])

@@ -24,7 +24,7 @@ from ..editing.fields import shown_fields
 from ..editing.masks import Masks
 from ..editing.mouth import MouthNetwork
 from ..editing.occlusion import OcclusionNetwork, bounds, covered, limited, uncovered
-from ..editing.sharpness import as_sharp_as
+from ..editing.sharpness import as_sharp_as, sharpness_of
 from ..editing.smiles import without_smile
 from ..editing.upper_face import UpperFaceNetwork
 from ..landmarks.points import POINTS
@@ -80,6 +80,8 @@ class FaceFeatures(NamedTuple):
     """(n, 4, some columns): where lips end, by `MouthNetwork.ends_of`."""
     upper_face: Tensor
     """(n, 4, w): where brows, lids and eyes end, by `UpperFaceNetwork.ends_of`."""
+    sharpness: Tensor
+    """(n, 1, h/2, w/2), by `sharpness_of`."""
 
     def repeated(self, count: int) -> "FaceFeatures":
         """The features of one face for `count` sets of AUs, without copying them."""
@@ -224,7 +226,7 @@ class FlowGenerator(nn.Module):
             masks, face.faces, face.upper_face, change, closing, free, face.bounds
         )
         masks = self.mouth.painted(masks, face.faces, face.lips, own_aus, aus, free)
-        return as_sharp_as(without_smile(masks, change, free), face.faces)
+        return as_sharp_as(without_smile(masks, change, free), face.sharpness)
 
     def before_mouths(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
@@ -265,9 +267,10 @@ class FlowGenerator(nn.Module):
         # Detached, as training shall not change what is found.
         known = (each.detach() for each in (at_2, at_4, at_8, x))
         occlusion = covered(self.occlusion(faces, *known))
-        lips, upper_face = (part.ends_of(faces.detach()) for part in (self.mouth, self.upper_face))
-        limits = bounds(occlusion)
-        return FaceFeatures(faces, at_2, at_4, at_8, x, fields, occlusion, limits, lips, upper_face)
+        seen = faces.detach()
+        found = bounds(occlusion), self.mouth.ends_of(seen), self.upper_face.ends_of(seen)
+        sharpness = sharpness_of(seen)
+        return FaceFeatures(faces, at_2, at_4, at_8, x, fields, occlusion, *found, sharpness)
 
     def occlusion_logits(self, faces: Tensor) -> Tensor:
         """What `occlusion` gives for faces (n, 3, h, w) in -1..1, for its training."""

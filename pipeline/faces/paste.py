@@ -49,7 +49,7 @@ def changed_part(image: np.ndarray, crop: Box, change: Change) -> tuple[Box, np.
     region = image[visible.top : visible.bottom, visible.left : visible.right]
     if not region.size:
         return visible, region
-    # Rounded once, at the end: rounding noise is what a fine check finds first.
+    # Rounded once, at the end: rounding after each step adds noise.
     pixels = region.astype(np.float32)
     if change.flow is not None:
         pixels = warped(pixels, _resize_faded(change.flow, crop, visible) * (crop.width / 2))
