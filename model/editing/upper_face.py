@@ -17,6 +17,7 @@ from .layer_network import LayerNetwork, layer_ends
 from .lids import with_even_lids
 from .masks import Masks
 from .occlusion import limit
+from .open_eyes import seen_eyes, with_open_eyes
 
 _RAISED_BY, _LOWERED_BY, _WHOLLY = positions((1, 2)), positions((4,)), 0.2
 """Columns of the AUs that raise and lower brows, and from which change on they are moved as they
@@ -24,8 +25,8 @@ are wholly."""
 _LOWERED = 0.5
 """How far brows that are lowered are moved as they are, and not by the flow: it bends their inner
 ends to hooks, but without it frowns are weak."""
-_CLOSED_BY = positions((45,))[0]
-"""Column of the AU that closes eyes."""
+_CLOSED_BY, _OPENED_BY = positions((45, 5))
+"""Columns of the AUs that close eyes and open them wide."""
 _CLOSED, _LEAST = 0.7, 0.2
 """From how much of that AU on eyes are closed: in series of one person, a fifth of the height of
 open eyes is left where OpenFace reads 0.5, and a tenth at 0.65. And by which share of that more, at
@@ -54,11 +55,19 @@ class UpperFaceNetwork(nn.Module):
         own, asked = (each[:, _CLOSED_BY] / _CLOSED for each in (own_aus, aus))
         return ((asked - own) / (1 - own).clamp(min=_LEAST)).clamp(0, 1) * self.trained
 
-    def left_to_flow(self, change: Tensor) -> Tensor:
-        """Changes (n, 17) without those that close eyes, if it does that itself."""
-        closing = torch.zeros_like(change[0])
-        closing[_CLOSED_BY] = self.trained
-        return change - closing * change.clamp(min=0)
+    def opening(self, own_aus: Tensor, aus: Tensor, ends: Tensor) -> Tensor:
+        """(n,) in 0-1: how far eyes open wide, likewise, where they are seen. ends: of the faces,
+        by `ends_of`."""
+        wide = (aus - own_aus)[:, _OPENED_BY].clamp(0, 1)
+        return wide * seen_eyes(brows_of(ends)) * (1 - self.closing(own_aus, aus)) * self.trained
+
+    def left_to_flow(self, change: Tensor, ends: Tensor) -> Tensor:
+        """Changes (n, 17) without those that close eyes or open them wide, if it does that itself.
+        ends: as of `opening`."""
+        itself = torch.zeros_like(change)
+        itself[:, _CLOSED_BY] = self.trained
+        itself[:, _OPENED_BY] = self.trained * seen_eyes(brows_of(ends))
+        return change - itself * change.clamp(min=0)
 
     def shown(
         self,
@@ -66,21 +75,22 @@ class UpperFaceNetwork(nn.Module):
         faces: Tensor,
         ends: Tensor,
         change: Tensor,
+        opening: Tensor,
         closing: Tensor,
         uncovered: Tensor,
         bounds: Tensor,
     ) -> Masks:
         """Masks of whole faces by which brows are moved as they are where AUs raise or lower them;
-        where they are raised they are not painted; hair is not moved; and eyes close.
+        where they are raised they are not painted; hair is not moved; and eyes open or close.
 
         faces: (n, 3, h, w) in -1..1, from which the masks were made. ends: theirs, by `ends_of`.
-        change: (n, 17), of their AUs. closing: (n,), by `closing`. uncovered: (n, 1, h/2, w/2) in
-        0-1, the share that nothing covers. bounds: how far the face is moved near to what covers
-        it, as `limit` takes it.
+        change: (n, 17), of their AUs. opening, closing: (n,), by the functions of these names.
+        uncovered: (n, 1, h/2, w/2) in 0-1, the share that nothing covers. bounds: how far the face
+        is moved near to what covers it, as `limit` takes it.
         """
         # An exported network has no branches.
         every = torch.compiler.is_compiling()
-        moving = every or bool((self.trained * change).any())
+        moving = every or bool((self.trained * change).any() or opening.any())
         shutting = every or bool(closing.any())
         if not (moving or shutting):
             return masks
@@ -89,6 +99,8 @@ class UpperFaceNetwork(nn.Module):
             if moving:
                 masks = with_still_hair(masks, faces, brows, self.trained)
                 masks = self._with_moved_brows(masks, faces, brows, change, uncovered, bounds)
+                free = uncovered * self.trained
+                masks = with_open_eyes(masks, faces, brows, opening, free)
             if shutting:
                 masks = with_closed_eyes(masks, faces, brows, closing, uncovered)
             return masks

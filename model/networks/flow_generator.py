@@ -214,8 +214,10 @@ class FlowGenerator(nn.Module):
         close are moved by upper_face.py, and mouths that open, close, or show their teeth are made
         by mouth.py.
         """
+        opening = self.upper_face.opening(own_aus, aus, face.upper_face)
         closing = self.upper_face.closing(own_aus, aus)
-        change = self.upper_face.left_to_flow(self.shown_change(aus, own_aus))
+        change = self.shown_change(aus, own_aus)
+        change = self.upper_face.left_to_flow(change, face.upper_face)
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
         aus = (own_aus + change).clamp(0, 1)
         fields = shown_fields(face.fields, aus, change, self.settings.aus)
@@ -223,7 +225,7 @@ class FlowGenerator(nn.Module):
         masks = self.before_mouths(face, aus, change, nuisance)
         free = 1 - face.occlusion
         masks = self.upper_face.shown(
-            masks, face.faces, face.upper_face, change, closing, free, face.bounds
+            masks, face.faces, face.upper_face, change, opening, closing, free, face.bounds
         )
         masks = self.mouth.painted(masks, face.faces, face.lips, own_aus, aus, free)
         return as_sharp_as(without_smile(masks, change, free), face.sharpness)
