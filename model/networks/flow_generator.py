@@ -17,12 +17,16 @@ from torch import Tensor, nn
 
 from ...pipeline.action_units import COUNT, positions
 from ..config import GeneratorSettings
+from ..editing.brows import brows_of
 from ..editing.changes import shown_change
 from ..editing.cleaning import cleaned
 from ..editing.eyes import cleaned_eyes
 from ..editing.fields import shown_fields
+from ..editing.furrows import FurrowNetwork, skin_of
+from ..editing.lip_changes import lip_changes
+from ..editing.lips import lips_of
 from ..editing.masks import Masks
-from ..editing.mouth import MouthNetwork
+from ..editing.mouth import MouthNetwork, cut_to_mouth
 from ..editing.occlusion import OcclusionNetwork, bounds, covered, limited, uncovered
 from ..editing.sharpness import as_sharp_as, sharpness_of
 from ..editing.smiles import without_smile
@@ -152,6 +156,7 @@ class FlowGenerator(nn.Module):
         self.occlusion = OcclusionNetwork(half, quarter, eighth, sixteenth).requires_grad_(False)
         self.mouth = MouthNetwork().requires_grad_(False)
         self.upper_face = UpperFaceNetwork().requires_grad_(False)
+        self.furrows = FurrowNetwork().requires_grad_(False)
         for last in (self.to_fields[-1], self.to_rest[-1], self.to_masks):
             assert isinstance(last, nn.Conv2d) and last.bias is not None
             nn.init.zeros_(last.weight)
@@ -160,8 +165,8 @@ class FlowGenerator(nn.Module):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Weights that know fewer nuisances have no fields for the others, and do not see them.
         Those without whitening have the identity, those without a limit of painting none, and
-        those without networks of occlusions, mouths and upper faces have such as find and paint
-        nothing, as have those whose networks are of the kinds of before versions 16 and 18."""
+        those without networks of occlusions, mouths, upper faces and furrows, or with such of the
+        kinds of before versions 16 and 18, have some that find and paint nothing."""
         old = [] if prefix + "mouth.lips.last.weight" in state_dict else ["mouth"]
         for key in list(state_dict):
             if key.startswith(tuple(f"{prefix}{name}." for name in (*old, "brows"))):
@@ -170,7 +175,7 @@ class FlowGenerator(nn.Module):
             state_dict.setdefault(prefix + "whitening", torch.eye(len(self.whitening)))
             unlimited = torch.full_like(self.painting_limit, UNLIMITED)
             state_dict.setdefault(prefix + "painting_limit", unlimited)
-            for name in ("occlusion", "mouth", "upper_face"):
+            for name in ("occlusion", "mouth", "upper_face", "furrows"):
                 untrained = self.get_submodule(name).state_dict(prefix=f"{prefix}{name}.")
                 for key, tensor in untrained.items():
                     state_dict.setdefault(key, tensor)
@@ -210,16 +215,16 @@ class FlowGenerator(nn.Module):
         """`forward` of faces that are encoded: once for a face that shows many expressions.
 
         What spoils pictures is taken from the masks here, and not in training (cleaning.py,
-        smiles.py, eyes.py, sharpness.py), what covers the face is not painted, brows and eyes that
-        close are moved by upper_face.py, and mouths that open, close, or show their teeth are made
-        by mouth.py.
+        smiles.py, eyes.py, sharpness.py), what covers the face is not painted, brows and lids are
+        moved by upper_face.py, mouths that open, close, or show their teeth are made by mouth.py,
+        and skin gets furrows by furrows.py.
         """
         opening = self.upper_face.opening(own_aus, aus, face.upper_face)
         closing = self.upper_face.closing(own_aus, aus)
         change = self.shown_change(aus, own_aus)
         change = self.upper_face.left_to_flow(change, face.upper_face)
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
-        aus = (own_aus + change).clamp(0, 1)
+        asked, aus = aus, (own_aus + change).clamp(0, 1)
         fields = shown_fields(face.fields, aus, change, self.settings.aus)
         face = face._replace(fields=fields)
         masks = self.before_mouths(face, aus, change, nuisance)
@@ -228,7 +233,19 @@ class FlowGenerator(nn.Module):
             masks, face.faces, face.upper_face, change, opening, closing, free, face.bounds
         )
         masks = self.mouth.painted(masks, face.faces, face.lips, own_aus, aus, free)
-        return as_sharp_as(without_smile(masks, change, free), face.sharpness)
+        masks = as_sharp_as(without_smile(masks, change, free), face.sharpness)
+        if self.furrows.needed(asked, own_aus):
+            skin = self.skin(face, masks, asked, own_aus)
+            masks = self.furrows.shown(masks, skin, asked, own_aus)
+        return masks
+
+    def skin(self, face: FaceFeatures, masks: Masks, aus: Tensor, own_aus: Tensor) -> Tensor:
+        """(n, 1, h, w) in 0-1: the skin of faces that masks show, as `skin_of` finds it."""
+        assert masks.flow is not None
+        teeth = lip_changes(own_aus, aus).teeth
+        height = cut_to_mouth(face.faces).shape[2]
+        lips = lips_of(face.lips, height, face.faces.shape[3], teeth)
+        return skin_of(masks.flow, brows_of(face.upper_face), lips, 1 - face.occlusion)
 
     def before_mouths(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor

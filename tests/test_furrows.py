@@ -1,0 +1,175 @@
+"""The network of furrows: where it may change a face, what it leaves, and its training."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from test_mouth import opening_generator, stages
+from tiny import random_shards, randomise, smooth_faces
+from torch import Tensor
+
+from ganim.model.checkpoint import load_weights, save_weights
+from ganim.model.editing.brows import Brows
+from ganim.model.editing.furrows import FurrowNetwork, shaded, skin_of
+from ganim.model.editing.lips import Lips
+from ganim.model.editing.masks import Masks
+from ganim.model.networks.flow_generator import FlowGenerator
+from ganim.model.training import train_furrows
+from ganim.model.training.furrow_examples import edited
+from ganim.pipeline.action_units import COUNT, positions
+
+SIDE = 64
+FREE = torch.ones(1, 1, SIDE // 2, SIDE // 2)
+FROWN = positions((4,))[0]
+
+
+def random_network(trained: bool = True) -> FurrowNetwork:
+    torch.manual_seed(0)
+    network = FurrowNetwork().eval()
+    randomise(network)
+    network.trained.fill_(float(trained))
+    return network.requires_grad_(False)
+
+
+def masks() -> Masks:
+    faces = torch.rand(1, 3, SIDE, SIDE) * 1.6 - 0.8
+    return Masks(torch.ones(1, 1, SIDE, SIDE), faces, faces, torch.zeros(1, 2, SIDE, SIDE))
+
+
+def asked(by: float) -> tuple[Tensor, Tensor]:
+    """AUs that are asked for, and a face's own."""
+    own = torch.full((1, COUNT), 0.2)
+    aus = own.clone()
+    aus[:, FROWN] += by
+    return aus, own
+
+
+def face_parts(eyes_open: bool = True) -> tuple[Brows, Lips]:
+    """Brows, eyes and lips that go from the left to the right."""
+    brow, eye, mouth = (-0.5, -0.4), (-0.2, -0.1 if eyes_open else -0.2), (0.4, 0.6)
+    line = [torch.full((SIDE,), row) for row in (*brow, *eye, *mouth)]
+    within = torch.zeros(1, 2, SIDE)
+    within[:, 0] = 1
+    brows = Brows(torch.stack([*line[:2], line[2]])[None], within, torch.stack(line[2:4])[None])
+    lips = Lips(
+        torch.stack([line[4]] * 2 + [line[5]] * 2)[None], torch.ones(1, SIDE), torch.ones(1)
+    )
+    return brows, lips
+
+
+def in_row(skin: Tensor, row: float) -> float:
+    return float(skin[0, 0, round((row + 1) * SIDE / 2 - 0.5), SIDE // 2])
+
+
+def test_skin_is_what_is_no_eye_and_no_mouth_and_is_not_covered() -> None:
+    flow = torch.zeros(1, 2, SIDE, SIDE)
+    skin = skin_of(flow, *face_parts(), FREE)
+    assert in_row(skin, -0.15) < 0.1 and in_row(skin, 0.5) < 0.1, "eyes and mouth"
+    assert in_row(skin, 0.15) > 0.95 and in_row(skin, -0.65) > 0.95, "cheeks and forehead"
+    assert 0.1 < in_row(skin, -0.45) < 0.6, "brows in part"
+    assert skin[..., 0].max() < 0.1 and skin[..., -1, :].max() < 0.1, "not at the border"
+    closed = skin_of(flow, *face_parts(eyes_open=False), FREE)
+    assert in_row(closed, -0.2) > 0.9
+    assert not skin_of(flow, *face_parts(), FREE * 0).any()
+    flow[:, 1] = 0.2  # everything goes up
+    assert in_row(skin_of(flow, *face_parts(), FREE), 0.3) < 0.1
+
+
+def test_furrows_come_where_aus_rise_alone() -> None:
+    network, before, skin = random_network(), masks(), torch.ones(1, 1, SIDE, SIDE)
+    assert not network.needed(*asked(0)) and not network.needed(*asked(-0.2))
+    assert network.needed(*asked(0.1))
+    assert not random_network(trained=False).needed(*asked(0.5))
+    strengths = []
+    for by in (-0.2, 0.0, 0.01, 0.5):
+        shown = network.shown(before, skin, *asked(by))
+        strengths.append(float((shown.blend() - before.blend()).abs().mean()))
+    assert max(strengths[:2]) < 1e-6 < strengths[2] < 0.2 * strengths[3]
+    untouched = network.shown(before, skin * 0, *asked(0.5))
+    torch.testing.assert_close(untouched.blend(), before.blend(), atol=1e-5, rtol=0)
+
+
+def test_skin_becomes_lighter_and_darker_within_limits_and_has_no_other_colours() -> None:
+    network = random_network()
+    with torch.no_grad():
+        network.last.weight *= 100
+    faces, skin = torch.zeros(1, 3, SIDE, SIDE), torch.ones(1, 1, SIDE, SIDE)
+    factors = network(faces, skin, *asked(0.8))
+    assert -0.46 < factors.min() < -0.4 and 0.12 < factors.max() < 0.15
+    darker = shaded(faces, torch.full((1, 1, SIDE, SIDE), -0.4))
+    red, green, blue = darker[0, :, 0, 0]
+    assert red > green > blue > -0.4
+    assert torch.equal(shaded(faces, torch.zeros(1, 1, SIDE, SIDE)), faces)
+
+
+def test_what_it_is_told_has_limits() -> None:
+    network, skin = random_network(), torch.ones(1, 1, SIDE, SIDE)
+    faces, own = torch.zeros(1, 3, SIDE, SIDE), torch.zeros(1, COUNT)
+    most, more = own.clone(), own.clone()
+    most[:, FROWN], more[:, FROWN] = 0.9, 1.0
+    assert torch.equal(network(faces, skin, most, own), network(faces, skin, more, own))
+
+
+def test_edits_ask_for_pairs_for_others_and_for_groups_of_aus() -> None:
+    generator = opening_generator()
+    faces = smooth_faces(12, SIDE)
+    faces.series[:6] = ["a"] * 3 + ["b"] * 3
+    edits = edited(generator, faces, 40, torch.Generator().manual_seed(0))
+    paired = edits.target >= 0
+    assert 8 < paired.sum() < 26
+    for source, target in zip(edits.source[paired], edits.target[paired], strict=True):
+        assert faces.series[source] == faces.series[target] and source != target
+    torch.testing.assert_close(edits.asked[paired], faces.aus[edits.target[paired]])
+    torch.testing.assert_close(edits.own, faces.aus[edits.source])
+    groups = ((edits.asked != edits.own).sum(1) <= 5) & ~paired
+    assert groups.sum() > 5 and (edits.asked >= edits.own)[groups].all()
+    assert edits.results.shape == (40, 3, SIDE, SIDE) and edits.skin.float().mean() > 20
+
+
+@pytest.mark.slow
+def test_furrows_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = {"_WARM_UP": 5, "_ALONE": 1000, "LEARNING_RATE": 1e-3, "_STRENGTH": 0.0}
+    for name, value in (changed | {"_GRADIENTS": 0.0}).items():
+        monkeypatch.setattr(train_furrows, name, value)
+    torch.manual_seed(0)
+    generator, faces = opening_generator(), smooth_faces(6, SIDE)
+    faces.images[..., SIDE // 2 :] = faces.images[..., : SIDE // 2].flip(3)  # as they are mirrored
+    faces.series[:] = ["a"] * 6
+    edits = edited(generator, faces, 8, torch.Generator().manual_seed(0))
+    steps, means = zip(*train_furrows.train(faces, edits, stages(), 60, 4), strict=True)
+    first, last = (
+        sum(each.reading for each in part) / len(part) for part in (steps[:15], steps[-15:])
+    )
+    assert last < first and steps[0].strength == 0 < steps[-1].strength
+    assert means[-1].trained == 1 and not means[-1].last.weight.requires_grad
+
+
+def test_the_command_changes_the_network_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards, untrained, trained = (tmp_path / name for name in ("shards", "a.safetensors", "b"))
+    random_shards(shards, {"train": 8, "test": 2}, size=96, in_series=4)
+    generator = opening_generator()
+    settings = {"generator": vars(generator.settings), "size": SIDE}
+    save_weights(untrained, generator.state_dict(), "generator", settings)
+    monkeypatch.setattr(train_furrows, "imagenet_stages", stages)
+    monkeypatch.setattr(train_furrows, "framed", lambda faces, *_: smooth_faces(8, SIDE))
+    monkeypatch.setattr(train_furrows, "_PRINTED", 2)
+    given = ["--weights", str(untrained), "--out", str(trained), "--batch", "2", "--steps", "2"]
+    done = CliRunner().invoke(train_furrows.main, [str(shards), *given, "--edits", "4"])
+    assert done.exit_code == 0, done.output
+    assert "4 edits of 8 faces" in done.output and done.output.count("\n     2 ") == 1
+    (old, known), (new, now) = (load_weights(path, "generator") for path in (untrained, trained))
+    assert known == now and old.keys() == new.keys()
+    changed = {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])}
+    assert changed == {"furrows"} and new["furrows.trained"] == 1
+
+
+def test_weights_without_the_network_have_no_furrows() -> None:
+    generator = opening_generator()
+    generator.furrows.trained.fill_(1)
+    state = {name: x for name, x in generator.state_dict().items() if "furrows" not in name}
+    later = FlowGenerator(generator.settings)
+    later.load_state_dict(state)
+    assert later.furrows.trained == 0
