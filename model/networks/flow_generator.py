@@ -22,11 +22,9 @@ from ..editing.changes import shown_change
 from ..editing.cleaning import cleaned
 from ..editing.eyes import cleaned_eyes
 from ..editing.fields import shown_fields
-from ..editing.furrows import FurrowNetwork, skin_of
-from ..editing.lip_changes import lip_changes
-from ..editing.lips import lips_of
+from ..editing.furrows import FurrowNetwork
 from ..editing.masks import Masks
-from ..editing.mouth import MouthNetwork, cut_to_mouth
+from ..editing.mouth import MouthNetwork
 from ..editing.occlusion import OcclusionNetwork, bounds, covered, limited, uncovered
 from ..editing.sharpness import as_sharp_as, sharpness_of
 from ..editing.smiles import without_smile
@@ -217,7 +215,7 @@ class FlowGenerator(nn.Module):
         What spoils pictures is taken from the masks here, and not in training (cleaning.py,
         smiles.py, eyes.py, sharpness.py), what covers the face is not painted, brows and lids are
         moved by upper_face.py, mouths that open, close, or show their teeth are made by mouth.py,
-        and skin gets furrows by furrows.py.
+        and foreheads get furrows by furrows.py.
         """
         opening = self.upper_face.opening(own_aus, aus, face.upper_face)
         closing = self.upper_face.closing(own_aus, aus)
@@ -234,18 +232,8 @@ class FlowGenerator(nn.Module):
         )
         masks = self.mouth.painted(masks, face.faces, face.lips, own_aus, aus, free)
         masks = as_sharp_as(without_smile(masks, change, free), face.sharpness)
-        if self.furrows.needed(asked, own_aus):
-            skin = self.skin(face, masks, asked, own_aus)
-            masks = self.furrows.shown(masks, skin, asked, own_aus)
-        return masks
-
-    def skin(self, face: FaceFeatures, masks: Masks, aus: Tensor, own_aus: Tensor) -> Tensor:
-        """(n, 1, h, w) in 0-1: the skin of faces that masks show, as `skin_of` finds it."""
-        assert masks.flow is not None
-        teeth = lip_changes(own_aus, aus).teeth
-        height = cut_to_mouth(face.faces).shape[2]
-        lips = lips_of(face.lips, height, face.faces.shape[3], teeth)
-        return skin_of(masks.flow, brows_of(face.upper_face), lips, 1 - face.occlusion)
+        brows = brows_of(face.upper_face)
+        return self.furrows.shown(masks, brows, free, asked, own_aus)
 
     def before_mouths(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor

@@ -1,4 +1,4 @@
-"""Train the network that gives the skin of results furrows (editing/furrows.py) of a trained
+"""Train the network that gives foreheads of results furrows (editing/furrows.py) of a trained
 generator.
 
     python -m ganim.model.training.train_furrows shards/ --weights WEIGHTS --out NEW_WEIGHTS
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ...pipeline.action_units import COUNT
 from ..config import TrainSettings
 from ..data import Faces, load_faces
+from ..editing.brows import cut_to_upper_face
 from ..editing.furrows import FurrowNetwork, shaded
 from ..ema import MovingAverage
 from ..estimator.network import Estimator, load_estimator
@@ -40,7 +41,7 @@ _WARM_UP, _FALLING = 50, 0.35
 """First steps, over which the learning rates rise, and last share, over which they fall to 0."""
 _DECAY = 0.995
 """Of the moving average of the weights, which is what is saved."""
-_READING, _GRADIENTS, _ADVERSARIAL, _STRENGTH = 1.0, 20.0, 0.15, 3.0
+_READING, _GRADIENTS, _ADVERSARIAL, _STRENGTH = 2.0, 20.0, 0.2, 1.0
 """Weights of the terms: AUs, histograms of gradients, critic, and how strong furrows are."""
 _ALONE, _RAMP = 100, 200
 """Steps without the critic, and those over which its weight then rises."""
@@ -61,8 +62,6 @@ _SHOWN_AUS, _OFTEN = 0.35, 0.7
 critic sees have one."""
 _SHIFT = 4
 """By how many pixels what the critic sees is shifted."""
-_BORDER = 8
-"""Rows at the upper and the lower edge which the critic does not see."""
 _MEASURED = 256
 """Photographs in which mean and deviation of features are measured."""
 _PRINTED, _SAVED = 50, 250
@@ -99,9 +98,8 @@ def train(
     mean = average.module.requires_grad_(False)
     assert isinstance(mean, FurrowNetwork)
     reader = deepcopy(load_estimator()).eval().requires_grad_(False)
-    rows = slice(_BORDER, faces.images.shape[2] - _BORDER)
     some = torch.randperm(len(faces))[:_MEASURED]
-    features = Features(stages, to_model(faces.images[some])[:, :, rows])
+    features = Features(stages, cut_to_upper_face(to_model(faces.images[some])))
     critic = ProjectedCritic(features.channels, COUNT)
     adam = torch.optim.Adam(network.parameters(), LEARNING_RATE, _BETAS)
     critic_adam = torch.optim.Adam(critic.parameters(), LEARNING_RATE, _CRITIC_BETAS)
@@ -115,19 +113,20 @@ def train(
         if torch.rand(()) < 0.5:
             before, skin = before.flip(3), skin.flip(3)
         told = (drawn.asked + _AU_NOISE * torch.randn_like(drawn.asked)).clamp(0, 1)
-        factors = network(before, skin, told, drawn.own)
-        results = shaded(before, factors)
+        upper = cut_to_upper_face(before)
+        factors = network(upper, skin, told, drawn.own)
+        results = shaded(upper, factors)
 
         photographs = _drawn_photographs(len(faces), expressive, batch)
-        real = to_model(faces.images[photographs])
+        real = cut_to_upper_face(to_model(faces.images[photographs]))
         if torch.rand(()) < 0.5:
             real = real.flip(3)
-        noise = _NOISE * torch.randn_like(real[:, :, rows])
+        noise = _NOISE * torch.randn_like(real)
         shift = torch.randint(-_SHIFT, _SHIFT + 1, (2,)).tolist()
-        weight = skin[:, :, rows].roll(shift, (2, 3)) + _FLOOR
-        seen = features((results[:, :, rows] + noise).roll(shift, (2, 3)))
+        weight = skin.roll(shift, (2, 3)) + _FLOOR
+        seen = features((results + noise).roll(shift, (2, 3)))
         with torch.no_grad():
-            of_real = features((real[:, :, rows] + noise).roll(shift, (2, 3)))
+            of_real = features((real + noise).roll(shift, (2, 3)))
         shown = faces.aus[photographs]
         hinge = _critic_loss(critic, of_real, seen, shown, drawn.asked, weight)
         critic_adam.zero_grad(set_to_none=True)
@@ -137,7 +136,8 @@ def train(
         adversarial = -mean_score(critic(seen, drawn.asked), weight)
         critic.requires_grad_(True)
 
-        reading, gradients = _errors(reader, results, faces, drawn)
+        whole = torch.cat([results, before[:, :, upper.shape[2] :]], 2)
+        reading, gradients = _errors(reader, whole, faces, drawn)
         strength = factors.abs().mean() + _variation(factors)
         ramp = min(max(step - _ALONE, 0) / _RAMP, 1)
         loss = _READING * reading + _GRADIENTS * gradients + _STRENGTH * strength
