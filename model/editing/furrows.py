@@ -24,13 +24,13 @@ _HALF, _QUARTER, _EIGHTH, _STYLE = 24, 40, 64, 48
 """Channels at half, a quarter, and an eighth of the resolution; length of the embedding."""
 _BRANCH = 0.3
 """Factor of the random weights of the last layer of each block at the start."""
-_DARKEST, _LIGHTEST = 0.45, 0.09
+_DARKEST, _LIGHTEST = 0.45, 0.05
 """Largest logarithms of the factors by which skin becomes darker and lighter."""
 _TINT = 0.85, 1.0, 1.08
 """How much of that holds for red, green and blue: shade on skin is redder than light."""
 _WHOLLY = 0.05
 """Logarithm from which on skin counts as painted wholly."""
-_MOST = 0.45
+_MOST = 0.35
 """It is told a change as at most so high: beyond, furrows become stripes."""
 _SLOPE = 6.0
 """Furrows reach 83% of their strength where it rises by 0.2."""
