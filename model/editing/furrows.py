@@ -17,13 +17,12 @@ from ..warp import coordinates, resized
 from .brows import Brows, cut_to_upper_face
 from .columns import centres, crossed
 from .masks import Masks, blending_to, smoothed
+from .styled_block import StyledBlock
 
 FROWN = positions((4,))[0]
 """Column of the AU that folds this skin where it rises."""
 _HALF, _QUARTER, _EIGHTH, _STYLE = 24, 40, 64, 48
 """Channels at half, a quarter, and an eighth of the resolution; length of the embedding."""
-_BRANCH = 0.3
-"""Factor of the random weights of the last layer of each block at the start."""
 _DARKEST, _LIGHTEST = 0.45, 0.05
 """Largest logarithms of the factors by which skin becomes darker and lighter."""
 _TINT = 0.85, 1.0, 1.08
@@ -64,11 +63,13 @@ class FurrowNetwork(nn.Module):
         self.to_half = nn.Conv2d(15, _HALF, 3, 1, 1)
         self.to_quarter = nn.Conv2d(_HALF, _QUARTER, 4, 2, 1)
         self.to_eighth = nn.Conv2d(_QUARTER, _EIGHTH, 4, 2, 1)
-        self.blocks_8 = nn.ModuleList(_Block(_EIGHTH, dilation) for dilation in (1, 2, 1))
+        self.blocks_8 = nn.ModuleList(
+            StyledBlock(_EIGHTH, _STYLE, dilation) for dilation in (1, 2, 1)
+        )
         self.enlarge_4 = nn.Conv2d(_EIGHTH + _QUARTER, _QUARTER, 3, 1, 1)
-        self.block_4 = _Block(_QUARTER)
+        self.block_4 = StyledBlock(_QUARTER, _STYLE)
         self.enlarge_2 = nn.Conv2d(_QUARTER + _HALF, _HALF, 3, 1, 1)
-        self.block_2 = _Block(_HALF)
+        self.block_2 = StyledBlock(_HALF, _STYLE)
         self.last = nn.Conv2d(_HALF, 4, 3, 1, 1)
         nn.init.zeros_(self.last.weight)
         assert self.last.bias is not None
@@ -126,24 +127,6 @@ def shaded(faces: Tensor, factors: Tensor) -> Tensor:
     """Faces (n, 3, h, w) in -1..1 that are lighter by the exponentials of (n, 1, h, w)."""
     tint = faces.new_tensor(_TINT)[:, None, None]
     return ((faces + 1) * (factors * tint).exp() - 1).clamp(-1, 1)
-
-
-class _Block(nn.Module):
-    """Two convolutions beside a shortcut; the style scales and shifts what is between them."""
-
-    def __init__(self, channels: int, dilation: int = 1) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, 1, dilation, dilation)
-        self.second = nn.Conv2d(channels, channels, 3, 1, 1)
-        self.from_style = nn.Linear(_STYLE, 2 * channels)
-        with torch.no_grad():
-            self.second.weight.mul_(_BRANCH)
-        nn.init.zeros_(self.from_style.weight)
-        nn.init.zeros_(self.from_style.bias)
-
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        scale, shift = self.from_style(style)[:, :, None, None].chunk(2, 1)
-        return x + self.second(leaky(self.first(leaky(x)) * (1 + scale) + shift))
 
 
 def skin_of(flow: Tensor, brows: Brows, uncovered: Tensor) -> Tensor:

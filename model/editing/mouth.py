@@ -23,6 +23,7 @@ from .lip_changes import lip_changes
 from .lips import LAYERS, lips_of
 from .masks import Masks
 from .parting import with_lips
+from .styled_block import StyledBlock
 
 _HEIGHT, _WIDTH = 0.4, 0.6
 """Of the part of the frame that is seen, at its lower edge and in the middle, as shares of it. The
@@ -36,8 +37,6 @@ _DARKER = 0.58, 0.72, 0.72
 less light falls into it than into most open mouths of photographs, which laugh, and it is red."""
 _LINE = 7
 """Rows, in pixels, of which the darkest is that of the line between lips that meet."""
-_BRANCH = 0.3
-"""Factor of the random weights of the last layer of each block at the start."""
 
 
 class MouthNetwork(nn.Module):
@@ -62,11 +61,11 @@ class MouthNetwork(nn.Module):
         self.to_half = nn.Conv2d(16, _HALF, 3, 1, 1)  # 2x2 pixels, and the hole
         self.to_quarter = nn.Conv2d(_HALF, _QUARTER, 4, 2, 1)
         self.to_eighth = nn.Conv2d(_QUARTER, _EIGHTH, 4, 2, 1)
-        self.blocks_8 = nn.ModuleList(_Block(_EIGHTH) for _ in range(4))
+        self.blocks_8 = nn.ModuleList(StyledBlock(_EIGHTH, _STYLE) for _ in range(4))
         self.enlarge_4 = nn.Conv2d(_EIGHTH + _QUARTER, _QUARTER, 3, 1, 1)
-        self.blocks_4 = nn.ModuleList(_Block(_QUARTER) for _ in range(2))
+        self.blocks_4 = nn.ModuleList(StyledBlock(_QUARTER, _STYLE) for _ in range(2))
         self.enlarge_2 = nn.Conv2d(_QUARTER + _HALF, _HALF, 3, 1, 1)
-        self.block_2 = _Block(_HALF)
+        self.block_2 = StyledBlock(_HALF, _STYLE)
         self.to_full = nn.Conv2d(_HALF, _FULL, 1)
         self.mix = nn.Conv2d(_FULL + 4, _FULL, 3, 1, 1)
         self.to_colour = nn.Conv2d(_FULL, 3, 3, 1, 1)
@@ -136,25 +135,6 @@ class MouthNetwork(nn.Module):
         colours = (colours + 1) * (1 - darker * cut_to_mouth(parting.shade)) - 1
         hole, colours = (_in_place(x, faces) for x in (hole, colours))
         return without_cold_colours(masks.towards(colours, hole))
-
-
-class _Block(nn.Module):
-    """Two convolutions beside a shortcut; the style scales and shifts what is between them (Perez
-    et al. 2018, FiLM). It has no normalisation, as a hole would change the means."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first, self.second = (nn.Conv2d(channels, channels, 3, 1, 1) for _ in range(2))
-        self.from_style = nn.Linear(_STYLE, 2 * channels)
-        with torch.no_grad():
-            self.second.weight.mul_(_BRANCH)
-        nn.init.zeros_(self.from_style.weight)
-        nn.init.zeros_(self.from_style.bias)
-
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        scale, shift = self.from_style(style)[:, :, None, None].chunk(2, 1)
-        y = self.first(leaky(x)) * (1 + scale) + shift
-        return x + self.second(leaky(y))
 
 
 def _without_inside(masks: Masks, inside: Tensor) -> Masks:

@@ -101,9 +101,8 @@ def with_open_eyes(
     of_eye = smooth(((lids.from_lower - lids.from_upper) / _SLIT).clamp(0, 1), _NARROW)
     kept = of_eye * seen_eyes(brows)[:, None, None]
     kept = kept[:, None] * resized(uncovered, faces)
-    inside = ((y - lids.edge) / pixel + 0.5).clamp(0, 1) * ((lids.end - y) / pixel + 0.5).clamp(
-        0, 1
-    )
+    below, above = ((each / pixel + 0.5).clamp(0, 1) for each in (y - lids.edge, lids.end - y))
+    inside = below * above
 
     step = kept * _apart(lids, y)
     parts = torch.cat([masks.flow, masks.attention, masks.colour - masks.face], 1)
