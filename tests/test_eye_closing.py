@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganim.model.editing.brows import LAYERS, Brows
+from ganim.model.editing.brows import Brows
 from ganim.model.editing.eye_closing import with_closed_eyes
 from ganim.model.editing.masks import Masks
 from ganim.model.editing.upper_face import UpperFaceNetwork
@@ -112,7 +112,7 @@ def test_eyes_close_by_what_is_missing_to_closed_ones() -> None:
     own[:, column] = torch.tensor([0.0, 0.4, 0.4])
     asked[:, column] = torch.tensor([0.35, 0.8, 0.1])
     torch.testing.assert_close(network.closing(own, asked), torch.tensor([0.5, 1.0, 0.0]))
-    change = network.left_to_flow(asked - own, torch.zeros(3, LAYERS - 1, SIDE))
+    change = network.left_to_flow(asked - own, found())
     torch.testing.assert_close(change[:, column], torch.tensor([0.0, 0.0, -0.3]))
 
 

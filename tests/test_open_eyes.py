@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ganim.model.editing.brows import LAYERS, Brows
+from ganim.model.editing.brows import LAYERS, Brows, brows_of
 from ganim.model.editing.irises import irises_of
 from ganim.model.editing.masks import Masks
 from ganim.model.editing.open_eyes import seen_eyes, with_open_eyes
@@ -158,13 +158,14 @@ def test_closed_eyes_are_left_to_the_generator() -> None:
     ends = torch.stack([upper - 20, upper - 14, upper, lower])[None].repeat(2, 1, 1)
     ends[1, 3] = ends[1, 2] + 1
     assert ends.shape[1] == LAYERS - 1
+    seen = brows_of(ends)
     own, asked = torch.zeros(2, COUNT), torch.zeros(2, COUNT)
     column = positions((5,))[0]
     asked[:, column] = 0.6
-    torch.testing.assert_close(network.opening(own, asked, ends), torch.tensor([0.6, 0.0]))
-    left = network.left_to_flow(asked - own, ends)[:, column]
+    torch.testing.assert_close(network.opening(own, asked, seen), torch.tensor([0.6, 0.0]))
+    left = network.left_to_flow(asked - own, seen)[:, column]
     torch.testing.assert_close(left, torch.tensor([0.0, 0.6]))
     closing = asked.clone()
     closing[:, positions((45,))] = 1
-    assert not network.opening(own, closing, ends).any(), "eyes that close do not open"
+    assert not network.opening(own, closing, seen).any(), "eyes that close do not open"
     assert seen_eyes(found()).item() == 1

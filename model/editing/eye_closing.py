@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..warp import resized, warped
+from ..warp import resized
 from .brows import Brows
 from .cleaning import local_mean
 from .columns import all_at_rows, centres, crossed, eased, in_columns, smooth, spread
@@ -98,14 +98,8 @@ def with_closed_eyes(
     eyes = _eyes(masks.flow, brows)
     motion = _closing(eyes, faces.shape[2], share)
     free = resized(uncovered, faces)
-    step = motion.flow * free
     opened = masks.blend()
-    parts = torch.cat([masks.flow, masks.attention, masks.colour - masks.face], 1)
-    before, attention, painted = warped(parts, step).split([2, 1, 3], 1)
-    flow = step + before
-    face = warped(faces.float(), flow)
-    blur = None if masks.blur is None else warped(masks.blur, step)
-    masks = Masks(attention, face + painted, face, flow, blur)
+    masks = masks.moved(faces, motion.flow * free)
     return _with_lids(masks, motion, eyes, opened, free)
 
 

@@ -2,7 +2,6 @@
 
 from torch import Tensor
 
-from ..warp import warped
 from .brows import Brows
 from .columns import centres, crossed, eased, smooth, spread
 from .masks import Masks
@@ -30,8 +29,4 @@ def with_still_hair(masks: Masks, faces: Tensor, brows: Brows, share: Tensor) ->
     rows = spread(brows.rows[:, :1], brows.within.sum(1))
     begin = smooth(crossed(flow, rows), _SMOOTH)
     still = share * eased(((begin - y - _WHOLE) / (_STILL - _WHOLE)).clamp(0, 1)[:, None])
-    flow = flow * (1 - still)
-    face = warped(faces.float(), flow)
-    # What painting adds, where it is left, stays the same.
-    masks = masks._replace(flow=flow, face=face, colour=masks.colour + face - masks.face)
-    return masks.without_paint(still)
+    return masks.with_flow(faces, flow * (1 - still)).without_paint(still)

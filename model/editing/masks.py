@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...pipeline.faces.paste import BLUR, Change
 from ..pixels import from_model
+from ..warp import warped
 
 _RADIUS = 4
 """Of the kernel of the blur, in pixels."""
@@ -43,6 +44,24 @@ class Masks(NamedTuple):
         if self.blur is not None:
             face = face + self.blur * (_blurred(face) - face)
         return from_model(self.blend()) - from_model(face)
+
+    def moved(self, faces: Tensor, step: Tensor) -> "Masks":
+        """Masks whose result, with what is painted, is moved by a further flow `step` (n, 2, h, w).
+
+        faces: (n, 3, h, w) in -1..1, from which the masks were made.
+        """
+        assert self.flow is not None
+        parts = torch.cat([self.flow, self.attention, self.colour - self.face], 1)
+        flow, attention, painted = warped(parts, step).split([2, 1, 3], 1)
+        flow = step + flow
+        face = warped(faces.float(), flow)
+        blur = None if self.blur is None else warped(self.blur, step)
+        return Masks(attention, face + painted, face, flow, blur)
+
+    def with_flow(self, faces: Tensor, flow: Tensor) -> "Masks":
+        """Masks of the same faces with another flow: what painting adds stays in its place."""
+        face = warped(faces.float(), flow)
+        return self._replace(flow=flow, face=face, colour=self.colour + face - self.face)
 
     def without_paint(self, share: Tensor | None = None) -> "Masks":
         """Masks that move the face alone; or only a share (n, 1, h, w) in 0-1 of each pixel."""

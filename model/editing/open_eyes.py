@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..warp import resized, warped
+from ..warp import resized
 from .brows import Brows
 from .columns import all_at_rows, centres, crossed, eased, in_columns, smooth, spread
 from .irises import SHADOW, Irises, below_lids, irises_of
@@ -104,15 +104,14 @@ def with_open_eyes(
     below, above = ((each / pixel + 0.5).clamp(0, 1) for each in (y - lids.edge, lids.end - y))
     inside = below * above
 
-    step = kept * _apart(lids, y)
-    parts = torch.cat([masks.flow, masks.attention, masks.colour - masks.face], 1)
-    flow, attention, painted = warped(parts, step).split([2, 1, 3], 1)
-    flow = flow + step
+    # An exported network has no branches.
+    if torch.compiler.is_compiling() or share.any():
+        masks = masks.moved(faces, kept * _apart(lids, y))
+    flow = masks.flow
+    assert flow is not None
     over_eyes = torch.stack([flow[:, 0] * (1 - inside), _rows(lids, y, flow[:, 1], pixel)], 1)
-    flow = flow + kept * (over_eyes - flow)
-    face = warped(faces.float(), flow)
-    blur = None if masks.blur is None else warped(masks.blur, step)
-    masks = Masks(attention, face + painted, face, flow, blur).without_paint(kept * inside[:, None])
+    masks = masks.with_flow(faces, flow + kept * (over_eyes - flow))
+    masks = masks.without_paint(kept * inside[:, None])
 
     shown = _uncovered(lids, y, pixel)[:, None]
     dark = 1 - _SHADED * (1 - (y - lids.edge) / pixel / _SHADE).clamp(0, 1)[:, None]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...pipeline.action_units import positions
 from ..warp import resized, warped
 from .brow_motion import with_brows
-from .brows import LAYERS, Brows, brows_of, cut_to_upper_face
+from .brows import LAYERS, Brows, cut_to_upper_face
 from .eye_closing import with_closed_eyes
 from .foreheads import with_still_hair
 from .layer_network import LayerNetwork, layer_ends
@@ -55,25 +55,25 @@ class UpperFaceNetwork(nn.Module):
         own, asked = (each[:, _CLOSED_BY] / _CLOSED for each in (own_aus, aus))
         return ((asked - own) / (1 - own).clamp(min=_LEAST)).clamp(0, 1) * self.trained
 
-    def opening(self, own_aus: Tensor, aus: Tensor, ends: Tensor) -> Tensor:
-        """(n,) in 0-1: how far eyes open wide, likewise, where they are seen. ends: of the faces,
-        by `ends_of`."""
+    def opening(self, own_aus: Tensor, aus: Tensor, brows: Brows) -> Tensor:
+        """(n,) in 0-1: how far eyes open wide, likewise, where they are seen. brows: of the
+        faces."""
         wide = (aus - own_aus)[:, _OPENED_BY].clamp(0, 1)
-        return wide * seen_eyes(brows_of(ends)) * (1 - self.closing(own_aus, aus)) * self.trained
+        return wide * seen_eyes(brows) * (1 - self.closing(own_aus, aus)) * self.trained
 
-    def left_to_flow(self, change: Tensor, ends: Tensor) -> Tensor:
+    def left_to_flow(self, change: Tensor, brows: Brows) -> Tensor:
         """Changes (n, 17) without those that close eyes or open them wide, if it does that itself.
-        ends: as of `opening`."""
+        brows: of the faces."""
         itself = torch.zeros_like(change)
         itself[:, _CLOSED_BY] = self.trained
-        itself[:, _OPENED_BY] = self.trained * seen_eyes(brows_of(ends))
+        itself[:, _OPENED_BY] = self.trained * seen_eyes(brows)
         return change - itself * change.clamp(min=0)
 
     def shown(
         self,
         masks: Masks,
         faces: Tensor,
-        ends: Tensor,
+        brows: Brows,
         change: Tensor,
         opening: Tensor,
         closing: Tensor,
@@ -83,7 +83,7 @@ class UpperFaceNetwork(nn.Module):
         """Masks of whole faces by which brows are moved as they are where AUs raise or lower them;
         where they are raised they are not painted; hair is not moved; and eyes open or close.
 
-        faces: (n, 3, h, w) in -1..1, from which the masks were made. ends: theirs, by `ends_of`.
+        faces: (n, 3, h, w) in -1..1, from which the masks were made. brows: theirs.
         change: (n, 17), of their AUs. opening, closing: (n,), by the functions of these names.
         uncovered: (n, 1, h/2, w/2) in 0-1, the share that nothing covers. bounds: how far the face
         is moved near to what covers it, as `limit` takes it.
@@ -95,7 +95,6 @@ class UpperFaceNetwork(nn.Module):
         if not (moving or shutting):
             return masks
         with torch.autocast(faces.device.type, enabled=False):
-            brows = brows_of(ends)
             if moving:
                 masks = with_still_hair(masks, faces, brows, self.trained)
                 masks = self._with_moved_brows(masks, faces, brows, change, uncovered, bounds)

@@ -217,10 +217,11 @@ class FlowGenerator(nn.Module):
         moved by upper_face.py, mouths that open, close, or show their teeth are made by mouth.py,
         and foreheads get furrows by furrows.py.
         """
-        opening = self.upper_face.opening(own_aus, aus, face.upper_face)
+        brows = brows_of(face.upper_face)
+        opening = self.upper_face.opening(own_aus, aus, brows)
         closing = self.upper_face.closing(own_aus, aus)
         change = self.shown_change(aus, own_aus)
-        change = self.upper_face.left_to_flow(change, face.upper_face)
+        change = self.upper_face.left_to_flow(change, brows)
         nuisance = change.new_zeros(aus.shape[0], NUISANCE)
         asked, aus = aus, (own_aus + change).clamp(0, 1)
         fields = shown_fields(face.fields, aus, change, self.settings.aus)
@@ -228,11 +229,10 @@ class FlowGenerator(nn.Module):
         masks = self.before_mouths(face, aus, change, nuisance)
         free = 1 - face.occlusion
         masks = self.upper_face.shown(
-            masks, face.faces, face.upper_face, change, opening, closing, free, face.bounds
+            masks, face.faces, brows, change, opening, closing, free, face.bounds
         )
         masks = self.mouth.painted(masks, face.faces, face.lips, own_aus, aus, free)
         masks = as_sharp_as(without_smile(masks, change, free), face.sharpness)
-        brows = brows_of(face.upper_face)
         return self.furrows.shown(masks, brows, free, asked, own_aus)
 
     def before_mouths(

@@ -16,6 +16,7 @@ from ..editing.brows import brows_of
 from ..editing.furrows import FROWN, skin_of
 from ..networks.flow_generator import FlowGenerator
 from ..pixels import from_model, to_model
+from .pair_sampler import members_of
 
 _PAIRED, _WHOLE = 0.4, 0.2
 """Shares of edits that ask a face for what another photograph of its series shows, and for what
@@ -71,11 +72,7 @@ def edited(generator: FlowGenerator, faces: Faces, count: int, draw: torch.Gener
 
 def _draws(faces: Faces, count: int, draw: torch.Generator) -> Iterator[tuple[int, int, Tensor]]:
     """Photographs, the targets or -1, and AUs (17,) that are asked for."""
-    members: dict[str, list[int]] = {}
-    for index, name in enumerate(faces.series):
-        if name is not None:
-            members.setdefault(name, []).append(index)
-    series = [each for each in members.values() if len(each) > 1]
+    series = [each for each in members_of(faces.series) if len(each) > 1]
     shown = torch.where(faces.aus[:, FROWN] > _SHOWN)[0].tolist() or list(range(len(faces)))
     groups = [list(positions(group)) for group in _GROUPS]
 
@@ -88,7 +85,7 @@ def _draws(faces: Faces, count: int, draw: torch.Generator) -> Iterator[tuple[in
         if kind < _PAIRED and series:
             for _ in range(_TRIES):
                 those = series[one(len(series))]
-                source, target = (those[at] for at in torch.randperm(len(those))[:2].tolist())
+                source, target = those[torch.randperm(len(those), generator=draw)[:2]].tolist()
                 if faces.aus[target, FROWN] - faces.aus[source, FROWN] > _CHANGED:
                     break
             yield source, target, faces.aus[target]

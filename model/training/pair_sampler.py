@@ -259,13 +259,19 @@ def _part(count: int, share: tuple[int, int]) -> slice:
     return slice(number * size, (number + 1) * size)
 
 
-def _usable(series: Sequence[str | None]) -> list[Tensor]:
-    """The positions of the faces of each series with MIN_SERIES faces, in order of appearance."""
+def members_of(series: Sequence[str | None]) -> list[Tensor]:
+    """The positions of the faces of each series, in order of appearance."""
     members: dict[str, list[int]] = {}
     for position, name in enumerate(series):
         if name is not None:
             members.setdefault(name, []).append(position)
-    usable = [torch.tensor(one) for one in members.values() if len(one) >= MIN_SERIES]
+    return [torch.tensor(one) for one in members.values()]
+
+
+def _usable(series: Sequence[str | None]) -> list[Tensor]:
+    """The positions of the faces of each series with MIN_SERIES faces, in order of appearance."""
+    members = members_of(series)
+    usable = [one for one in members if len(one) >= MIN_SERIES]
     if not usable:
         raise WrongUse(
             f"--paired needs series of {MIN_SERIES} faces or more, and these shards have "

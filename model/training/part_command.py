@@ -2,10 +2,11 @@
 others)."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
+import torch
 
 from ...pipeline.errors import GanimError
 from ..checkpoint import load_weights, save_weights
@@ -37,6 +38,13 @@ def part_command(help_: str | None, steps: int) -> Callable[[Callable[..., None]
         return command
 
     return decorated
+
+
+def print_means(steps: Sequence[Sequence[float]], every: int) -> None:
+    """Print the number of the last step and the means of the last ones, after so many steps."""
+    if len(steps) % every == 0:
+        means = torch.tensor(steps[-every:]).mean(0).tolist()
+        print(f"{len(steps):6d} " + " ".join(f"{mean:10.4f}" for mean in means), flush=True)
 
 
 def save_generator(generator: FlowGenerator, like: Path, out: Path) -> None:

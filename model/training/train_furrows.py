@@ -32,7 +32,7 @@ from ..pixels import to_model
 from .framing import framed
 from .furrow_examples import Edits, edited
 from .imagenet_features import imagenet_stages
-from .part_command import part_command, save_generator
+from .part_command import part_command, print_means, save_generator
 from .projected_critic import Features, ProjectedCritic, critic_loss, mean_score
 
 LEARNING_RATE = 4e-4
@@ -230,9 +230,7 @@ def main(
     taken: list[Step] = []
     for step, generator.furrows in train(faces, examples, stages, steps, batch):
         taken.append(step)
-        if len(taken) % _PRINTED == 0:
-            means = torch.tensor(taken[-_PRINTED:]).mean(0).tolist()
-            print(f"{len(taken):6d} " + " ".join(f"{mean:10.4f}" for mean in means), flush=True)
+        print_means(taken, _PRINTED)
         if len(taken) % _SAVED == 0 or len(taken) == steps:
             save_generator(generator, weights, out)
 

@@ -9,7 +9,7 @@ inpainting do, so it knows what belongs there. No series are needed. The other w
 generator stay as they are. The extra `mouths` is needed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -33,7 +33,7 @@ from .framing import find_landmarks
 from .imagenet_features import imagenet_stages
 from .mouth_examples import Mouths, cut_mouths
 from .mouth_holes import random_holes
-from .part_command import part_command, save_generator
+from .part_command import part_command, print_means, save_generator
 from .projected_critic import Features, ProjectedCritic, critic_loss, mean_score, weighted_mean
 from .train_layers import train_layers
 
@@ -218,23 +218,15 @@ def main(
     errors: list[tuple[float]] = []
     for error in train_layers(lips, mouths.pixels, mouths.ends, lips_steps, _MORE * batch):
         errors.append((error,))
-        if len(errors) % _SHOWN == 0:
-            print(f"{len(errors):6d} {_means(errors)}", flush=True)
+        print_means(errors, _SHOWN)
 
     print("  step  critic adversarial reconstruction features", flush=True)
     taken: list[Step] = []
     for step, generator.mouth in train(lips, mouths, stages, steps, batch):
         taken.append(step)
-        if len(taken) % _SHOWN == 0:
-            print(f"{len(taken):6d} {_means(taken)}", flush=True)
+        print_means(taken, _SHOWN)
         if len(taken) % _SAVED == 0 or len(taken) == steps:
             save_generator(generator, weights, out)
-
-
-def _means(steps: Sequence[Sequence[float]]) -> str:
-    """The means of the last steps."""
-    means = torch.tensor(steps[-_SHOWN:]).mean(0)
-    return " ".join(f"{each:10.4f}" for each in means.tolist())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from ..editing.brows import LAYERS
 from ..editing.layer_network import LayerNetwork
 from ..networks.load import load_flow_generator
 from .framing import find_landmarks
-from .part_command import part_command, save_generator
+from .part_command import part_command, print_means, save_generator
 from .train_layers import train_layers
 from .upper_face_examples import cut_upper_faces
 
@@ -33,11 +33,10 @@ def main(shards: Path, weights: Path, out: Path, steps: int, batch: int, seed: i
 
     torch.manual_seed(seed)
     layers = LayerNetwork(LAYERS)
-    errors: list[float] = []
+    errors: list[tuple[float]] = []
     for error in train_layers(layers, *seen[:2], steps, batch, seen.often):
-        errors.append(error)
-        if len(errors) % _SHOWN == 0:
-            print(f"{len(errors):6d} {sum(errors[-_SHOWN:]) / _SHOWN:10.4f}", flush=True)
+        errors.append((error,))
+        print_means(errors, _SHOWN)
     generator.upper_face.layers = layers
     generator.upper_face.trained.fill_(1)
     save_generator(generator, weights, out)
