@@ -13,7 +13,9 @@ from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.editing.brows import Brows, cut_to_upper_face
 from ganim.model.editing.furrows import FROWN, FurrowNetwork, shaded, skin_of
 from ganim.model.editing.masks import Masks
+from ganim.model.estimator.network import load_estimator
 from ganim.model.networks.flow_generator import FlowGenerator
+from ganim.model.pixels import to_model
 from ganim.model.training import train_furrows
 from ganim.model.training.furrow_examples import edited
 from ganim.pipeline.action_units import COUNT, positions
@@ -139,11 +141,17 @@ def test_furrows_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     faces.images[..., SIDE // 2 :] = faces.images[..., : SIDE // 2].flip(3)  # as they are mirrored
     faces.series[:] = ["a"] * 6
     edits = edited(generator, faces, 8, torch.Generator().manual_seed(0))
+    # One of them, so that steps can be compared.
+    frown = (edits.asked - edits.own)[:, FROWN].argmax()
+    edits = edits.where(frown[None])
     steps, means = zip(*train_furrows.train(faces, edits, stages(), 60, 4), strict=True)
-    first, last = (
-        sum(each.reading for each in part) / len(part) for part in (steps[:15], steps[-15:])
-    )
-    assert last < first and steps[0].strength == 0 < steps[-1].strength
+    reader, skin = load_estimator(), edits.skin.float() / 255
+    before = to_model(edits.results)
+    upper = cut_to_upper_face(before)
+    learned = shaded(upper, means[-1](upper, skin, edits.asked, edits.own))
+    after = torch.cat([learned, before[:, :, upper.shape[2] :]], 2)
+    errors = [train_furrows._errors(reader, each, faces, edits)[0] for each in (before, after)]
+    assert errors[1] < errors[0] and steps[0].strength == 0 < steps[-1].strength
     assert means[-1].trained == 1 and not means[-1].last.weight.requires_grad
 
 
