@@ -1,4 +1,4 @@
-"""The flow fields of AUs as they are used: corners of the mouth that are pulled down, and brows."""
+"""The flow fields of AUs as they are used: corners of the mouth, brows and eyes."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,15 @@ from ganim.model.editing.fields import shown_fields
 from ganim.pipeline.action_units import COUNT, NUMBERS, positions
 
 SIDE = 8
-CORNERS, CHIN, INNER, OUTER = positions((15, 17, 1, 2))
+CORNERS, CHIN, INNER, OUTER, CHEEKS, LIDS = positions((15, 17, 1, 2, 6, 7))
+ACROSS = positions((10, 14, 20, 25))
+
+
+def of_faces() -> Tensor:
+    """Fields, of which those that are used in part have no horizontal part."""
+    fields = torch.randn(1, COUNT + 2, 2, SIDE, SIDE)
+    fields[:, ACROSS, 0] = 0
+    return fields
 
 
 def asked(lips_part: float, rise: float) -> tuple[Tensor, Tensor]:
@@ -34,7 +42,7 @@ def test_corners_of_the_mouth_go_down_and_nothing_goes_up():
 
 
 def test_other_fields_and_falls_stay_as_they_are():
-    fields = torch.randn(1, COUNT + 2, 2, SIDE, SIDE)
+    fields = of_faces()
     shown = shown_fields(fields, *asked(0.0, 0.5), NUMBERS)
     others = [column for column in range(COUNT + 2) if column != CORNERS]
     assert torch.equal(shown[:, others], fields[:, others])
@@ -44,11 +52,11 @@ def test_other_fields_and_falls_stay_as_they_are():
 
 def test_weights_that_do_not_know_both_aus_have_their_own_fields():
     fields = torch.randn(1, 2, 2, SIDE, SIDE)
-    assert shown_fields(fields, *asked(0.0, 0.5), (12, 15)) is fields
+    assert torch.equal(shown_fields(fields, *asked(0.0, 0.5), (12, 15)), fields)
 
 
 def test_outer_brows_take_the_inner_ends_along_unless_these_rise_too():
-    fields = torch.randn(1, COUNT + 2, 2, SIDE, SIDE)
+    fields = of_faces()
     aus, change = torch.zeros(2, 1, COUNT)
     change[:, OUTER] = 0.6
     alone = shown_fields(fields, aus, change, NUMBERS)
@@ -59,3 +67,25 @@ def test_outer_brows_take_the_inner_ends_along_unless_these_rise_too():
     torch.testing.assert_close(shown_fields(fields, aus, change, NUMBERS), fields)
     change[:, [INNER, OUTER]] = torch.tensor([0.6, -0.6])
     assert torch.equal(shown_fields(fields, aus, change, NUMBERS), fields)
+
+
+def test_cheeks_that_rise_narrow_the_eyes_unless_lids_are_asked_to():
+    fields = of_faces()
+    aus, change = torch.zeros(2, 1, COUNT)
+    change[:, CHEEKS] = 0.6
+    alone = shown_fields(fields, aus, change, NUMBERS)
+    torch.testing.assert_close(alone[:, CHEEKS] - fields[:, CHEEKS], 0.9 * fields[:, LIDS])
+    change[:, LIDS] = 0.6
+    torch.testing.assert_close(shown_fields(fields, aus, change, NUMBERS), fields)
+    change[:, [CHEEKS, LIDS]] = -0.6
+    torch.testing.assert_close(shown_fields(fields, aus, change, NUMBERS), fields)
+
+
+def test_mouths_become_as_much_wider_as_those_of_people():
+    fields = torch.ones(1, COUNT + 2, 2, SIDE, SIDE)
+    for known in (NUMBERS, NUMBERS[:10]):
+        shown = shown_fields(fields, *torch.zeros(2, 1, COUNT), known)
+        for at, number in enumerate(known):
+            across = 0.4 < shown[0, at, 0].unique().item() < 0.8
+            assert across == (number in (10, 14, 20, 25))
+        assert (shown[:, :, 1] == 1).all() and (shown[:, len(known) :] == 1).all()

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ganim.model.editing.layer_network import LayerNetwork, layer_ends
 from ganim.model.editing.lip_changes import LipChanges, lip_changes
-from ganim.model.editing.lip_flows import closing, dropped, tightened, wide_enough
+from ganim.model.editing.lip_columns import lip_columns
+from ganim.model.editing.lip_flows import closing, dropped, raised, tightened, wide_enough
 from ganim.model.editing.lips import LAYERS, Lips, lips_of
 from ganim.model.editing.parting import parted, with_lips
 from ganim.model.training.lip_lines import lip_lines
@@ -198,16 +199,31 @@ def test_a_jaw_that_drops_takes_the_lower_lip_along() -> None:
     first = [int((hole > 0.5).float().argmax()) for hole in holes]
     heights = [float(hole.sum()) for hole in holes]
     assert max(first) - min(first) <= 1, "the upper lip stays"
-    assert heights[1] > heights[0] + 1 and heights[2] > heights[1] + 1
+    assert heights[1] > heights[0] + 0.5 and heights[2] > heights[1] + 0.5
     y = torch.linspace(-1, 1, SIDE)
     moved = dropped(flow, lips(), torch.ones(1))
     torch.testing.assert_close(moved[0, :, y < UPPER], flow[0, :, y < UPPER], atol=1e-4, rtol=0)
 
 
+def test_a_smile_raises_both_lips_in_the_middle() -> None:
+    flow, here = opening(0.2), slice(SIDE // 2 - 2, SIDE // 2 + 2)
+    smiles = [raised(flow, lips(), torch.tensor([smile])) for smile in (0.0, 0.5, 1.0)]
+    torch.testing.assert_close(smiles[0], flow, atol=1e-5, rtol=0)
+    lines = [lip_columns(each, lips()) for each in smiles]
+    for part in ("begin", "upper", "lower", "end"):
+        rows = [float(getattr(each, part)[0, 0, here].mean()) for each in lines]
+        assert rows[0] > rows[1] > rows[2], part
+        assert rows[0] - rows[2] == pytest.approx(0.04, abs=0.015), part
+    step = smiles[2] - flow
+    assert step[:, 1].min() > -0.01, "nothing goes down"
+    assert step[:, 0].abs().max() < 0.01 and step[:, :, : SIDE // 4].abs().max() < 1e-5
+    assert step[:, 1, :, [0, -1]].abs().max() < 0.01, "what is beside the mouth stays"
+
+
 def test_what_is_left_of_the_inside_vanishes_where_lips_are_closed() -> None:
     still, none = torch.zeros(1, 2, SIDE, SIDE), torch.zeros(1)
     for closed in (0.5, 1.0):
-        changes = LipChanges(torch.ones(1), torch.tensor([closed]), none, none, torch.ones(1))
+        changes = LipChanges(torch.ones(1), torch.tensor([closed]), *[none] * 3, torch.ones(1))
         parting = with_lips(still, lips(gap=0.1), changes)
         assert (parting.inside.max() > 0.3) == (closed == 1)
         below = coordinates(parting.below)[:, 1:] > LOWER + 0.2

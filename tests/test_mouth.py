@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import GeneratorSettings
 from ganim.model.editing.cleaning import without_cold_colours
+from ganim.model.editing.fields import shown_fields
 from ganim.model.editing.layer_network import LayerNetwork, layer_ends
 from ganim.model.editing.lips import LAYERS
 from ganim.model.editing.masks import Masks
@@ -93,7 +94,9 @@ def unpainted(generator: FlowGenerator, faces: Tensor, asked: Tensor, own: Tenso
     change = generator.shown_change(asked, own)
     told = torch.zeros(len(faces), NUISANCE)
     aus = (own + change).clamp(0, 1)
-    masks = generator.before_mouths(generator.encode(faces), aus, change, told)
+    face = generator.encode(faces)
+    fields = shown_fields(face.fields, aus, change, generator.settings.aus)
+    masks = generator.before_mouths(face._replace(fields=fields), aus, change, told)
     return as_sharp_as(masks, sharpness_of(faces)).blend()
 
 
@@ -172,7 +175,7 @@ def test_teeth_that_the_photograph_shows_are_moved_alone(monkeypatch: pytest.Mon
     middle_lips(monkeypatch, between=4)
     masks, faces = opened(0.02)
     network, (own, asked) = random_mouth(), aus_of(0.5, 0.5)
-    asked[:, positions((12,))] = 0.8
+    asked[:, positions((14,))] = 0.8
     free = torch.ones(2, 1, SIDE // 2, SIDE // 2)
     painted = network.painted(masks, faces, network.ends_of(faces), own, asked, free)
     teeth = ..., slice(SIDE - 13, SIDE - 11), slice(28, 36)

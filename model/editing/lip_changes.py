@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ...pipeline.action_units import positions
 
-_LIPS_PART, _JAW = positions((25, 26))
+_SMILE, _LIPS_PART, _JAW = positions((12, 25, 26))
 _CHIN, _TIGHT = positions((17, 23))
 _PULLING = positions((9, 10, 12, 14, 15, 17, 20, 23))
 _PRESSED = 0.6
@@ -30,6 +30,8 @@ class LipChanges(NamedTuple):
     """Which share of the gap between the lips is closed."""
     jaw: Tensor
     """How far the jaw drops, as a share of what AU26 shows."""
+    smile: Tensor
+    """How far the middle of the mouth goes up, as a share of what AU12 shows."""
     tight: Tensor
     """How much thinner lips are, as a share of what AU23 shows."""
     moved: Tensor
@@ -53,5 +55,5 @@ def lip_changes(own_aus: Tensor, aus: Tensor) -> LipChanges:
 
     active = opening.maximum(closed / _SLIGHT).maximum(pulled)
     moved = active.maximum(teeth * change.abs().amax(1) / _STILL)
-    jaw, tight = (change[:, column].clamp(0, 1) for column in (_JAW, _TIGHT))
-    return LipChanges(teeth, closed, jaw, tight, moved.clamp(0, 1))
+    jaw, smile, tight = (change[:, column].clamp(0, 1) for column in (_JAW, _SMILE, _TIGHT))
+    return LipChanges(teeth, closed, jaw, smile, tight, moved.clamp(0, 1))

@@ -19,8 +19,10 @@ over which share of the face it is smoothed."""
 _TIGHT, _AROUND = 0.45, 0.15
 """By how much lips become thinner where AU23 rises by 1, and how far around them skin moves along,
 in half sides."""
-_DROP = 0.06
+_DROP = 0.03
 """How far the lower lip goes down further where AU26 rises by 1, in half sides."""
+_RISE = 0.04
+"""How far the middle of the mouth goes up further where AU12 rises by 1, in half sides."""
 
 _NARROWEST, _WIDEST = 0.85, 1.6
 """The least width of a mouth relative to its own, and by how much it is widened at most."""
@@ -56,6 +58,17 @@ def dropped(flow: Tensor, lips: Lips, jaw: Tensor) -> Tensor:
     down = smooth(jaw[:, None, None] * _DROP * at.open, _WIDE)
     # Rows that come to lie between the lips show the end of the upper one.
     return _shifted(flow, -(down * chin).minimum((at.y - at.upper).clamp(min=0)))
+
+
+def raised(flow: Tensor, lips: Lips, smile: Tensor) -> Tensor:
+    """A flow (n, 2, h, w) by which the middle of the mouth goes up with its corners, by a share
+    (n,) in 0-1 of what a smile adds to the flow: by its field it hardly does, and mouths became
+    hanging arcs."""
+    at = lip_columns(flow, lips)
+    up = smooth(smile[:, None, None] * _RISE * at.open, _WIDE)
+    above = (1 - (at.begin - up - at.y) / _ABOVE).clamp(0, 1)
+    below = (1 - (at.y - (at.end - up)) / _BELOW).clamp(0, 1)
+    return _shifted(flow, up * torch.minimum(above, below))
 
 
 def closing(flow: Tensor, lips: Lips, share: Tensor) -> Tensor:

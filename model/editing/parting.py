@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .lip_changes import LipChanges
 from .lip_columns import lip_columns
-from .lip_flows import closing, dropped, tightened, wide_enough
+from .lip_flows import closing, dropped, raised, tightened, wide_enough
 from .lips import Lips
 
 _DEEP = 0.12
@@ -50,6 +50,7 @@ class Parting(NamedTuple):
 def with_lips(flow: Tensor, lips: Lips, changes: LipChanges) -> Parting:
     """Move the lips of faces that a flow (n, 2, h, w) moves as they are, in half sides."""
     flow = dropped(wide_enough(flow, lips), lips, changes.jaw)
+    flow = raised(flow, lips, changes.smile)
     flow = closing(flow, lips, changes.closed)
     parting = parted(flow, lips)
     closed, jaw = (x[:, None, None, None] for x in (changes.closed, changes.jaw))

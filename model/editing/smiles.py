@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...pipeline.action_units import positions
-from ..warp import coordinates, resized
+from ..warp import resized
+from .cheeks import cheeks_of, ellipse, lips_of_frame
 from .cleaning import local_mean, odd, widened
 from .masks import Masks
 from .skin import brightness, in_skin_colours, skin_share
@@ -24,13 +25,8 @@ _FAINT, _CLEAR = 0.06, 0.16
 than the first is texture of the skin and stays in a larger photograph."""
 _DARK_LINES = 1 / 15
 """What is darker than skin and less wide than this share of the face is a fold of skin."""
-_LIPS = (0.0, 0.62), (0.30, 0.21)
-"""Centre and half axes of the ellipse, in half sides of the frame; likewise the nose."""
 _NOSE = (0.0, 0.17), (0.32, 0.28)
-_FADE = 0.25
-"""Share of its axes over which an ellipse fades out."""
-_TOP, _BOTTOM, _SIDE, _EDGE = -0.1, 0.85, 0.70, 0.1
-"""Between these rows and these sides cheeks lie, and over which width they fade out, likewise."""
+"""Centre and half axes of the ellipse, in half sides of the frame."""
 
 
 def without_smile(masks: Masks, change: Tensor, free: Tensor) -> Masks:
@@ -58,9 +54,9 @@ def without_folds(masks: Masks, gone: Tensor) -> Masks:
     """
     face = masks.blend()
     painted = ((1 - masks.attention - _LITTLE) / (_MUCH - _LITTLE)).clamp(0, 1)
-    lips = _ellipse(face, *_LIPS)
+    lips = lips_of_frame(face)
     skin = _closed(skin_share(masks.face), odd(_DARK_LINES * face.shape[2]))
-    where = _cheeks(face) * (1 - lips) * (1 - _ellipse(face, *_NOSE)) * skin * gone
+    where = cheeks_of(face) * (1 - lips) * (1 - ellipse(face, *_NOSE)) * skin * gone
     lines = _lines(masks.face)
     wide = odd(_NEAR * face.shape[2])
     share = widened(painted.maximum(lines), wide) * where
@@ -83,17 +79,3 @@ def _lines(faces: Tensor) -> Tensor:
     everywhere = torch.ones_like(light)
     mean = local_mean(local_mean(light, everywhere, 0, _FOLD), everywhere, 1, _FOLD)
     return (((mean - light).abs() - _FAINT) / (_CLEAR - _FAINT)).clamp(0, 1)
-
-
-def _ellipse(faces: Tensor, centre: tuple[float, float], axes: tuple[float, float]) -> Tensor:
-    """(1, 1, h, w): 1 in an ellipse in the frame of faces, fading out to 0 around it."""
-    x, y = coordinates(faces[:1]).split(1, 1)
-    distance = (((x - centre[0]) / axes[0]).square() + ((y - centre[1]) / axes[1]).square()).sqrt()
-    return ((1 + _FADE - distance) / _FADE).clamp(0, 1)
-
-
-def _cheeks(faces: Tensor) -> Tensor:
-    """(1, 1, h, w): 1 where cheeks, nose, mouth and chin lie, fading out to 0 around them."""
-    x, y = coordinates(faces[:1]).split(1, 1)
-    rows = (((y - _TOP) / _EDGE + 0.5).clamp(0, 1)) * (((_BOTTOM - y) / _EDGE + 0.5).clamp(0, 1))
-    return rows * ((_SIDE - x.abs()) / _EDGE + 0.5).clamp(0, 1)

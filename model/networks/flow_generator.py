@@ -19,6 +19,7 @@ from ...pipeline.action_units import COUNT, positions
 from ..config import GeneratorSettings
 from ..editing.brows import brows_of
 from ..editing.changes import shown_change
+from ..editing.cheeks import with_fainter_cheeks
 from ..editing.cleaning import cleaned
 from ..editing.eyes import cleaned_eyes
 from ..editing.fields import shown_fields
@@ -245,6 +246,7 @@ class FlowGenerator(nn.Module):
         )
         opening = opening - self._flow_of(_CLOSED_EYES, face, -change)  # closed eyes open, too
         masks = cleaned_eyes(cleaned(moved, lids), lids, opening, closing)
+        masks = with_fainter_cheeks(masks)
         return uncovered(masks, face.occlusion)
 
     def shown_change(self, aus: Tensor, own_aus: Tensor) -> Tensor:
