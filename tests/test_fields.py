@@ -8,13 +8,14 @@ from ganim.pipeline.action_units import COUNT, NUMBERS, positions
 
 SIDE = 8
 CORNERS, CHIN, INNER, OUTER, CHEEKS, LIDS = positions((15, 17, 1, 2, 6, 7))
-ACROSS = positions((10, 14, 20, 25))
+ACROSS, LIFTING = positions((10, 14, 20, 25, 26)), positions((6, 9, 17))
 
 
 def of_faces() -> Tensor:
-    """Fields, of which those that are used in part have no horizontal part."""
+    """Fields that are 0 where they are used in part."""
     fields = torch.randn(1, COUNT + 2, 2, SIDE, SIDE)
     fields[:, ACROSS, 0] = 0
+    fields[:, LIFTING, 1, SIDE // 2 :] = 0
     return fields
 
 
@@ -36,7 +37,7 @@ def test_corners_of_the_mouth_go_down_and_nothing_goes_up():
     assert torch.equal(opened[0], before[0, CORNERS, 0])
     assert opened[1].max() <= 0 and torch.equal(opened[1], before[0, CORNERS, 1].clamp(max=0))
     chin = closed - 1.6 * opened
-    ratio = chin / before[0, CHIN]
+    ratio = chin / shown_fields(fields, *asked(1.0, 0.0), NUMBERS)[0, CHIN]
     assert ratio.min() > 0.5 and ratio.max() < 1, "a closed mouth raises the chin, too"
     assert torch.equal(fields, before), "the input is kept: other AUs of a face use it"
 
@@ -81,11 +82,15 @@ def test_cheeks_that_rise_narrow_the_eyes_unless_lids_are_asked_to():
     torch.testing.assert_close(shown_fields(fields, aus, change, NUMBERS), fields)
 
 
-def test_mouths_become_as_much_wider_as_those_of_people():
+def test_mouths_become_as_much_wider_and_are_lifted_as_those_of_people():
     fields = torch.ones(1, COUNT + 2, 2, SIDE, SIDE)
     for known in (NUMBERS, NUMBERS[:10]):
         shown = shown_fields(fields, *torch.zeros(2, 1, COUNT), known)
         for at, number in enumerate(known):
-            across = 0.4 < shown[0, at, 0].unique().item() < 0.8
-            assert across == (number in (10, 14, 20, 25))
-        assert (shown[:, :, 1] == 1).all() and (shown[:, len(known) :] == 1).all()
+            across = shown[0, at, 0].unique().item()
+            assert (across < 0.8) == (number in (10, 14, 20, 25))
+            assert (across > 1) == (number == 26)
+            lifted = shown[0, at, 1]
+            assert (lifted[: SIDE // 2] == 1).all()
+            assert (lifted[-SIDE // 4 :].max() < 0.8) == (number in (6, 9, 17))
+        assert (shown[:, len(known) :] == 1).all()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ...pipeline.action_units import positions
+from .columns import centres
 
 _INNER, _OUTER = 1, 2
 _CHEEKS, _LIDS = 6, 7
@@ -14,9 +15,14 @@ _ALONG = 0.5
 """How much of the field of AU1 is added to that of AU2 where AU1 does not rise."""
 _NARROW = 0.9
 """How much of the field of AU7 is added to that of AU6 where AU7 does not rise."""
-_ACROSS = {10: 0.6, 14: 0.75, 20: 0.7, 25: 0.45}
-"""How much of the horizontal part of fields is left: by all of it mouths became wider than those of
-photographs of the same people that show these AUs."""
+_ACROSS = {10: 0.6, 14: 0.75, 20: 0.7, 25: 0.45, 26: 1.6}
+"""How much of the horizontal part of fields is used: with it mouths become as much wider and, where
+jaws drop, narrower as those of photographs of the same people that show these AUs."""
+_LIFTING = {6: 0.3, 9: 0.4, 17: 0.75}
+"""How much of the vertical part is used at the mouth, likewise: cheeks and noses that rise hardly
+lift it."""
+_NOSE, _MOUTH = 0.3, 0.5
+"""Rows, in half sides, from which on and up to which it becomes so."""
 _OPEN = 0.3
 """From which AU25 on a mouth counts as open wholly."""
 _STRONGER = 0.6
@@ -39,10 +45,13 @@ def shown_fields(fields: Tensor, aus: Tensor, change: Tensor, known: Sequence[in
 
 
 def _shares(fields: Tensor, known: Sequence[int]) -> Tensor:
-    """(at least len(known), 2, 1, 1): how much of both parts of each field is used."""
-    shares = fields.new_ones(fields.shape[1], 2, 1, 1)
+    """(at least len(known), 2, h, 1): how much of both parts of each field is used."""
+    y = centres(fields.shape[3], fields)
+    at_mouth = ((y - _NOSE) / (_MOUTH - _NOSE)).clamp(0, 1)
+    shares = fields.new_ones(fields.shape[1], 2, len(y), 1)
     for at, number in enumerate(known):
         shares[at, 0] = _ACROSS.get(number, 1.0)
+        shares[at, 1, :, 0] -= (1 - _LIFTING.get(number, 1.0)) * at_mouth
     return shares
 
 
