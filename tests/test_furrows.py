@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.editing.brows import Brows, cut_to_upper_face
-from ganim.model.editing.furrows import FROWN, FurrowNetwork, shaded, skin_of
+from ganim.model.editing.furrows import FROWN, FurrowNetwork, skin_of
 from ganim.model.editing.masks import Masks
+from ganim.model.editing.shade import shaded
 from ganim.model.estimator.network import load_estimator
 from ganim.model.networks.flow_generator import FlowGenerator
 from ganim.model.pixels import to_model

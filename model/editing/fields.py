@@ -18,7 +18,7 @@ _NARROW = 0.9
 _ACROSS = {10: 0.6, 14: 0.75, 20: 0.7, 25: 0.45, 26: 1.6}
 """How much of the horizontal part of fields is used: with it mouths become as much wider and, where
 jaws drop, narrower as those of photographs of the same people that show these AUs."""
-_LIFTING = {6: 0.3, 9: 0.4, 17: 0.75}
+_LIFTING = {6: 0.5, 9: 0.4, 17: 0.75}
 """How much of the vertical part is used at the mouth, likewise: cheeks and noses that rise hardly
 lift it."""
 _NOSE, _MOUTH = 0.3, 0.5

@@ -16,7 +16,8 @@ from ..layers import leaky
 from ..warp import coordinates, resized
 from .brows import Brows, cut_to_upper_face
 from .columns import centres, crossed
-from .masks import Masks, blending_to, smoothed
+from .masks import Masks, smoothed
+from .shade import border_of, limited, with_shade
 from .styled_block import StyledBlock
 
 FROWN = positions((4,))[0]
@@ -25,10 +26,6 @@ _HALF, _QUARTER, _EIGHTH, _STYLE = 24, 40, 64, 48
 """Channels at half, a quarter, and an eighth of the resolution; length of the embedding."""
 _DARKEST, _LIGHTEST = 0.45, 0.05
 """Largest logarithms of the factors by which skin becomes darker and lighter."""
-_TINT = 0.85, 1.0, 1.08
-"""How much of that holds for red, green and blue: shade on skin is redder than light."""
-_WHOLLY = 0.05
-"""Logarithm from which on skin counts as painted wholly."""
 _MOST = 0.35
 """It is told a change as at most so high: beyond, furrows become stripes."""
 _SLOPE = 6.0
@@ -36,9 +33,8 @@ _SLOPE = 6.0
 _BROW, _ABOVE, _HAIR = 0.7, 0.3, 0.6
 """Which share of a brow is no skin; how far above brows, in half sides, a face is skin wholly, and
 from where on it may be hair."""
-_BORDER, _LOW = 0.15, 0.12
-"""Over how much of the frame, in half sides, skin ends at its border, and at the lower edge of the
-upper face."""
+_LOW = 0.12
+"""Over how much of the frame, in half sides, skin ends at the lower edge of the upper face."""
 _FADING = 2
 """Over how many pixels skin ends at brows and eyes."""
 
@@ -96,9 +92,7 @@ class FurrowNetwork(nn.Module):
         x = self.block_4(x, style)
         x = self.enlarge_2(torch.cat([resized(leaky(x), half), half], 1))
         x = F.pixel_shuffle(self.last(leaky(self.block_2(x, style))), 2).float()
-        factors = torch.where(
-            x < 0, _DARKEST * torch.tanh(x / _DARKEST), _LIGHTEST * torch.tanh(x / _LIGHTEST)
-        )
+        factors = limited(x, _DARKEST, _LIGHTEST)
         rises = torch.tanh(_SLOPE * frown[:, FROWN])
         return smoothed(factors * rises[:, None, None, None] * skin)
 
@@ -119,14 +113,7 @@ class FurrowNetwork(nn.Module):
         upper, skin = cut_to_upper_face(face), skin_of(masks.flow, brows, uncovered)
         factors = self.trained * self(upper, skin, aus, own_aus)
         factors = F.pad(factors, (0, 0, 0, face.shape[2] - upper.shape[2]))
-        share = (factors.abs() / _WHOLLY).clamp(0, 1)
-        return blending_to(shaded(face, factors), masks, masks.attention * (1 - share), share > 0)
-
-
-def shaded(faces: Tensor, factors: Tensor) -> Tensor:
-    """Faces (n, 3, h, w) in -1..1 that are lighter by the exponentials of (n, 1, h, w)."""
-    tint = faces.new_tensor(_TINT)[:, None, None]
-    return ((faces + 1) * (factors * tint).exp() - 1).clamp(-1, 1)
+        return with_shade(masks, factors)
 
 
 def skin_of(flow: Tensor, brows: Brows, uncovered: Tensor) -> Tensor:
@@ -135,8 +122,19 @@ def skin_of(flow: Tensor, brows: Brows, uncovered: Tensor) -> Tensor:
 
     brows: of the photographs. uncovered: (n, 1, h/2, w/2) in 0-1.
     """
+    skin = cut_to_upper_face(below_hair(flow, brows)[:, None] * resized(uncovered, flow))
+    y = centres(flow.shape[2], flow)[: skin.shape[2], None]
+    border = border_of(flow).minimum((y[-1] - y) / _LOW)
+    return F.avg_pool2d(skin, 3, 1, 1) * border.clamp(0, 1)
+
+
+def below_hair(flow: Tensor, brows: Brows) -> Tensor:
+    """(n, h, w) in 0-1: faces that a flow (n, 2, h, w) has moved, without brows, eyes and hair.
+
+    brows: of the photographs.
+    """
     pixel = 2 / flow.shape[2]
-    y, x = centres(flow.shape[2], flow)[:, None], centres(flow.shape[3], flow)
+    y = centres(flow.shape[2], flow)[:, None]
     lines = torch.cat([brows.rows[:, :2], brows.eyes], 1)
     begin, end, upper, lower = (each[:, None] for each in crossed(flow, lines).unbind(1))
 
@@ -147,8 +145,4 @@ def skin_of(flow: Tensor, brows: Brows, uncovered: Tensor) -> Tensor:
     within = brows.within.sum(1, keepdim=True).clamp(0, 1)
     skin = 1 - _BROW * inside(begin, end, 1) * within
     skin = skin * (1 - inside(upper, lower, 1.5) * (lower - upper > pixel).float())
-    skin = skin * ((y - begin + _HAIR) / (_HAIR - _ABOVE)).clamp(0, 1)
-    skin = cut_to_upper_face(skin[:, None] * resized(uncovered, flow))
-    below = centres(flow.shape[2], flow)[skin.shape[2] - 1] - y[: skin.shape[2]]
-    border = ((1 - x.abs()) / _BORDER).minimum(below / _LOW)
-    return F.avg_pool2d(skin, 3, 1, 1) * border.clamp(0, 1)
+    return skin * ((y - begin + _HAIR) / (_HAIR - _ABOVE)).clamp(0, 1)

@@ -21,7 +21,7 @@ _TIGHT, _AROUND = 0.45, 0.15
 in half sides."""
 _DROP = 0.03
 """How far the lower lip goes down further where AU26 rises by 1, in half sides."""
-_RISE = 0.04
+_RISE = 0.045
 """How far the middle of the mouth goes up further where AU12 rises by 1, in half sides."""
 
 _NARROWEST, _WIDEST = 0.85, 1.6

@@ -20,7 +20,7 @@ from .chins import with_chin_of_skin
 from .cleaning import highest, local_mean, without_cold_colours
 from .layer_network import LayerNetwork, layer_ends
 from .lip_changes import lip_changes
-from .lips import LAYERS, lips_of
+from .lips import LAYERS, Lips, lips_of
 from .masks import Masks
 from .parting import with_lips
 from .styled_block import StyledBlock
@@ -119,8 +119,7 @@ class MouthNetwork(nn.Module):
         if not (torch.compiler.is_compiling() or share.any()):
             return masks
         with torch.autocast(faces.device.type, enabled=False):
-            height = cut_to_mouth(faces).shape[2]
-            lips = lips_of(ends, height, faces.shape[3], changes.teeth)
+            lips = lips_in(faces, ends, changes.teeth)
             parting = with_lips(masks.flow, lips, changes)
             share = share * resized(uncovered, faces)
             flow = masks.flow + share * (parting.flow - masks.flow)
@@ -135,6 +134,12 @@ class MouthNetwork(nn.Module):
         colours = (colours + 1) * (1 - darker * cut_to_mouth(parting.shade)) - 1
         hole, colours = (_in_place(x, faces) for x in (hole, colours))
         return without_cold_colours(masks.towards(colours, hole))
+
+
+def lips_in(faces: Tensor, ends: Tensor, teeth: Tensor) -> Lips:
+    """The lips of whole faces (n, 3, h, w) with ends as of `MouthNetwork.ends_of`. teeth: (n,) in
+    0-1, as `lips_of` takes it."""
+    return lips_of(ends, cut_to_mouth(faces).shape[2], faces.shape[3], teeth)
 
 
 def _without_inside(masks: Masks, inside: Tensor) -> Masks:

@@ -24,8 +24,9 @@ from ..editing.cleaning import cleaned
 from ..editing.eyes import cleaned_eyes
 from ..editing.fields import shown_fields
 from ..editing.furrows import FurrowNetwork
+from ..editing.lines import with_deeper_lines
 from ..editing.masks import Masks
-from ..editing.mouth import MouthNetwork
+from ..editing.mouth import MouthNetwork, lips_in
 from ..editing.occlusion import OcclusionNetwork, bounds, covered, limited, uncovered
 from ..editing.sharpness import as_sharp_as, sharpness_of
 from ..editing.smiles import without_smile
@@ -216,7 +217,7 @@ class FlowGenerator(nn.Module):
         What spoils pictures is taken from the masks here, and not in training (cleaning.py,
         smiles.py, eyes.py, sharpness.py), what covers the face is not painted, brows and lids are
         moved by upper_face.py, mouths that open, close, or show their teeth are made by mouth.py,
-        and foreheads get furrows by furrows.py.
+        and skin gets folds by furrows.py and lines.py.
         """
         brows = brows_of(face.upper_face)
         opening = self.upper_face.opening(own_aus, aus, brows)
@@ -234,7 +235,10 @@ class FlowGenerator(nn.Module):
         )
         masks = self.mouth.painted(masks, face.faces, face.lips, own_aus, aus, free)
         masks = as_sharp_as(without_smile(masks, change, free), face.sharpness)
-        return self.furrows.shown(masks, brows, free, asked, own_aus)
+        masks = self.furrows.shown(masks, brows, free, asked, own_aus)
+        rise = (asked - own_aus) * self.upper_face.trained * self.mouth.trained
+        lips = lips_in(face.faces, face.lips, rise.new_ones(len(rise)))
+        return with_deeper_lines(masks, brows, lips, free, rise)
 
     def before_mouths(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor

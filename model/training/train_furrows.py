@@ -24,7 +24,8 @@ from ...pipeline.action_units import COUNT
 from ..config import TrainSettings
 from ..data import Faces, load_faces
 from ..editing.brows import cut_to_upper_face
-from ..editing.furrows import FurrowNetwork, shaded
+from ..editing.furrows import FurrowNetwork
+from ..editing.shade import shaded
 from ..ema import MovingAverage
 from ..estimator.network import Estimator, load_estimator
 from ..networks.load import load_flow_generator

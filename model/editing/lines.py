@@ -1,0 +1,133 @@
+"""Lines of the skin: those that a face has become deeper where its skin is folded along them.
+
+Foreheads of people who raise their brows, the corners of eyes that laugh, and cheeks beside a nose
+that wrinkles or a mouth that smiles have folds where they have lines at rest; a flow moves these
+lines and does not deepen them. So a line of the photograph is the more darkened the more the AUs
+rise that fold it. Smooth skin stays smooth, and nothing is drawn where there is nothing.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...pipeline.action_units import positions
+from ..warp import coordinates, resized
+from .brows import Brows
+from .cheeks import cheeks_of, ellipse
+from .cleaning import odd, square_mean
+from .furrows import below_hair
+from .lip_columns import lip_columns
+from .lips import Lips
+from .masks import Masks
+from .shade import border_of, with_shade
+from .skin import brightness, skin_share
+
+_RAISED, _LAUGHING, _WRINKLED = positions((1, 2)), positions((6, 12)), positions((9, 10, 12))
+_FOREHEAD, _CORNERS, _CHEEKS = 2.0, 1.0, 1.5
+"""How many times as strong lines of the forehead, at the corners of the eyes, and of the cheeks are
+added to themselves where an AU rises by 1."""
+_DARKEST, _LIGHTEST = 0.3, 0.06
+"""Largest logarithms of the factors by which skin becomes darker and lighter."""
+_BLACK = 0.1
+"""Is added to the brightness, of which white is 2, before its logarithm is taken."""
+_LENGTH, _AROUND = 1 / 12, 1 / 10
+"""Lines are means over the first of these shares of the face; darker than what is around, which is
+the mean over squares of the second."""
+_SLOPE = 0.6
+"""How far folds beside a mouth run outwards, per unit downwards."""
+_MARGIN = 5
+"""Over how many px around brows, eyes, lips and hair no line is sought."""
+_BROWS, _TOP, _BOTTOM = -0.3, -0.45, 0.05
+"""In half sides: foreheads end at the first, and the corners of the eyes lie between the others."""
+_BESIDE = 0.5
+"""And so far from the middle."""
+_UNDER_EYES = 0.05
+"""Where cheeks begin, likewise."""
+_NOSE = (0.0, 0.17), (0.2, 0.25)
+"""Centre and half axes of the ellipse of the nose, likewise."""
+_EDGE = 0.1
+"""Over how much all of them begin and end, likewise."""
+
+
+def with_deeper_lines(
+    masks: Masks, brows: Brows, lips: Lips, uncovered: Tensor, rise: Tensor
+) -> Masks:
+    """Masks whose results have deeper lines where AUs rise.
+
+    brows, lips: of the photographs. uncovered: (n, 1, h/2, w/2) in 0-1, the share that nothing
+    covers. rise: (n, 17), by how much AUs rise; falls count as none.
+    """
+    assert masks.flow is not None
+    folding = [rise[:, which].amax(1).clamp(0, 1) for which in (_RAISED, _LAUGHING, _WRINKLED)]
+    # An exported network has no branches.
+    if not (torch.compiler.is_compiling() or any(each.any() for each in folding)):
+        return masks
+    face = masks.blend()
+    skin = _skin(masks.flow, brows, lips) * resized(uncovered, face)
+    skin = skin * skin_share(face) * border_of(face).clamp(0, 1)
+    level, to_left, to_right = _lines(face, skin).split(1, 1)
+    x, y = coordinates(face[:1]).split(1, 1)
+    raised, laughing, wrinkled = (each[:, None, None, None] for each in folding)
+
+    forehead = _FOREHEAD * raised * _before(_BROWS - y)
+    corners = _CORNERS * laughing * _before(x.abs() - _BESIDE)
+    corners = corners * _before(y - _TOP) * _before(_BOTTOM - y)
+    cheeks = _CHEEKS * wrinkled * cheeks_of(face) * _before(y - _UNDER_EYES)
+    cheeks = cheeks * (1 - ellipse(face, *_NOSE))
+    lines = (forehead + corners) * level + cheeks * torch.where(x < 0, to_left, to_right)
+    lines = lines * _narrower(skin)
+    factors = torch.where(
+        lines < 0,
+        _DARKEST * torch.tanh(lines / _DARKEST),
+        _LIGHTEST * torch.tanh(lines / _LIGHTEST),
+    )
+    return with_shade(masks, factors)
+
+
+def _skin(flow: Tensor, brows: Brows, lips: Lips) -> Tensor:
+    """(n, 1, h, w) in 0-1: faces that a flow (n, 2, h, w) has moved, without brows, eyes, hair and
+    lips."""
+    at = lip_columns(flow, lips)
+    pixel = 2 / flow.shape[2]
+    within = ((at.y - at.begin) / pixel + 0.5).clamp(0, 1) * ((at.end - at.y) / pixel + 0.5).clamp(
+        0, 1
+    )
+    return (below_hair(flow, brows) * (1 - within * at.in_mouth))[:, None]
+
+
+def _lines(faces: Tensor, skin: Tensor) -> Tensor:
+    """(n, 3, h, w): logarithms of how much lighter lines in the skin (n, 1, h, w) of faces
+    (n, 3, h, w) are than what is around: level ones, and those that run downwards to the left and
+    to the right."""
+    light = (brightness(faces + 1) + _BLACK).log()
+    weight = skin + 1e-3
+    kernel = _kernels(odd(_LENGTH * faces.shape[3]), faces)
+    side = kernel.shape[2] // 2
+
+    def along(values: Tensor) -> Tensor:
+        return F.conv2d(F.pad(values, (side,) * 4, "replicate"), kernel)
+
+    line = along(light * weight) / along(weight)
+    around = odd(_AROUND * faces.shape[3])
+    return line - square_mean(line * weight, around) / square_mean(weight, around)
+
+
+def _kernels(side: int, like: Tensor) -> Tensor:
+    """(3, 1, side, side): means over lines of `side` px, level and slanted."""
+    places = torch.arange(side, dtype=like.dtype, device=like.device) - side // 2
+    y, x = places[:, None], places
+    across = torch.stack([y + 0 * x, x + _SLOPE * y, x - _SLOPE * y])
+    kernels = (1 - across.abs()).clamp(min=0)[:, None]
+    return kernels / kernels.sum((2, 3), keepdim=True)
+
+
+def _narrower(skin: Tensor) -> Tensor:
+    """Skin (n, 1, h, w) without its margin."""
+    side = 2 * (_MARGIN // 2) + 1
+    skin = -F.max_pool2d(-skin, side, 1, side // 2)
+    return F.avg_pool2d(skin, side, 1, side // 2, count_include_pad=False)
+
+
+def _before(distance: Tensor) -> Tensor:
+    """0-1: 0 up to a distance of 0 from an edge, in half sides, and 1 beyond it."""
+    return (distance / _EDGE).clamp(0, 1)
