@@ -19,13 +19,15 @@ from .furrows import below_hair
 from .lip_columns import lip_columns
 from .lips import Lips
 from .masks import Masks
-from .shade import border_of, with_shade
+from .shade import border_of, limited, with_shade
 from .skin import brightness, skin_share
 
-_RAISED, _LAUGHING, _WRINKLED = positions((1, 2)), positions((6, 12)), positions((9, 10, 12))
-_FOREHEAD, _CORNERS, _CHEEKS = 2.0, 1.0, 1.5
-"""How many times as strong lines of the forehead, at the corners of the eyes, and of the cheeks are
-added to themselves where an AU rises by 1."""
+_RAISED, _LAUGHING, _WRINKLED, _KNIT = (
+    positions(numbers) for numbers in ((1, 2), (6, 12), (9, 10, 12), (4,))
+)
+_FOREHEAD, _CORNERS, _CHEEKS, _BETWEEN = 2.0, 1.0, 1.5, 0.6
+"""How many times as strong lines of the forehead, at the corners of the eyes, of the cheeks, and
+between the brows are added to themselves where an AU rises by 1."""
 _DARKEST, _LIGHTEST = 0.3, 0.06
 """Largest logarithms of the factors by which skin becomes darker and lighter."""
 _BLACK = 0.1
@@ -35,12 +37,14 @@ _LENGTH, _AROUND = 1 / 12, 1 / 10
 the mean over squares of the second."""
 _SLOPE = 0.6
 """How far folds beside a mouth run outwards, per unit downwards."""
+_UNSURE = 0.4
+"""Up to which share of skin it counts as none."""
 _MARGIN = 5
 """Over how many px around brows, eyes, lips and hair no line is sought."""
 _BROWS, _TOP, _BOTTOM = -0.3, -0.45, 0.05
 """In half sides: foreheads end at the first, and the corners of the eyes lie between the others."""
-_BESIDE = 0.5
-"""And so far from the middle."""
+_BESIDE, _MIDDLE = 0.5, 0.2
+"""And so far from the middle; and so near to it what is between the brows."""
 _UNDER_EYES = 0.05
 """Where cheeks begin, likewise."""
 _NOSE = (0.0, 0.17), (0.2, 0.25)
@@ -58,30 +62,28 @@ def with_deeper_lines(
     covers. rise: (n, 17), by how much AUs rise; falls count as none.
     """
     assert masks.flow is not None
-    folding = [rise[:, which].amax(1).clamp(0, 1) for which in (_RAISED, _LAUGHING, _WRINKLED)]
+    groups = _RAISED, _LAUGHING, _WRINKLED, _KNIT
+    folding = [rise[:, group].amax(1).clamp(0, 1) for group in groups]
     # An exported network has no branches.
     if not (torch.compiler.is_compiling() or any(each.any() for each in folding)):
         return masks
     face = masks.blend()
     skin = _skin(masks.flow, brows, lips) * resized(uncovered, face)
     skin = skin * skin_share(face) * border_of(face).clamp(0, 1)
-    level, to_left, to_right = _lines(face, skin).split(1, 1)
+    level, upright, to_left, to_right = _lines(face, skin).split(1, 1)
     x, y = coordinates(face[:1]).split(1, 1)
-    raised, laughing, wrinkled = (each[:, None, None, None] for each in folding)
+    raised, laughing, wrinkled, knit = (each[:, None, None, None] for each in folding)
 
     forehead = _FOREHEAD * raised * _before(_BROWS - y)
     corners = _CORNERS * laughing * _before(x.abs() - _BESIDE)
     corners = corners * _before(y - _TOP) * _before(_BOTTOM - y)
     cheeks = _CHEEKS * wrinkled * cheeks_of(face) * _before(y - _UNDER_EYES)
     cheeks = cheeks * (1 - ellipse(face, *_NOSE))
-    lines = (forehead + corners) * level + cheeks * torch.where(x < 0, to_left, to_right)
+    between = _BETWEEN * knit * _before(_MIDDLE - x.abs()) * _before(_BOTTOM - y)
+    lines = (forehead + corners) * level + between * upright
+    lines = lines + cheeks * torch.where(x < 0, to_left, to_right)
     lines = lines * _narrower(skin)
-    factors = torch.where(
-        lines < 0,
-        _DARKEST * torch.tanh(lines / _DARKEST),
-        _LIGHTEST * torch.tanh(lines / _LIGHTEST),
-    )
-    return with_shade(masks, factors)
+    return with_shade(masks, limited(lines, _DARKEST, _LIGHTEST))
 
 
 def _skin(flow: Tensor, brows: Brows, lips: Lips) -> Tensor:
@@ -89,16 +91,16 @@ def _skin(flow: Tensor, brows: Brows, lips: Lips) -> Tensor:
     lips."""
     at = lip_columns(flow, lips)
     pixel = 2 / flow.shape[2]
-    within = ((at.y - at.begin) / pixel + 0.5).clamp(0, 1) * ((at.end - at.y) / pixel + 0.5).clamp(
-        0, 1
-    )
-    return (below_hair(flow, brows) * (1 - within * at.in_mouth))[:, None]
+    below, above = ((each / pixel + 0.5).clamp(0, 1) for each in (at.y - at.begin, at.end - at.y))
+    # Furrows begin within brows, and lines do not: a brow is dark by itself.
+    skin = ((below_hair(flow, brows) - _UNSURE) / (1 - _UNSURE)).clamp(min=0)
+    return (skin * (1 - below * above * at.in_mouth))[:, None]
 
 
 def _lines(faces: Tensor, skin: Tensor) -> Tensor:
-    """(n, 3, h, w): logarithms of how much lighter lines in the skin (n, 1, h, w) of faces
-    (n, 3, h, w) are than what is around: level ones, and those that run downwards to the left and
-    to the right."""
+    """(n, 4, h, w): logarithms of how much lighter lines in the skin (n, 1, h, w) of faces
+    (n, 3, h, w) are than what is around: level and upright ones, and those that run downwards to
+    the left and to the right."""
     light = (brightness(faces + 1) + _BLACK).log()
     weight = skin + 1e-3
     kernel = _kernels(odd(_LENGTH * faces.shape[3]), faces)
@@ -113,10 +115,10 @@ def _lines(faces: Tensor, skin: Tensor) -> Tensor:
 
 
 def _kernels(side: int, like: Tensor) -> Tensor:
-    """(3, 1, side, side): means over lines of `side` px, level and slanted."""
+    """(4, 1, side, side): means over lines of `side` px, level, upright and slanted."""
     places = torch.arange(side, dtype=like.dtype, device=like.device) - side // 2
     y, x = places[:, None], places
-    across = torch.stack([y + 0 * x, x + _SLOPE * y, x - _SLOPE * y])
+    across = torch.stack([y + 0 * x, x + 0 * y, x + _SLOPE * y, x - _SLOPE * y])
     kernels = (1 - across.abs()).clamp(min=0)[:, None]
     return kernels / kernels.sum((2, 3), keepdim=True)
 

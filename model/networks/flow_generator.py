@@ -217,7 +217,7 @@ class FlowGenerator(nn.Module):
         What spoils pictures is taken from the masks here, and not in training (cleaning.py,
         smiles.py, eyes.py, sharpness.py), what covers the face is not painted, brows and lids are
         moved by upper_face.py, mouths that open, close, or show their teeth are made by mouth.py,
-        and skin gets folds by furrows.py and lines.py.
+        and skin gets folds by lines.py and furrows.py.
         """
         brows = brows_of(face.upper_face)
         opening = self.upper_face.opening(own_aus, aus, brows)
@@ -235,10 +235,10 @@ class FlowGenerator(nn.Module):
         )
         masks = self.mouth.painted(masks, face.faces, face.lips, own_aus, aus, free)
         masks = as_sharp_as(without_smile(masks, change, free), face.sharpness)
-        masks = self.furrows.shown(masks, brows, free, asked, own_aus)
         rise = (asked - own_aus) * self.upper_face.trained * self.mouth.trained
-        lips = lips_in(face.faces, face.lips, rise.new_ones(len(rise)))
-        return with_deeper_lines(masks, brows, lips, free, rise)
+        lips = lips_in(face.faces, face.lips, torch.ones_like(rise[:, 0]))
+        masks = with_deeper_lines(masks, brows, lips, free, rise)
+        return self.furrows.shown(masks, brows, free, asked, own_aus)
 
     def before_mouths(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
