@@ -205,7 +205,7 @@ def test_a_jaw_that_drops_takes_the_lower_lip_along() -> None:
     torch.testing.assert_close(moved[0, :, y < UPPER], flow[0, :, y < UPPER], atol=1e-4, rtol=0)
 
 
-def test_a_smile_raises_both_lips_in_the_middle() -> None:
+def test_a_smile_raises_both_lips_in_the_middle_and_lowers_them_as_it_goes() -> None:
     flow, here = opening(0.2), slice(SIDE // 2 - 2, SIDE // 2 + 2)
     smiles = [raised(flow, lips(), torch.tensor([smile])) for smile in (0.0, 0.5, 1.0)]
     torch.testing.assert_close(smiles[0], flow, atol=1e-5, rtol=0)
@@ -213,7 +213,10 @@ def test_a_smile_raises_both_lips_in_the_middle() -> None:
     for part in ("begin", "upper", "lower", "end"):
         rows = [float(getattr(each, part)[0, 0, here].mean()) for each in lines]
         assert rows[0] > rows[1] > rows[2], part
-        assert rows[0] - rows[2] == pytest.approx(0.04, abs=0.015), part
+        assert rows[0] - rows[2] == pytest.approx(0.045, abs=0.015), part
+        gone = raised(flow, lips(), torch.tensor([-1.0]))
+        below = float(getattr(lip_columns(gone, lips()), part)[0, 0, here].mean())
+        assert below - rows[0] == pytest.approx(0.045, abs=0.015), "a smile that goes"
     step = smiles[2] - flow
     assert step[:, 1].min() > -0.01, "nothing goes down"
     assert step[:, 0].abs().max() < 0.01 and step[:, :, : SIDE // 4].abs().max() < 1e-5

@@ -22,7 +22,7 @@ _STILL = 0.05
 
 
 class LipChanges(NamedTuple):
-    """For n faces, each (n,) in 0-1."""
+    """For n faces, each (n,) in 0-1, if nothing else is said."""
 
     teeth: Tensor
     """How far the photographs show teeth."""
@@ -31,7 +31,7 @@ class LipChanges(NamedTuple):
     jaw: Tensor
     """How far the jaw drops, as a share of what AU26 shows."""
     smile: Tensor
-    """How far the middle of the mouth goes up, as a share of what AU12 shows."""
+    """In -1..1: how far the middle of the mouth goes up, as a share of what AU12 shows."""
     tight: Tensor
     """How much thinner lips are, as a share of what AU23 shows."""
     moved: Tensor
@@ -55,5 +55,6 @@ def lip_changes(own_aus: Tensor, aus: Tensor) -> LipChanges:
 
     active = opening.maximum(closed / _SLIGHT).maximum(pulled)
     moved = active.maximum(teeth * change.abs().amax(1) / _STILL)
-    jaw, smile, tight = (change[:, column].clamp(0, 1) for column in (_JAW, _SMILE, _TIGHT))
+    jaw, tight = (change[:, column].clamp(0, 1) for column in (_JAW, _TIGHT))
+    smile = change[:, _SMILE].clamp(-1, 1)
     return LipChanges(teeth, closed, jaw, smile, tight, moved.clamp(0, 1))

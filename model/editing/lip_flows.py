@@ -61,9 +61,9 @@ def dropped(flow: Tensor, lips: Lips, jaw: Tensor) -> Tensor:
 
 
 def raised(flow: Tensor, lips: Lips, smile: Tensor) -> Tensor:
-    """A flow (n, 2, h, w) by which the middle of the mouth goes up with its corners, by a share
-    (n,) in 0-1 of what a smile adds to the flow: by its field it hardly does, and mouths became
-    hanging arcs."""
+    """A flow (n, 2, h, w) by which the middle of the mouth goes up with its corners, or down, by a
+    share (n,) in -1..1 of what a smile adds to the flow: by its field it hardly does, and mouths
+    became hanging arcs."""
     at = lip_columns(flow, lips)
     up = smooth(smile[:, None, None] * _RISE * at.open, _WIDE)
     above = (1 - (at.begin - up - at.y) / _ABOVE).clamp(0, 1)

@@ -250,7 +250,7 @@ class FlowGenerator(nn.Module):
         )
         opening = opening - self._flow_of(_CLOSED_EYES, face, -change)  # closed eyes open, too
         masks = cleaned_eyes(cleaned(moved, lids), lids, opening, closing)
-        masks = with_fainter_cheeks(masks)
+        masks = with_fainter_cheeks(masks, change)
         return uncovered(masks, face.occlusion)
 
     def shown_change(self, aus: Tensor, own_aus: Tensor) -> Tensor:
