@@ -15,7 +15,7 @@ from ...pipeline.action_units import COUNT, positions
 from ..layers import leaky
 from ..warp import coordinates, resized
 from .brows import Brows, cut_to_upper_face
-from .columns import centres, crossed
+from .columns import centres, crossed, spread
 from .masks import Masks, smoothed
 from .shade import border_of, limited, with_shade
 from .styled_block import StyledBlock
@@ -33,6 +33,8 @@ _SLOPE = 6.0
 _BROW, _ABOVE, _HAIR = 0.7, 0.3, 0.6
 """Which share of a brow is no skin; how far above brows, in half sides, a face is skin wholly, and
 from where on it may be hair."""
+_NEAR, _GONE = 0.03, 0.2
+"""How far above brows, in half sides, furrows are shown wholly, and from where on not."""
 _LOW = 0.12
 """Over how much of the frame, in half sides, skin ends at the lower edge of the upper face."""
 _FADING = 2
@@ -111,9 +113,21 @@ class FurrowNetwork(nn.Module):
             return masks
         face = masks.blend()
         upper, skin = cut_to_upper_face(face), skin_of(masks.flow, brows, uncovered)
-        factors = self.trained * self(upper, skin, aus, own_aus)
+        factors = _softened(self.trained * self(upper, skin, aus, own_aus), masks.flow, brows)
         factors = F.pad(factors, (0, 0, 0, face.shape[2] - upper.shape[2]))
         return with_shade(masks, factors)
+
+
+def _softened(factors: Tensor, flow: Tensor, brows: Brows) -> Tensor:
+    """Logarithms (n, 1, h', w) of factors, smoothed, and faded out above the brows of faces that a
+    flow (n, 2, h, w) has moved: there, and side by side, furrows look like a comb.
+
+    brows: of the photographs.
+    """
+    y = centres(flow.shape[2], flow)[: factors.shape[2], None]
+    begin = crossed(flow, spread(brows.rows[:, :1], brows.within.sum(1)))
+    near = ((y - begin + _GONE) / (_GONE - _NEAR)).clamp(0, 1)
+    return smoothed(smoothed(factors * near[:, None]))
 
 
 def skin_of(flow: Tensor, brows: Brows, uncovered: Tensor) -> Tensor:
