@@ -40,7 +40,7 @@ _SLOPE = 0.6
 _UNSURE = 0.4
 """Up to which share of skin it counts as none."""
 _MARGIN = 5
-"""Over how many px around brows, eyes, lips and hair no line is sought."""
+"""Skin within half of so many px of brows, eyes, lips and hair has no lines."""
 _BROWS, _TOP, _BOTTOM = -0.3, -0.45, 0.05
 """In half sides: foreheads end at the first, and the corners of the eyes lie between the others."""
 _BESIDE, _MIDDLE = 0.5, 0.2
@@ -61,12 +61,24 @@ def with_deeper_lines(
     brows, lips: of the photographs. uncovered: (n, 1, h/2, w/2) in 0-1, the share that nothing
     covers. rise: (n, 17), by how much AUs rise; falls count as none.
     """
-    assert masks.flow is not None
     groups = _RAISED, _LAUGHING, _WRINKLED, _KNIT
     folding = [rise[:, group].amax(1).clamp(0, 1) for group in groups]
     # An exported network has no branches.
     if not (torch.compiler.is_compiling() or any(each.any() for each in folding)):
         return masks
+    with torch.autocast(rise.device.type, enabled=False):
+        return with_shade(masks, _factors(masks, brows, lips, uncovered, folding))
+
+
+def _factors(
+    masks: Masks, brows: Brows, lips: Lips, uncovered: Tensor, folding: list[Tensor]
+) -> Tensor:
+    """(n, 1, h, w): logarithms of the factors by which results become lighter.
+
+    folding: how far foreheads, the corners of the eyes, cheeks, and what is between the brows are
+    folded, (n,) in 0-1 each. The others: as in `with_deeper_lines`.
+    """
+    assert masks.flow is not None
     face = masks.blend()
     skin = _skin(masks.flow, brows, lips) * resized(uncovered, face)
     skin = skin * skin_share(face) * border_of(face).clamp(0, 1)
@@ -82,8 +94,7 @@ def with_deeper_lines(
     between = _BETWEEN * knit * _before(_MIDDLE - x.abs()) * _before(_BOTTOM - y)
     lines = (forehead + corners) * level + between * upright
     lines = lines + cheeks * torch.where(x < 0, to_left, to_right)
-    lines = lines * _narrower(skin)
-    return with_shade(masks, limited(lines, _DARKEST, _LIGHTEST))
+    return limited(lines * _narrower(skin), _DARKEST, _LIGHTEST)
 
 
 def _skin(flow: Tensor, brows: Brows, lips: Lips) -> Tensor:
@@ -125,9 +136,8 @@ def _kernels(side: int, like: Tensor) -> Tensor:
 
 def _narrower(skin: Tensor) -> Tensor:
     """Skin (n, 1, h, w) without its margin."""
-    side = 2 * (_MARGIN // 2) + 1
-    skin = -F.max_pool2d(-skin, side, 1, side // 2)
-    return F.avg_pool2d(skin, side, 1, side // 2, count_include_pad=False)
+    skin = -F.max_pool2d(-skin, _MARGIN, 1, _MARGIN // 2)
+    return F.avg_pool2d(skin, _MARGIN, 1, _MARGIN // 2, count_include_pad=False)
 
 
 def _before(distance: Tensor) -> Tensor:
