@@ -114,22 +114,28 @@ def _lines(faces: Tensor, skin: Tensor) -> Tensor:
     the left and to the right."""
     light = (brightness(faces + 1) + _BLACK).log()
     weight = skin + 1e-3
-    kernel = _kernels(odd(_LENGTH * faces.shape[3]), faces)
-    side = kernel.shape[2] // 2
+    side, around = odd(_LENGTH * faces.shape[3]), odd(_AROUND * faces.shape[3])
+    slanted = _slanted(side, faces)
 
     def along(values: Tensor) -> Tensor:
-        return F.conv2d(F.pad(values, (side,) * 4, "replicate"), kernel)
+        half = side // 2
+        level = F.avg_pool2d(values, (1, side), 1, (0, half))
+        upright = F.avg_pool2d(values, (side, 1), 1, (half, 0))
+        others = F.conv2d(values, slanted, padding=(half, slanted.shape[3] // 2))
+        return torch.cat([level, upright, others], 1)
 
-    line = along(light * weight) / along(weight)
-    around = odd(_AROUND * faces.shape[3])
-    return line - square_mean(line * weight, around) / square_mean(weight, around)
+    lines = along(light * weight) / along(weight)
+    return lines - square_mean(light * weight, around) / square_mean(weight, around)
 
 
-def _kernels(side: int, like: Tensor) -> Tensor:
-    """(4, 1, side, side): means over lines of `side` px, level, upright and slanted."""
-    places = torch.arange(side, dtype=like.dtype, device=like.device) - side // 2
-    y, x = places[:, None], places
-    across = torch.stack([y + 0 * x, x + 0 * y, x + _SLOPE * y, x - _SLOPE * y])
+def _slanted(side: int, like: Tensor) -> Tensor:
+    """(2, 1, side, some columns): means over lines that are `side` px high."""
+    wide = round(_SLOPE * (side // 2)) + 1
+    y, x = (
+        torch.arange(-half, half + 1, dtype=like.dtype, device=like.device)
+        for half in (side // 2, wide)
+    )
+    across = torch.stack([x + _SLOPE * y[:, None], x - _SLOPE * y[:, None]])
     kernels = (1 - across.abs()).clamp(min=0)[:, None]
     return kernels / kernels.sum((2, 3), keepdim=True)
 
