@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .columns import centres
+from .columns import centres, crossed, spread
 
 LAYERS = 5
 _HEIGHT = 0.55
@@ -64,3 +64,9 @@ def brows_of(ends: Tensor) -> Brows:
     rows = torch.stack([begin - _MARGIN, end + _MARGIN, eye - _LASHES], 1)
     within = torch.stack([within * on_left, within * (1 - on_left)], 1)
     return Brows(rows, within, torch.stack([eye, below], 1))
+
+
+def brow_line(flow: Tensor, brows: Brows) -> Tensor:
+    """(n, 1, w): the rows in which brows begin after a flow (n, 2, h, w), in half sides, has moved
+    them; between and beside brows, those of columns near by."""
+    return crossed(flow, spread(brows.rows[:, :1], brows.within.sum(1)))

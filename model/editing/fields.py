@@ -46,13 +46,14 @@ def shown_fields(fields: Tensor, aus: Tensor, change: Tensor, known: Sequence[in
 
 def _shares(fields: Tensor, known: Sequence[int]) -> Tensor:
     """(at least len(known), 2, h, 1): how much of both parts of each field is used."""
+    others = [1.0] * (fields.shape[1] - len(known))
+    across, lifting = (
+        fields.new_tensor([shares.get(number, 1.0) for number in known] + others)[:, None]
+        for shares in (_ACROSS, _LIFTING)
+    )
     y = centres(fields.shape[3], fields)
-    at_mouth = ((y - _NOSE) / (_MOUTH - _NOSE)).clamp(0, 1)
-    shares = fields.new_ones(fields.shape[1], 2, len(y), 1)
-    for at, number in enumerate(known):
-        shares[at, 0] = _ACROSS.get(number, 1.0)
-        shares[at, 1, :, 0] -= (1 - _LIFTING.get(number, 1.0)) * at_mouth
-    return shares
+    down = 1 - (1 - lifting) * ((y - _NOSE) / (_MOUTH - _NOSE)).clamp(0, 1)
+    return torch.stack([across.expand_as(down), down], 1)[..., None]
 
 
 def _with_inner_brows(fields: Tensor, change: Tensor, known: Sequence[int]) -> Tensor:

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from .brows import Brows
-from .columns import centres, crossed, eased, smooth, spread
+from .brows import Brows, brow_line
+from .columns import centres, eased, smooth
 from .masks import Masks
 
 _WHOLE, _STILL = 0.05, 0.4
@@ -26,7 +26,6 @@ def with_still_hair(masks: Masks, faces: Tensor, brows: Brows, share: Tensor) ->
     flow = masks.flow
     assert flow is not None
     y = centres(flow.shape[2], flow)[:, None]
-    rows = spread(brows.rows[:, :1], brows.within.sum(1))
-    begin = smooth(crossed(flow, rows), _SMOOTH)
+    begin = smooth(brow_line(flow, brows), _SMOOTH)
     still = share * eased(((begin - y - _WHOLE) / (_STILL - _WHOLE)).clamp(0, 1)[:, None])
     return masks.with_flow(faces, flow * (1 - still)).without_paint(still)

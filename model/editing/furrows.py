@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from ...pipeline.action_units import COUNT, positions
 from ..layers import leaky
 from ..warp import coordinates, resized
-from .brows import Brows, cut_to_upper_face
-from .columns import centres, crossed, spread
+from .brows import Brows, brow_line, cut_to_upper_face
+from .columns import centres, crossed
 from .masks import Masks, smoothed
-from .shade import border_of, limited, with_shade
+from .shade import border_of, with_shade, within_limits
 from .styled_block import StyledBlock
 
 FROWN = positions((4,))[0]
@@ -94,7 +94,7 @@ class FurrowNetwork(nn.Module):
         x = self.block_4(x, style)
         x = self.enlarge_2(torch.cat([resized(leaky(x), half), half], 1))
         x = F.pixel_shuffle(self.last(leaky(self.block_2(x, style))), 2).float()
-        factors = limited(x, _DARKEST, _LIGHTEST)
+        factors = within_limits(x, _DARKEST, _LIGHTEST)
         rises = torch.tanh(_SLOPE * frown[:, FROWN])
         return smoothed(factors * rises[:, None, None, None] * skin)
 
@@ -125,8 +125,7 @@ def _softened(factors: Tensor, flow: Tensor, brows: Brows) -> Tensor:
     brows: of the photographs.
     """
     y = centres(flow.shape[2], flow)[: factors.shape[2], None]
-    begin = crossed(flow, spread(brows.rows[:, :1], brows.within.sum(1)))
-    near = ((y - begin + _GONE) / (_GONE - _NEAR)).clamp(0, 1)
+    near = ((y - brow_line(flow, brows) + _GONE) / (_GONE - _NEAR)).clamp(0, 1)
     return smoothed(smoothed(factors * near[:, None]))
 
 
@@ -139,7 +138,7 @@ def skin_of(flow: Tensor, brows: Brows, uncovered: Tensor) -> Tensor:
     skin = cut_to_upper_face(below_hair(flow, brows)[:, None] * resized(uncovered, flow))
     y = centres(flow.shape[2], flow)[: skin.shape[2], None]
     border = border_of(flow).minimum((y[-1] - y) / _LOW)
-    return F.avg_pool2d(skin, 3, 1, 1) * border.clamp(0, 1)
+    return F.avg_pool2d(skin, 3, 1, 1) * border
 
 
 def below_hair(flow: Tensor, brows: Brows) -> Tensor:

@@ -14,12 +14,12 @@ from ...pipeline.action_units import positions
 from ..warp import coordinates, resized
 from .brows import Brows
 from .cheeks import cheeks_of, ellipse
-from .cleaning import odd, square_mean
+from .cleaning import odd, square_mean, widened
 from .furrows import below_hair
 from .lip_columns import lip_columns
 from .lips import Lips
 from .masks import Masks
-from .shade import border_of, limited, with_shade
+from .shade import border_of, with_shade, within_limits
 from .skin import brightness, skin_share
 
 _RAISED, _LAUGHING, _WRINKLED, _KNIT = (
@@ -81,7 +81,7 @@ def _factors(
     assert masks.flow is not None
     face = masks.blend()
     skin = _skin(masks.flow, brows, lips) * resized(uncovered, face)
-    skin = skin * skin_share(face) * border_of(face).clamp(0, 1)
+    skin = skin * skin_share(face) * border_of(face)
     level, upright, to_left, to_right = _lines(face, skin).split(1, 1)
     x, y = coordinates(face[:1]).split(1, 1)
     raised, laughing, wrinkled, knit = (each[:, None, None, None] for each in folding)
@@ -94,7 +94,8 @@ def _factors(
     between = _BETWEEN * knit * _before(_MIDDLE - x.abs()) * _before(_BOTTOM - y)
     lines = (forehead + corners) * level + between * upright
     lines = lines + cheeks * torch.where(x < 0, to_left, to_right)
-    return limited(lines * _narrower(skin), _DARKEST, _LIGHTEST)
+    lines = lines * (1 - widened(1 - skin, _MARGIN))
+    return within_limits(lines, _DARKEST, _LIGHTEST)
 
 
 def _skin(flow: Tensor, brows: Brows, lips: Lips) -> Tensor:
@@ -138,12 +139,6 @@ def _slanted(side: int, like: Tensor) -> Tensor:
     across = torch.stack([x + _SLOPE * y[:, None], x - _SLOPE * y[:, None]])
     kernels = (1 - across.abs()).clamp(min=0)[:, None]
     return kernels / kernels.sum((2, 3), keepdim=True)
-
-
-def _narrower(skin: Tensor) -> Tensor:
-    """Skin (n, 1, h, w) without its margin."""
-    skin = -F.max_pool2d(-skin, _MARGIN, 1, _MARGIN // 2)
-    return F.avg_pool2d(skin, _MARGIN, 1, _MARGIN // 2, count_include_pad=False)
 
 
 def _before(distance: Tensor) -> Tensor:

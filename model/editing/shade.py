@@ -21,7 +21,7 @@ def with_shade(masks: Masks, factors: Tensor) -> Masks:
     return blending_to(face, masks, masks.attention * (1 - share), share > 0)
 
 
-def limited(factors: Tensor, darkest: float, lightest: float) -> Tensor:
+def within_limits(factors: Tensor, darkest: float, lightest: float) -> Tensor:
     """Logarithms of factors, which are more than 0 where skin becomes lighter, within limits that
     they come near to."""
     dark, light = (most * torch.tanh(factors / most) for most in (darkest, lightest))
@@ -35,6 +35,6 @@ def shaded(faces: Tensor, factors: Tensor) -> Tensor:
 
 
 def border_of(faces: Tensor) -> Tensor:
-    """(w,): how far each column of faces (n, channels, h, w) is from the sides of the frame; 1 and
-    more: so far that it is shaded wholly."""
-    return (1 - centres(faces.shape[3], faces).abs()) / _BORDER
+    """(w,) in 0-1: how far columns of faces (n, channels, h, w) are shaded, which is less near to
+    the sides of the frame."""
+    return ((1 - centres(faces.shape[3], faces).abs()) / _BORDER).clamp(max=1)
