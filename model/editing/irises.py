@@ -1,7 +1,7 @@
 """Where the irises of open eyes lie, and what eyes look like where lids cover them.
 
-An iris is round, so its upper edge, which the lid covers, is its lower one mirrored, and around it
-there is white.
+An iris is round, so what the lid covers has the colours that are seen at the same distance from its
+middle, and around it there is white.
 """
 
 from typing import NamedTuple
@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..warp import warped
 from .brows import Brows
 from .columns import at_rows, centres, eased, smooth
+from .skin import brightness, cheeks
 
 _RADIUS, _COVERED = 0.185, 0.25
 """Radius of most irises, as a share of the width of the eye; and which share of that the upper lid
@@ -31,18 +31,26 @@ _LEVELS, _PUPIL = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8), 0.35
 """At which shares of the height of an eye pupils are looked for, and in which part of an iris, as a
 share of its radius."""
 _LITTLE, _MUCH = 0.5, 0.8
-"""Up to which share of the height of an iris, if it is seen, nothing is known but its colour, and
-from which on what is seen of it is mirrored."""
+"""Up to which share of the height of an iris, if it is seen, its pupil is not looked for, and from
+which on the iris lies around it."""
 _WIDE = 0.06
 """Over which share of the face columns are dark in an iris."""
 _NARROW = 0.02
 """Over which share of the face heights of eyes are smoothed."""
-SHADOW = 0.015
+SHADOW = 0.025
 """How far below the upper lid its shadow lies, in half sides."""
-_RIM = 2
-"""Pixels above the lower lid that are shown nowhere else."""
+_RINGS = 7
+"""So many distances from the middle of an iris have colours of their own."""
+_UNSEEN = 0.3
+"""How much of the mean colour a part of an iris has, relative to a pixel of black that is seen."""
 _EDGE = 2.5
 """Over how many pixels an iris ends, outwards."""
+_WHITE, _LIGHTER = 0.84, 2.2
+"""How bright whites of eyes are that are wide open, relative to the cheeks: the median of 299
+photographs; and by how many times they may become lighter."""
+_TINT, _TINT_OF_LIGHT = 0.5, 0.2
+"""How much of their tint is left, as in the shadow of lids they have that of the skin, and how much
+of that of the cheeks is added, by the light of the photograph."""
 
 
 class Irises(NamedTuple):
@@ -59,8 +67,6 @@ class Irises(NamedTuple):
     y: Tensor
     radius: Tensor
     """Of the iris, in half sides."""
-    seen: Tensor
-    """In 0-1: how far enough of the iris is seen that it can be mirrored."""
     left: Tensor
     """1 where the eye is the left one in the picture, else 0."""
 
@@ -93,10 +99,9 @@ def irises_of(brows: Brows, faces: Tensor) -> Irises:
         seen = eased(((tall / (2 * radius) - _LITTLE) / (_MUCH - _LITTLE)).clamp(0, 1))
         inner = side * ((x - column).abs() < _PUPIL * radius)
         row = row + seen * (_row_of_pupil(light, upper, lower, inner) - row)
-        one = [each.expand_as(high) for each in (profile, column, row, radius, seen)]
+        one = [each.expand_as(high) for each in (profile, column, row, radius)]
         found = found + side[:, None] * torch.stack(one, 1)
-    profile, at_x, at_y, radius, seen = found.unbind(1)
-    return Irises(upper, lower, profile, at_x, at_y, radius, seen, sides[0])
+    return Irises(upper, lower, *found.unbind(1), sides[0])
 
 
 def _columns_of_iris(
@@ -138,30 +143,52 @@ def _row_of_pupil(light: Tensor, upper: Tensor, lower: Tensor, inner: Tensor) ->
     return ((upper + at * (lower - upper)) * inner).sum(1, keepdim=True) / count
 
 
-def below_lids(irises: Irises, faces: Tensor) -> Tensor:
-    """(n, 3, h, w) in -1..1: what eyes of faces look like above and below what is seen of them."""
+def below_lids(irises: Irises, faces: Tensor) -> tuple[Tensor, Tensor]:
+    """What eyes look like where lids cover them, (n, 3, h, w) in -1..1: an iris, whose colours are
+    those that are seen at each distance from its middle, and around it white; and where the white
+    is, (n, 1, h, w) in 0-1.
+
+    faces: (n, 3, h, w) in -1..1.
+    """
     pixel = 2 / faces.shape[2]
     y, x = centres(faces.shape[2], faces)[:, None], centres(faces.shape[3], faces)
-    upper, lower, _, at_x, at_y, radius, known, left = (each[:, None] for each in irises)
-    mirrored = (2 * at_y - y).minimum(lower - _RIM * pixel).maximum(upper + SHADOW)
-    mirrored = warped(faces.float(), torch.stack([torch.zeros_like(mirrored), mirrored - y], 1))
-    far = ((x - at_x).square() + (y - at_y).square()).sqrt() - radius
-    seen = (y > upper + SHADOW) & (y < lower - pixel)
-    light = (faces.mean(1, keepdim=True) + 1) / 2
-    around, inside = seen & (far > pixel) & (far < radius), seen & (far < -pixel)
-    of_white = light.square() * around[:, None].float()
-    of_iris = (1 - light).square().square() * inside[:, None].float()
-    left = left[:, None]
-    white, iris = (
-        left * _mean(faces, left * weight) + (1 - left) * _mean(faces, (1 - left) * weight)
-        for weight in (of_white, of_iris)
-    )
-    iris = iris + known[:, None] * (mirrored - iris)
-    outside = (far / pixel / _EDGE).clamp(0, 1)[:, None]
-    return iris + outside * (white - iris)
+    upper, lower, _, at_x, at_y, radius, left = (each[:, None] for each in irises)
+    far = ((x - at_x).square() + (y - at_y).square()).sqrt()
+    seen = ((y - upper) / SHADOW).clamp(0, 1) * ((lower - y) / pixel - 1).clamp(0, 1)
+    light = (faces.mean(1) + 1) / 2
+
+    at = torch.arange(_RINGS, device=faces.device)[:, None, None]
+    rings = (1 - ((far / radius).clamp(max=1) * (_RINGS - 1))[:, None].sub(at).abs()).clamp(min=0)
+    of_iris = seen * (1 - light).square() * (far < radius - pixel)
+    of_white = seen * light.square() * ((far > radius + pixel) & (far < 2 * radius))
+    outside = (far / pixel - radius / pixel).div(_EDGE).clamp(0, 1)[:, None]
+    eyes = torch.zeros_like(faces)
+    for side in (left, 1 - left):
+        colours = _means(faces, side * of_iris, rings)
+        iris = (colours[..., None, None] * rings[:, :, None]).sum(1)
+        white = _lit(_means(faces, side * of_white)[:, 0, :, None, None], faces)
+        eyes = eyes + side[:, None] * (iris + outside * (white - iris))
+    return eyes, outside
 
 
-def _mean(faces: Tensor, weight: Tensor) -> Tensor:
-    """(n, 3, 1, 1): the mean colour of faces (n, 3, h, w), with weights (n, 1, h, w)."""
-    weight = weight + 1e-6
-    return (weight * faces).sum((2, 3), keepdim=True) / weight.sum((2, 3), keepdim=True)
+def _means(faces: Tensor, weight: Tensor, parts: Tensor | None = None) -> Tensor:
+    """(n, parts, 3): the mean colours of parts of faces (n, 3, h, w), (n, parts, h, w) in 0-1, with
+    weights (n, h, w). Parts that are not seen have the mean colour of all."""
+
+    def mean(weights: Tensor, usual: Tensor | float) -> Tensor:
+        total = weights.flatten(2).sum(2, keepdim=True)
+        sums = weights.flatten(2) @ faces.flatten(2).transpose(1, 2)
+        return (sums + _UNSEEN * usual) / (total + _UNSEEN)
+
+    all_ = mean(weight[:, None], 0.0)
+    return all_ if parts is None else mean(weight[:, None] * parts, all_)
+
+
+def _lit(white: Tensor, faces: Tensor) -> Tensor:
+    """Whites of eyes (n, 3, 1, 1) as bright as those of eyes that are wide open, if they are not
+    brighter by themselves."""
+    cheek = cheeks(faces)
+    bright, usual = brightness(white + 1).clamp(min=0.1), brightness(cheek)
+    own, of_light = (white + 1) / bright - 1, cheek / usual - 1
+    factor = (_WHITE * usual / bright).clamp(1, _LIGHTER)
+    return factor * bright * (1 + _TINT * own + _TINT_OF_LIGHT * of_light) - 1

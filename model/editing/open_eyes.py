@@ -40,6 +40,11 @@ _NARROW = 0.02
 """Share of the face over which the end of an eye is smoothed."""
 _SHADED, _SHADE = 0.25, 2
 """By how much what is just below the lid is darker, and over how many pixels."""
+_LIT = 0.6
+"""How far whites of eyes that are opened wholly become as bright as they are where lids uncover
+them: less of the shadow of the lid lies on them."""
+_BLENDED = 2
+"""Over how many pixels below the shadow of the lid the photograph is shown in part."""
 
 
 class _Lids(NamedTuple):
@@ -115,7 +120,9 @@ def with_open_eyes(
 
     shown = _uncovered(lids, y, pixel)[:, None]
     dark = 1 - _SHADED * (1 - (y - lids.edge) / pixel / _SHADE).clamp(0, 1)[:, None]
-    return masks.towards((below_lids(irises, faces) + 1) * dark - 1, shown * kept)
+    eyes, white = below_lids(irises, faces)
+    lit = _LIT * share[:, None, None, None] * white * inside[:, None]
+    return masks.towards((eyes + 1) * dark - 1, shown.maximum(lit) * kept)
 
 
 def _lids(flow: Tensor, brows: Brows, irises: Irises, share: Tensor) -> _Lids:
@@ -161,7 +168,9 @@ def _uncovered(lids: _Lids, y: Tensor, pixel: float) -> Tensor:
     """(n, h, w) in 0-1: what is seen of eyes that was covered by lids, above and below."""
     begin = lids.edge + _EDGE
     first, last = lids.seen(pixel)
-    above = ((y - begin) / pixel + 0.5).clamp(0, 1) * ((first - y) / pixel + 1).clamp(0, 1)
+    above = ((y - begin) / pixel + 0.5).clamp(0, 1) * ((first - y) / pixel / _BLENDED + 1).clamp(
+        0, 1
+    )
     above = above * ((first - begin) / pixel).clamp(0, 1)
     below = ((y - last) / pixel + 1).clamp(0, 1) * ((lids.end - y) / pixel + 0.5).clamp(0, 1)
     return above.maximum(below * ((lids.end - lids.from_lower) / pixel).clamp(0, 1))
