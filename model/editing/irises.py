@@ -101,7 +101,8 @@ def irises_of(brows: Brows, faces: Tensor) -> Irises:
         row = row + seen * (_row_of_pupil(light, upper, lower, inner) - row)
         one = [each.expand_as(high) for each in (profile, column, row, radius)]
         found = found + side[:, None] * torch.stack(one, 1)
-    return Irises(upper, lower, *found.unbind(1), sides[0])
+    profile, at_x, at_y, radius = found.unbind(1)
+    return Irises(upper, lower, profile, at_x, at_y, radius, sides[0])
 
 
 def _columns_of_iris(
@@ -190,5 +191,5 @@ def _lit(white: Tensor, faces: Tensor) -> Tensor:
     cheek = cheeks(faces)
     bright, usual = brightness(white + 1).clamp(min=0.1), brightness(cheek)
     own, of_light = (white + 1) / bright - 1, cheek / usual - 1
-    factor = (_WHITE * usual / bright).clamp(1, _LIGHTER)
+    factor = (_WHITE * usual / bright).clamp(1.0, _LIGHTER)
     return factor * bright * (1 + _TINT * own + _TINT_OF_LIGHT * of_light) - 1

@@ -21,6 +21,7 @@ from ..editing.brows import brows_of
 from ..editing.changes import shown_change
 from ..editing.cheeks import with_fainter_cheeks
 from ..editing.cleaning import cleaned
+from ..editing.expression_ratios import ExpressionRatios
 from ..editing.eyes import cleaned_eyes
 from ..editing.fields import shown_fields
 from ..editing.furrows import FurrowNetwork
@@ -156,6 +157,7 @@ class FlowGenerator(nn.Module):
         self.occlusion = OcclusionNetwork(half, quarter, eighth, sixteenth).requires_grad_(False)
         self.mouth = MouthNetwork().requires_grad_(False)
         self.upper_face = UpperFaceNetwork().requires_grad_(False)
+        self.ratios = ExpressionRatios()
         self.furrows = FurrowNetwork().requires_grad_(False)
         for last in (self.to_fields[-1], self.to_rest[-1], self.to_masks):
             assert isinstance(last, nn.Conv2d) and last.bias is not None
@@ -166,7 +168,8 @@ class FlowGenerator(nn.Module):
         """Weights that know fewer nuisances have no fields for the others, and do not see them.
         Those without whitening have the identity, those without a limit of painting none, and
         those without networks of occlusions, mouths, upper faces and furrows, or with such of the
-        kinds of before versions 16 and 18, have some that find and paint nothing."""
+        kinds of before versions 16 and 18, have some that find and paint nothing; those without
+        expression ratio images have none."""
         old = [] if prefix + "mouth.lips.last.weight" in state_dict else ["mouth"]
         for key in list(state_dict):
             if key.startswith(tuple(f"{prefix}{name}." for name in (*old, "brows"))):
@@ -175,7 +178,7 @@ class FlowGenerator(nn.Module):
             state_dict.setdefault(prefix + "whitening", torch.eye(len(self.whitening)))
             unlimited = torch.full_like(self.painting_limit, UNLIMITED)
             state_dict.setdefault(prefix + "painting_limit", unlimited)
-            for name in ("occlusion", "mouth", "upper_face", "furrows"):
+            for name in ("occlusion", "mouth", "upper_face", "ratios", "furrows"):
                 untrained = self.get_submodule(name).state_dict(prefix=f"{prefix}{name}.")
                 for key, tensor in untrained.items():
                     state_dict.setdefault(key, tensor)
@@ -217,7 +220,7 @@ class FlowGenerator(nn.Module):
         What spoils pictures is taken from the masks here, and not in training (cleaning.py,
         smiles.py, eyes.py, sharpness.py), what covers the face is not painted, brows and lids are
         moved by upper_face.py, mouths that open, close, or show their teeth are made by mouth.py,
-        and skin gets folds by lines.py and furrows.py.
+        and skin gets folds by expression_ratios.py, lines.py and furrows.py.
         """
         brows = brows_of(face.upper_face)
         opening = self.upper_face.opening(own_aus, aus, brows)
@@ -237,6 +240,7 @@ class FlowGenerator(nn.Module):
         masks = as_sharp_as(without_smile(masks, change, free), face.sharpness)
         rise = (asked - own_aus) * self.upper_face.trained * self.mouth.trained
         lips = lips_in(face.faces, face.lips, torch.ones_like(rise[:, 0]))
+        masks = self.ratios.shown(masks, brows, lips, free, rise)
         masks = with_deeper_lines(masks, brows, lips, free, rise)
         return self.furrows.shown(masks, brows, free, asked, own_aus)
 
