@@ -138,6 +138,33 @@ def test_nothing_changes_without_motion_or_where_eyes_are_covered() -> None:
     assert (opened - face())[..., 90:, :].abs().max() < 1e-4
 
 
+def in_shadow() -> Tensor:
+    """The face with the shadow of the lids on two rows of its eyes, whose whites are grey."""
+    picture = face()
+    picture[picture == WHITE] = 0.0
+    upper, lower = (row[None] for row in eye_rows())
+    rows = torch.arange(SIDE)[:, None] + 0.5
+    picture[0, :, (rows > upper) & (rows < upper + 2) & (rows < lower)] -= 0.35
+    return picture
+
+
+def test_no_shadow_is_left_where_the_lid_was_and_whites_are_lit() -> None:
+    before = in_shadow()
+    still = torch.zeros(1, 2, SIDE, SIDE)
+    masks = Masks(torch.ones(1, 1, SIDE, SIDE), before, before, still)
+    opened = with_open_eyes(masks, before, found(), torch.tensor([1.0]), FREE).blend()
+    lid = round(ROW - UPPER)
+    for across, left in ((0, 0.1), (7, 0.0)):  # an iris, and the white beside it
+        column = MIDDLES[0] + across
+        shaded, below = before[0, 0, lid + 1, column], before[0, 0, ROW, column]
+        assert shaded < below - 0.3
+        assert opened[0, 0, lid + 1, column] > opened[0, 0, ROW, column] - left - 0.02
+    white = opened[0, 0, ROW, MIDDLES[0] + 7]
+    assert 0.03 < white < 0.84 * (1 + SKIN) - 1 + 0.02, "before: 0"
+    pupil = opened[0, 0, ROW, MIDDLES[0]]
+    assert abs(pupil - IRIS) < 0.05
+
+
 def test_a_little_changes_little() -> None:
     change = (shown(0.02).blend() - face()).abs()
     assert change.mean() < 2e-3
