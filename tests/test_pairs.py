@@ -20,6 +20,7 @@ from ganim.model.evaluation.fresh_critic_metrics import (
     criticise,
     why_not,
 )
+from ganim.model.evaluation.pair_readings import read_rises
 from ganim.model.evaluation.pairs import (
     Pairs,
     compare,
@@ -171,6 +172,25 @@ def test_a_generator_that_cannot_be_told_has_the_other_errors_only(lighter: Pair
     values = evaluate_pairs(animator_of(Generator(settings)), lighter)
     assert values["pairs_l1_ratio"] == 1, "an untrained residual generator copies"
     assert not [name for name in values if "told" in name or "moved" in name or "used" in name]
+
+
+def test_what_is_read_of_edits_is_divided_by_what_is_read_of_photographs() -> None:
+    column = NUMBERS.index(12)
+    change, source = (np.zeros((8, len(NUMBERS))) for _ in range(2))
+    change[:6, column] = 0.5
+    source += 0.1
+    target, half, more = source.copy(), source.copy(), source.copy()
+    target[:6, column] += 0.4
+    half[:6, column] += 0.2
+    half[6:] += 0.5  # where nothing rises, nothing counts
+    more[:6, column] += 0.6
+    values = read_rises(change, source, target, {"": half, "_used": more})
+    expected = {"pairs_read_": (0.5, 1.5), "pairs_read_AU12_": (0.5, 1.5)}
+    for name, ratios in expected.items():
+        assert (values[f"{name}ratio"], values[f"{name}ratio_used"]) == pytest.approx(ratios)
+    assert len(values) == 4, "no other AU rises"
+    assert not read_rises(change[:4], source[:4], target[:4], {"": half[:4]}), "too few"
+    assert not read_rises(change, source, source, {"": half}), "photographs tell nothing"
 
 
 def test_nuisance_of_a_mirrored_face_changes_the_signs_of_what_is_sideways() -> None:

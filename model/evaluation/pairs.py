@@ -31,6 +31,7 @@ from ..networks.torch_renderer import TorchRenderer
 from ..pixels import to_model
 from . import metrics
 from .features import batches, concatenate
+from .pair_readings import read_rises
 
 _PER_SERIES = 12
 _MOST = 600
@@ -168,7 +169,7 @@ def compare(pairs: Pairs, which: np.ndarray, pictures: Sequence[np.ndarray] | np
     which: the positions of the pairs. pictures: for each, the edited crop (128, 128, 3) uint8.
     """
     frames = [pairs.frames[index] for index in which]
-    cut = np.stack([frame.cut(one, CROP_SIZE) for frame, one in zip(frames, pictures, strict=True)])
+    cut = _cut(pairs, which, pictures)
     landmarks = np.stack(
         [frame.from_picture(_find(one)) for frame, one in zip(frames, pictures, strict=True)]
     )
@@ -199,13 +200,16 @@ def evaluate_pairs(
     Returns values by `pairs_ERROR`, for the generator that is told AUs only, and with the endings
     `_unedited`; `_moved` (pixels moved, none painted); `_told` (pose, gaze and light told, too)
     and `_used` (with gains and cleaning, as `animate` makes it); and with `_ratio` each divided by
-    that of the unedited sources. Only those that the generator has.
+    that of the unedited sources. Only those that the generator has. And the values of `read_rises`,
+    by the estimator.
     """
     parts: dict[str, list[Errors]] = defaultdict(list)
+    read: dict[str, list[np.ndarray]] = defaultdict(list)
     for which in batches(np.arange(len(pairs))):
         parts["_unedited"].append(compare(pairs, which, pairs.sources[which]))
         for ending, pictures in _results(animator, pairs, which).items():
             parts[ending].append(compare(pairs, which, pictures))
+            read[ending].append(_read(_cut(pairs, which, pictures)))
         on_progress(len(which))
     values: dict[str, float] = {"pairs": float(len(pairs))}
     for ending, errors in parts.items():
@@ -216,7 +220,11 @@ def evaluate_pairs(
         for ending in parts:
             if ending != "_unedited" and unedited:
                 values[f"pairs_{name}{ending}_ratio"] = values[f"pairs_{name}{ending}"] / unedited
-    return values
+    everything = np.arange(len(pairs))
+    sources = _read(_cut(pairs, everything, pairs.sources))
+    of_results = {ending: np.concatenate(rows) for ending, rows in read.items()}
+    change = pairs.target_aus - pairs.own_aus
+    return values | read_rises(change, sources, _read(pairs.targets), of_results)
 
 
 @torch.inference_mode()
@@ -247,6 +255,23 @@ def _results(animator: Animator, pairs: Pairs, which: np.ndarray) -> dict[str, l
             masks["_moved"] = masks[""].without_paint()
     changes |= {ending: one.changes() for ending, one in masks.items()}
     return {ending: paste(crops, regions, made) for ending, made in changes.items()}
+
+
+def _cut(
+    pairs: Pairs, which: np.ndarray, pictures: Sequence[np.ndarray] | np.ndarray
+) -> np.ndarray:
+    """(n, 128, 128, 3) uint8: what is compared of the crops of some pairs."""
+    frames = [pairs.frames[index] for index in which]
+    return np.stack(
+        [frame.cut(one, CROP_SIZE) for frame, one in zip(frames, pictures, strict=True)]
+    )
+
+
+def _read(faces: np.ndarray) -> np.ndarray:
+    """(n, 17) in 0-1: AUs of faces (n, 128, 128, 3) uint8 by the estimator."""
+    return np.concatenate(
+        [load_estimator().read_faces(faces[part]).aus for part in batches(np.arange(len(faces)))]
+    )
 
 
 def _pyramid_l1(a: Tensor, b: Tensor) -> Tensor:

@@ -82,6 +82,7 @@ METRICS = (
            Threshold(0.65, False)),
     Metric("pairs_l1_ratio", "Pairs: L1 ÷ unedited, AUs only told", "{:.3f}"),
     Metric("pairs_ssim_error_ratio", "Pairs: (1 - SSIM) ÷ unedited, the same", "{:.3f}"),
+    Metric("pairs_read_ratio_used", "Pairs, as animated: AUs read ÷ in photographs", "{:.2f}"),
     *(
         Metric(f"{name}{ending}", f"Fresh critic, {title}{words}, AUC", "{:.3f}",
                Threshold(bound, False), "" if ending else f"{name}_reference")
