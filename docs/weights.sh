@@ -29,5 +29,8 @@ ganim train shards --run run8 --architecture flow --size 160 --width 32 --critic
 [ -e run8/mouth.safetensors ] ||
     python -m ganim.model.training.train_mouth shards --weights run8/upper_face.safetensors \
         --out run8/mouth.safetensors
-python -m ganim.model.training.train_furrows shards --weights run8/mouth.safetensors \
+[ -e run8/ratios.safetensors ] ||
+    python -m ganim.model.training.train_ratios shards --weights run8/mouth.safetensors \
+        --out run8/ratios.safetensors
+python -m ganim.model.training.train_furrows shards --weights run8/ratios.safetensors \
     --out generator.safetensors
