@@ -265,6 +265,21 @@ def test_aus_that_raise_brows_raise_them_less_together():
         assert few * apart < rise(level, 1, 2) < most * apart
 
 
+def test_brows_go_up_with_upper_lids_that_are_raised_but_not_where_they_are_knit():
+    own, brows = torch.full((1, COUNT), 0.2), positions((1, 2))
+
+    def rise(**levels: float) -> torch.Tensor:
+        aus = own.clone()
+        for name, level in levels.items():
+            aus[:, positions((int(name[2:]),))] = level
+        return shown_change(aus, own, torch.ones(COUNT))[0, list(brows)]
+
+    assert (rise(AU5=0.6) > 0.1).all() and (rise(AU5=0.6) < 0.2).all()
+    torch.testing.assert_close(rise(AU5=0.6, AU1=0.4) - rise(AU1=0.4), rise(AU5=0.6))
+    assert not rise(AU5=0.6, AU4=0.6).any() and not rise(AU5=0.0).any()
+    assert 0 < rise(AU5=0.21).max() < 0.01
+
+
 @pytest.mark.parametrize("together", [(6, 12), (25, 26)])
 def test_aus_that_pull_one_part_pull_it_less_together(together: tuple[int, int]):
     generator = FlowGenerator(GeneratorSettings(8, architecture="flow")).eval()
