@@ -76,8 +76,5 @@ def skin_of_face(flow: Tensor, brows: Brows, lips: Lips) -> Tensor:
 
     brows, lips: of the photographs.
     """
-    at = lip_columns(flow, lips)
-    pixel = 2 / flow.shape[2]
-    below, above = ((each / pixel + 0.5).clamp(0, 1) for each in (at.y - at.begin, at.end - at.y))
-    skin = below_hair(flow, brows) * (1 - below * above * at.in_mouth)
+    skin = below_hair(flow, brows) * lip_columns(flow, lips).outside
     return skin[:, None] * border_of(flow)

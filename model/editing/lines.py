@@ -101,12 +101,9 @@ def _factors(
 def _skin(flow: Tensor, brows: Brows, lips: Lips) -> Tensor:
     """(n, 1, h, w) in 0-1: faces that a flow (n, 2, h, w) has moved, without brows, eyes, hair and
     lips."""
-    at = lip_columns(flow, lips)
-    pixel = 2 / flow.shape[2]
-    below, above = ((each / pixel + 0.5).clamp(0, 1) for each in (at.y - at.begin, at.end - at.y))
     # Furrows begin within brows, and lines do not: a brow is dark by itself.
     skin = ((below_hair(flow, brows) - _UNSURE) / (1 - _UNSURE)).clamp(min=0)
-    return (skin * (1 - below * above * at.in_mouth))[:, None]
+    return (skin * lip_columns(flow, lips).outside)[:, None]
 
 
 def _lines(faces: Tensor, skin: Tensor) -> Tensor:

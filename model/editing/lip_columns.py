@@ -44,6 +44,15 @@ class LipColumns(NamedTuple):
         """(n, 1, w) in 0-1: 1 in the mouth, and 0 beside it."""
         return (FULLY * self.open).clamp(0, 1)
 
+    @property
+    def outside(self) -> Tensor:
+        """(n, h, w) in 0-1: 0 from the upper edge of the upper lip to the lower one of the lower
+        lip, and 1 around."""
+        pixel = 2 / len(self.y)
+        edges = self.y - self.begin, self.end - self.y
+        below, above = ((each / pixel + 0.5).clamp(0, 1) for each in edges)
+        return 1 - below * above * self.in_mouth
+
 
 def lip_columns(flow: Tensor, lips: Lips) -> LipColumns:
     """Where lips lie in faces that a flow (n, 2, h, w) moves, in half sides."""
