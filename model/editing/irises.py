@@ -158,11 +158,12 @@ def below_lids(irises: Irises, faces: Tensor) -> tuple[Tensor, Tensor]:
     seen = ((y - upper) / SHADOW).clamp(0, 1) * ((lower - y) / pixel - 1).clamp(0, 1)
     light = (faces.mean(1) + 1) / 2
 
+    outwards = (far / radius).clamp(max=1)[:, None] * (_RINGS - 1)
     at = torch.arange(_RINGS, device=faces.device)[:, None, None]
-    rings = (1 - ((far / radius).clamp(max=1) * (_RINGS - 1))[:, None].sub(at).abs()).clamp(min=0)
+    rings = (1 - (outwards - at).abs()).clamp(min=0)
     of_iris = seen * (1 - light).square() * (far < radius - pixel)
     of_white = seen * light.square() * ((far > radius + pixel) & (far < 2 * radius))
-    outside = (far / pixel - radius / pixel).div(_EDGE).clamp(0, 1)[:, None]
+    outside = ((far - radius) / pixel / _EDGE).clamp(0, 1)[:, None]
     eyes = torch.zeros_like(faces)
     for side in (left, 1 - left):
         colours = _means(faces, side * of_iris, rings)

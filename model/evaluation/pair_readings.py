@@ -12,7 +12,7 @@ import numpy as np
 
 from ...pipeline.action_units import COUNT, NUMBERS
 
-ASKED = 0.3
+_ASKED = 0.3
 """By how much the label of an AU rises at least in pairs that count for it."""
 _FEWEST = 5
 """Pairs of an AU that has a value of its own."""
@@ -33,7 +33,7 @@ def read_rises(
     Returns values by `pairs_read_ratioCONDITION` for all AUs together, and by
     `pairs_read_AUn_ratioCONDITION` for each; only those that some pairs tell.
     """
-    rises = change > ASKED
+    rises = change > _ASKED
     of_target = np.where(rises, target - source, 0)
     groups = {"": list(range(COUNT))} | {f"AU{au}_": [at] for at, au in enumerate(NUMBERS)}
     values: dict[str, float] = {}

@@ -58,11 +58,8 @@ class Regression:
         weight = examples.skin
         off = (examples.ratios.abs() * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1)
         aligned = off < _UNALIGNED
-        ratios, weight = (
-            fine(examples.ratios.clamp(-_MOST, _MOST), weight)[aligned],
-            weight[aligned],
-        )
-        ratios, weight = (_at_side(each) for each in (ratios, weight))
+        ratios = fine(examples.ratios.clamp(-_MOST, _MOST), weight)
+        ratios, weight = (_at_side(each[aligned]) for each in (ratios, weight))
         rise = examples.change[aligned].clamp(min=0)
         pairs = (rise[:, :, None] * rise[:, None]).flatten(1)
         for mirrored in (False, True):
