@@ -122,4 +122,10 @@ def test_the_csv_of_a_clip_drives_as_the_clip(face: Path, tmp_path: Path) -> Non
         still = np.asarray(picture).astype(int)
     moved = np.abs(by_clip - still).mean((1, 2, 3))
     assert moved[-1] > 2 * moved[0]
-    assert np.abs(by_clip - by_csv).mean() < 0.3 * moved[-1]
+    # Faces are followed in a clip and found anew for a CSV file, so their AUs are read a little
+    # differently: alike are which pixels change, when, and about how much.
+    changes = by_clip - still, by_csv - still
+    backwards = by_csv[::-1] - still
+    assert np.corrcoef(changes[0].ravel(), changes[1].ravel())[0, 1] > 0.92
+    assert np.corrcoef(changes[0].ravel(), backwards.ravel())[0, 1] < 0.5
+    assert 0.6 < np.abs(changes[0]).mean() / np.abs(changes[1]).mean() < 1.6
