@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
+from part_training import train_part
 from test_furrows import FREE, masks, parts
 from test_furrows import SIDE as SMALL
 from test_mouth import opening_generator
-from tiny import random_shards, smooth_faces
+from tiny import smooth_faces
 from torch import Tensor
 
-from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.editing.expression_ratios import (
     BOTTOM,
     SIDE,
@@ -169,25 +168,18 @@ def test_what_is_not_aligned_does_not_count() -> None:
 def test_the_command_changes_the_ratios_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shards, unfitted, fitted = (tmp_path / name for name in ("shards", "a.safetensors", "b"))
-    random_shards(shards, {"train": 8, "test": 2}, size=96, in_series=4)
     generator = opening_generator()
     generator.furrows.trained.fill_(1)
-    settings = {"generator": vars(generator.settings), "size": SMALL}
-    save_weights(unfitted, generator.state_dict(), "generator", settings)
     faces = smooth_faces(8, SMALL)
     faces.series[:] = ["a"] * 4 + ["b"] * 4
     monkeypatch.setattr(train_ratios, "framed", lambda *_: faces)
     monkeypatch.setattr(train_ratios, "_UNALIGNED", 10.0)
     monkeypatch.setattr(train_ratios, "_PRINTED", 2)
-    given = ["--weights", str(unfitted), "--out", str(fitted), "--batch", "4", "--steps", "2"]
-    done = CliRunner().invoke(train_ratios.main, [str(shards), *given])
-    assert done.exit_code == 0, done.output
-    assert done.output.count("\n     2 ") == 1
-    (old, known), (new, now) = (load_weights(path, "generator") for path in (unfitted, fitted))
-    assert known == now and old.keys() == new.keys()
-    assert {name for name in old if not torch.equal(old[name], new[name])} == {"ratios.halves"}
-    assert new["ratios.halves"].isfinite().all()
+    few = ["--batch", "4", "--steps", "2"]
+    fitted = train_part(train_ratios.main, generator, SMALL, tmp_path, few, in_series=4)
+    assert fitted.output.count("\n     2 ") == 1
+    assert fitted.changed == {"ratios.halves"}
+    assert fitted.weights["ratios.halves"].isfinite().all()
 
 
 def test_weights_without_ratios_have_none() -> None:

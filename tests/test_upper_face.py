@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
-from tiny import random_shards, randomise
+from part_training import train_part
+from tiny import randomise
 from torch import Tensor
 
-from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import GeneratorSettings
 from ganim.model.editing.brow_motion import with_brows
 from ganim.model.editing.brows import Brows, brows_of, cut_to_upper_face
@@ -248,28 +247,18 @@ def test_the_upper_part_of_faces_is_searched() -> None:
 def test_the_command_changes_the_network_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shards, untrained, trained = (tmp_path / name for name in ("shards", "a.safetensors", "b"))
-    random_shards(shards, {"train": 8, "test": 2}, size=96)
     generator = FlowGenerator(GeneratorSettings(8, architecture="flow"))
     randomise(generator)
     landmarks = drawn_face(1.0)[1][0]
     generator.reference.copy_(landmarks + 0.01 * torch.randn_like(landmarks))
-    settings = {"generator": {**vars(generator.settings)}, "size": 64}
-    save_weights(untrained, generator.state_dict(), "generator", settings)
     monkeypatch.setattr(
         train_upper_face, "find_landmarks", lambda faces: landmarks.expand(len(faces), -1, -1)
     )
     monkeypatch.setattr(train_upper_face, "_SHOWN", 2)
-    given = ["--weights", str(untrained), "--out", str(trained), "--steps", "2", "--batch", "4"]
-    done = CliRunner().invoke(train_upper_face.main, [str(shards), *given])
-    assert done.exit_code == 0, done.output
-    assert "16 pictures" in done.output and "\n     2 " in done.output
-    (old, known), (new, now) = (load_weights(path, "generator") for path in (untrained, trained))
-    assert known == now and old.keys() == new.keys()
-    assert {name.split(".")[0] for name in old if not torch.equal(old[name], new[name])} == {
-        "upper_face"
-    }
-    assert new["upper_face.trained"] == 1
+    few = ["--steps", "2", "--batch", "4"]
+    trained = train_part(train_upper_face.main, generator, 64, tmp_path, few)
+    assert "16 pictures" in trained.output and "\n     2 " in trained.output
+    assert trained.parts == {"upper_face"} and trained.weights["upper_face.trained"] == 1
 
 
 def test_weights_without_the_network_leave_brows_and_close_eyes_by_flow() -> None:

@@ -206,8 +206,8 @@ def evaluate_pairs(
     parts: dict[str, list[Errors]] = defaultdict(list)
     read: dict[str, list[np.ndarray]] = defaultdict(list)
     for which in batches(np.arange(len(pairs))):
-        parts["_unedited"].append(compare(pairs, which, pairs.sources[which]))
-        for ending, pictures in _results(animator, pairs, which).items():
+        shown = {"_unedited": list(pairs.sources[which])} | _results(animator, pairs, which)
+        for ending, pictures in shown.items():
             parts[ending].append(compare(pairs, which, pictures))
             read[ending].append(_read(_cut(pairs, which, pictures)))
         on_progress(len(which))
@@ -220,11 +220,9 @@ def evaluate_pairs(
         for ending in parts:
             if ending != "_unedited" and unedited:
                 values[f"pairs_{name}{ending}_ratio"] = values[f"pairs_{name}{ending}"] / unedited
-    everything = np.arange(len(pairs))
-    sources = _read(_cut(pairs, everything, pairs.sources))
-    of_results = {ending: np.concatenate(rows) for ending, rows in read.items()}
-    change = pairs.target_aus - pairs.own_aus
-    return values | read_rises(change, sources, _read(pairs.targets), of_results)
+    aus = {ending: np.concatenate(rows) for ending, rows in read.items()}
+    change, of_sources = pairs.target_aus - pairs.own_aus, aus.pop("_unedited")
+    return values | read_rises(change, of_sources, _read(pairs.targets), aus)
 
 
 @torch.inference_mode()

@@ -10,8 +10,8 @@ is a batch of pairs of photographs.
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
 
 from ...pipeline.action_units import COUNT
 from ..config import TrainSettings
@@ -96,12 +96,7 @@ def fine(ratios: Tensor, skin: Tensor) -> Tensor:
 def _blurred(values: Tensor) -> Tensor:
     """Values (n, 1, h, w), smoothed by a Gaussian."""
     deviation = _FINE * values.shape[3]
-    half = round(3 * deviation)
-    at = torch.arange(-half, half + 1, dtype=values.dtype)
-    line = torch.exp(-at.square() / (2 * deviation**2))
-    line = line / line.sum()
-    values = F.pad(values, (half,) * 4, "reflect")
-    return F.conv2d(F.conv2d(values, line[None, None, None]), line[None, None, :, None])
+    return gaussian_blur(values, [2 * round(3 * deviation) + 1] * 2, [deviation] * 2)
 
 
 @part_command(__doc__, steps=400)
