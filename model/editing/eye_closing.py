@@ -50,8 +50,9 @@ falls on it than into the fold of an open eye."""
 _LITTLE, _MUCH = 1.3, 1.8
 """From which factor on a lid that becomes taller is blurred in larger pictures, as lashes and folds
 become streaks, and from which on wholly."""
-_THICK = 1.1
-"""Half of the thickness of the line of lashes, in px."""
+_SHADE = 0.024, 0.028
+"""Standard deviations of the dark line of lashes and their shadow, above and below its middle, by
+the photographs of 46 persons who close their eyes."""
 
 
 class _Motion(NamedTuple):
@@ -65,10 +66,8 @@ class _Motion(NamedTuple):
     """(n, 1, h, w): how many rows of it the result has for one of the picture."""
     band: Tensor
     """(n, 1, h, w) in 0-1: the rows where the flow leaps over the eye."""
-    place: Tensor
-    """(n, 1, h, w) in 0-1: where in these rows a pixel lies, from top to bottom."""
     line: Tensor
-    """(n, 1, h, w) in 0-1: the edge of the upper lid."""
+    """(n, 1, h, w) in 0-1: lashes and their shadow."""
     under: Tensor
     """(n, w): the first row below the band."""
 
@@ -154,11 +153,12 @@ def _closing(eyes: _Eyes, height: int, share: Tensor) -> _Motion:
     closed = smooth((high / _OPEN).clamp(0, 1), _NARROW) * eased(share)
     lid = ((y - above) / pixel / 4).clamp(0, 1) * ((lashes - y) / pixel + 0.5).clamp(0, 1)
     band = ((y - edge) / pixel + 1).clamp(0, 1) * ((under - y) / pixel + 1.5).clamp(0, 1)
-    line = torch.exp(-(((y - edge) / pixel + 0.3) / _THICK).square())
+    beside = y - edge
+    line = torch.exp(-(beside / torch.where(beside < 0, *_SHADE)).square() / 2)
     flow = torch.stack([torch.zeros_like(row), row - y], 1)
     tall = tall.expand_as(row)[:, None]
     lid, band, line = ((closed * each)[:, None] for each in (lid, band, line))
-    return _Motion(flow, lid, tall, band, place[:, None], line, under[:, 0] + pixel)
+    return _Motion(flow, lid, tall, band, line, under[:, 0] + pixel)
 
 
 def _with_lids(masks: Masks, motion: _Motion, eyes: _Eyes, opened: Tensor, free: Tensor) -> Masks:
@@ -192,5 +192,5 @@ def _with_lids(masks: Masks, motion: _Motion, eyes: _Eyes, opened: Tensor, free:
     masks = masks.blurred(streaked * motion.lid * free)
     face = masks.blend()
     below = smooth(all_at_rows(face, motion.under), _NARROW)[:, :, None]
-    masks = masks.towards(dark + motion.place * (below - dark), motion.band * free)
+    masks = masks.towards(below.expand_as(face), motion.band * free)
     return masks.towards(dark.expand_as(face), motion.line * free, blur=False)
