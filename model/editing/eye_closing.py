@@ -17,7 +17,7 @@ from .brows import Brows
 from .cleaning import local_mean
 from .columns import all_at_rows, centres, crossed, eased, in_columns, smooth, spread
 from .masks import Masks
-from .skin import in_skin_colours
+from .skin import brightness, in_skin_colours
 
 # Lengths are in half sides, if nothing else is said.
 _LOW = 0.95
@@ -51,8 +51,11 @@ _LITTLE, _MUCH = 1.3, 1.8
 """From which factor on a lid that becomes taller is blurred in larger pictures, as lashes and folds
 become streaks, and from which on wholly."""
 _SHADE = 0.024, 0.028
-"""Standard deviations of the dark line of lashes and their shadow, above and below its middle, by
-the photographs of 46 persons who close their eyes."""
+"""Standard deviations of the shade around the edge of the upper lid, above and below it, by the
+photographs of 46 persons who close their eyes."""
+_THICK, _LINE, _SHADED = 1.1, 0.6, 0.9
+"""Half of the thickness of the line of lashes, in px, and the shares of lashes and shade that are
+seen: the shade alone is a smudge in larger pictures, and the line alone looks drawn."""
 
 
 class _Motion(NamedTuple):
@@ -67,7 +70,9 @@ class _Motion(NamedTuple):
     band: Tensor
     """(n, 1, h, w) in 0-1: the rows where the flow leaps over the eye."""
     line: Tensor
-    """(n, 1, h, w) in 0-1: lashes and their shadow."""
+    """(n, 1, h, w) in 0-1: the edge of the upper lid."""
+    shade: Tensor
+    """(n, 1, h, w) in 0-1: what lies around it."""
     under: Tensor
     """(n, w): the first row below the band."""
 
@@ -153,12 +158,12 @@ def _closing(eyes: _Eyes, height: int, share: Tensor) -> _Motion:
     closed = smooth((high / _OPEN).clamp(0, 1), _NARROW) * eased(share)
     lid = ((y - above) / pixel / 4).clamp(0, 1) * ((lashes - y) / pixel + 0.5).clamp(0, 1)
     band = ((y - edge) / pixel + 1).clamp(0, 1) * ((under - y) / pixel + 1.5).clamp(0, 1)
-    beside = y - edge
-    line = torch.exp(-(beside / torch.where(beside < 0, *_SHADE)).square() / 2)
+    line = torch.exp(-(((y - edge) / pixel + 0.3) / _THICK).square())
+    shade = torch.exp(-((y - edge) / torch.where(y < edge, *_SHADE)).square() / 2)
     flow = torch.stack([torch.zeros_like(row), row - y], 1)
     tall = tall.expand_as(row)[:, None]
-    lid, band, line = ((closed * each)[:, None] for each in (lid, band, line))
-    return _Motion(flow, lid, tall, band, line, under[:, 0] + pixel)
+    lid, band, line, shade = ((closed * each)[:, None] for each in (lid, band, line, shade))
+    return _Motion(flow, lid, tall, band, line, shade, under[:, 0] + pixel)
 
 
 def _with_lids(masks: Masks, motion: _Motion, eyes: _Eyes, opened: Tensor, free: Tensor) -> Masks:
@@ -193,4 +198,7 @@ def _with_lids(masks: Masks, motion: _Motion, eyes: _Eyes, opened: Tensor, free:
     face = masks.blend()
     below = smooth(all_at_rows(face, motion.under), _NARROW)[:, :, None]
     masks = masks.towards(below.expand_as(face), motion.band * free)
-    return masks.towards(dark.expand_as(face), motion.line * free, blur=False)
+    darker = (brightness(dark) + 1) / (brightness(light) + 1).clamp(min=1e-3)
+    shaded = (masks.blend() + 1) * darker.clamp(0, 1) - 1
+    masks = masks.towards(shaded, _SHADED * motion.shade * free, blur=False)
+    return masks.towards(dark.expand_as(face), _LINE * motion.line * free, blur=False)
