@@ -22,7 +22,7 @@ from .skin import brightness, in_skin_colours
 # Lengths are in half sides, if nothing else is said.
 _LOW = 0.95
 """How far down, as a share of the height of an eye, its lids meet."""
-_LASHES = 0.02
+_LASHES = 0.03
 """What is above the edge of the upper lid and moves with it."""
 _BAND = 2.0
 """Pixels between the edge of the upper lid and what is seen below it, where the flow leaps over the
@@ -48,8 +48,8 @@ _LIT = 0.7
 """How near the brightness of a lid comes to that of the skin above and below the eye: more light
 falls on it than into the fold of an open eye."""
 _LITTLE, _MUCH = 1.3, 1.8
-"""From which factor on a lid that becomes taller is blurred in larger pictures, as lashes and folds
-become streaks, and from which on wholly."""
+"""From which factor on the rows of a lid that becomes taller are evened out, and blurred in larger
+pictures, as lashes and folds become streaks, and from which on wholly."""
 _SHADE = 0.024, 0.028
 """Standard deviations of the shade around the edge of the upper lid, above and below it, by the
 photographs of 46 persons who close their eyes."""
@@ -190,10 +190,11 @@ def _with_lids(masks: Masks, motion: _Motion, eyes: _Eyes, opened: Tensor, free:
 
     face = masks.blend()
     around = local_mean(local_mean(face, motion.lid, 0, _EVEN), motion.lid, 1, _EVEN)
-    lit = face + _LIT * (light - around)
+    streaked = ((motion.tall - _LITTLE) / (_MUCH - _LITTLE)).clamp(0, 1)
+    rows = local_mean(face, motion.lid, 0, _EVEN)
+    lit = face + streaked * (rows - face) + _LIT * (light - around)
     lit = in_skin_colours(lit, opened, motion.lid)
     masks = masks.towards(lit, motion.lid * free, blur=False)
-    streaked = ((motion.tall - _LITTLE) / (_MUCH - _LITTLE)).clamp(0, 1)
     masks = masks.blurred(streaked * motion.lid * free)
     face = masks.blend()
     below = smooth(all_at_rows(face, motion.under), _NARROW)[:, :, None]
