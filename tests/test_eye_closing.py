@@ -62,6 +62,25 @@ def test_closed_eyes_show_no_white_and_end_in_a_dark_line() -> None:
     assert shown.min() < 0 and LOWER - 0.06 < low < LOWER + 0.05, "at the lower lid"
 
 
+def test_the_line_of_lashes_lies_in_a_shade_that_fades_into_the_skin() -> None:
+    shown = column(closed(1.0))
+    for one_way in (shown, shown.flip(0)):
+        edge = int(one_way.argmin())
+        beside = one_way[edge + 2 : edge + 6]
+        assert beside[0] < SKIN - 0.15, "wider than the line"
+        assert (beside.diff() > 0).all() and beside[-1] > SKIN - 0.1
+
+
+def test_upright_lines_of_the_skin_do_not_become_streaks_of_the_lid() -> None:
+    lined = face()
+    lined[..., 40:42, MIDDLE] = SKIN - 0.3
+    flow = torch.zeros(1, 2, SIDE, SIDE)
+    masks = Masks(torch.ones(1, 1, SIDE, SIDE), lined, lined, flow)
+    shown = with_closed_eyes(masks, lined, found(), torch.ones(1), FREE).blend()[0].mean(0)
+    lid = shown[36:52]
+    assert (lid[:, MIDDLE] - lid[:, MIDDLE + 3]).abs().max() < 0.1
+
+
 def test_the_lower_an_eye_is_closed_the_more_is_covered() -> None:
     shown = [float((column(closed(by)) > SKIN + 0.3).sum()) for by in (0.0, 0.25, 0.5, 0.75, 1.0)]
     assert shown == sorted(shown, reverse=True) and shown[0] > shown[2] > shown[4] == 0
