@@ -189,9 +189,9 @@ def _with_lids(masks: Masks, motion: _Motion, eyes: _Eyes, opened: Tensor, free:
     dark = smooth(dark, _NARROW)[:, :, None]
 
     face = masks.blend()
-    around = local_mean(local_mean(face, motion.lid, 0, _EVEN), motion.lid, 1, _EVEN)
-    streaked = ((motion.tall - _LITTLE) / (_MUCH - _LITTLE)).clamp(0, 1)
     rows = local_mean(face, motion.lid, 0, _EVEN)
+    around = local_mean(rows, motion.lid, 1, _EVEN)
+    streaked = ((motion.tall - _LITTLE) / (_MUCH - _LITTLE)).clamp(0, 1)
     lit = face + streaked * (rows - face) + _LIT * (light - around)
     lit = in_skin_colours(lit, opened, motion.lid)
     masks = masks.towards(lit, motion.lid * free, blur=False)
