@@ -44,7 +44,7 @@ def mouth() -> Lips:
     """Lips in the middle of a face, between the rows 0.4 and 0.6."""
     rows = torch.tensor([0.4, 0.5, 0.5, 0.6])[None, :, None].expand(1, 4, SMALL)
     across = (torch.arange(SMALL) - SMALL / 2 + 0.5).abs() < SMALL / 8
-    return Lips(rows, across[None].float(), torch.ones(1))
+    return Lips(rows, across[None].float(), torch.ones(1), torch.zeros(1))
 
 
 def rise(au: int, by: float) -> Tensor:

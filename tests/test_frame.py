@@ -118,14 +118,36 @@ def test_blur_leaves_out_what_is_finer_than_the_change(scale: float, turned: boo
     fine = np.full((256, 256, 3), 100, np.uint8)
     fine[::2] = 150
     blur = np.zeros((64, 64), np.float32)
-    blur[20:44, 20:44] = 1
+    blur[20:54, 20:44] = 1
     side = int(scale)
     box = Box(128 - side, 128 - side, 128 + side, 128 + side)
     one = frame(scale, 0.4, (128, 128)) if turned else CropRegion(box)
     pasted = one.paste(fine, Change(np.zeros((64, 64, 3), np.float32), None, blur))
-    middle = np.s_[122:134, 122:134]
+    lower = 128 + side // 2  # in the upper half there is the texture of cheeks
+    middle = np.s_[lower - 3 : lower + 3, 122:134]
     assert fine[middle].std() > 20 and pasted[middle].std() < 2
     assert pasted[middle].mean() == pytest.approx(125, abs=2)
     outside = np.ones((256, 256), bool)
-    outside[56:200, 56:200] = False
+    outside[40:230, 40:216] = False
     assert np.array_equal(pasted[outside], fine[outside])
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_blurred_eyes_and_foreheads_get_the_texture_of_cheeks(depth: type) -> None:
+    one = 256 if depth == np.uint16 else 1
+    grain = np.random.default_rng(0).normal(0, 6, (256, 256, 1))
+    picture = np.clip((120 + grain) * one, 0, 255 * one).astype(depth).repeat(3, 2)
+    picture[60:110] = 120 * one  # smooth lids
+    blur = np.zeros((64, 64), np.float32)
+    blur[8:24] = 1
+    blur[44:56] = 1
+    still = np.zeros((64, 64, 3), np.float32)
+    pasted = frame(100.0, 0.0, (128, 128)).paste(picture, Change(still, None, blur))
+    lids, chin = np.s_[70:95, 80:170], np.s_[180:196, 80:170]
+    assert picture[lids].std() == 0 and 4 * one < pasted[lids].std() < 8 * one
+    assert pasted[chin].std() < 0.3 * picture[chin].std(), "no cheeks lie below a chin"
+    assert abs(pasted[lids].mean() - 120 * one) < one
+    dark = picture.copy()
+    dark[60:110] //= 3
+    shaded = frame(100.0, 0.0, (128, 128)).paste(dark, Change(still, None, blur))
+    assert shaded[lids].std() < 0.5 * pasted[lids].std(), "less contrast in the dark"

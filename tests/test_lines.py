@@ -39,7 +39,7 @@ def brows() -> Brows:
 
 def lips() -> Lips:
     rows = torch.tensor([0.55, 0.62, 0.62, 0.7])[:, None].expand(1, 4, SIDE)
-    return Lips(rows, (X[0, 0, 0].abs() < 0.3).float()[None], torch.ones(1))
+    return Lips(rows, (X[0, 0, 0].abs() < 0.3).float()[None], torch.ones(1), torch.zeros(1))
 
 
 def deeper(faces: Tensor, by: float, *aus: int, free: Tensor = FREE) -> Tensor:

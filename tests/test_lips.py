@@ -26,7 +26,9 @@ def lips(line: float = LINE, gap: float = 0.0) -> Lips:
     """Of one face, from left to right in the middle half of it."""
     rows = torch.tensor([UPPER, line, line + gap, LOWER + gap])[None, :, None].repeat(1, 1, SIDE)
     x = torch.linspace(-1, 1, SIDE)
-    return Lips(rows, (1 - (2 * x).square()).clamp(min=0).sqrt()[None], torch.ones(1))
+    return Lips(
+        rows, (1 - (2 * x).square()).clamp(min=0).sqrt()[None], torch.ones(1), torch.zeros(1)
+    )
 
 
 def opening(by: float) -> Tensor:
@@ -60,7 +62,8 @@ def test_the_network_finds_the_layers_of_each_column() -> None:
 def test_lips_lie_in_the_frame_and_part_in_the_middle() -> None:
     ends = torch.full((1, 4, 40), 12.0)
     ends[:, :, 10:30] = torch.tensor([8.0, 11, 13, 16])[:, None]
-    found = lips_of(ends, 24, 64, torch.ones(1))
+    faces = torch.zeros(1, 3, 64, 64)
+    found = lips_of(ends, 24, faces, torch.ones(1))
     assert found.rows.shape == (1, 4, 64) and found.open.shape == (1, 64)
     centre = found.rows[0, :, 32]
     inner = torch.tensor([11.0, 13]) + 64 - 24
@@ -68,8 +71,8 @@ def test_lips_lie_in_the_frame_and_part_in_the_middle() -> None:
     assert centre[0] <= (8 + 40) / 32 - 1 and centre[3] >= (16 + 40) / 32 - 1
     assert found.open[0, 32] > 0.95 and not found.open[0, :15].any()
     assert (found.rows.diff(dim=1) >= 0).all()
-    assert found.whole == 1 and lips_of(ends + 8, 24, 64, torch.ones(1)).whole == 0
-    touching = lips_of(ends, 24, 64, torch.zeros(1)).rows[0, :, 32]
+    assert found.whole == 1 and lips_of(ends + 8, 24, faces, torch.ones(1)).whole == 0
+    touching = lips_of(ends, 24, faces, torch.zeros(1)).rows[0, :, 32]
     torch.testing.assert_close(touching[1], touching[2])
 
 
@@ -89,6 +92,31 @@ def test_lips_that_part_keep_their_height_and_leave_a_hole() -> None:
         assert 0.055 < lip.sum() * pixel < 0.11, "a tenth, or a little thinner"
         assert not hole[lip].any()
     assert (rows.diff() > -1e-4).all(), "nothing is seen twice"
+
+
+@pytest.mark.parametrize("between, deep", [(-0.8, 1), (0.2, 0)])
+def test_a_mouth_is_deep_that_is_open_and_dark(between: float, deep: float) -> None:
+    ends = torch.full((1, 4, 40), 12.0)
+    ends[:, :, 10:30] = torch.tensor([4.0, 7, 13, 16])[:, None]
+    faces = torch.zeros(1, 3, 64, 64)
+    faces[:, :, 47:53, 22:42] = between  # teeth, or the inside of a mouth
+    assert lips_of(ends, 24, faces, torch.ones(1)).deep == deep
+    assert lips_of(ends, 24, faces, torch.zeros(1)).deep == 0, "noise between lips that touch"
+
+
+def test_what_is_deep_in_a_mouth_is_stretched_and_the_rest_goes_with_the_lips() -> None:
+    gap, flow, middle = 0.2, opening(0.4), SIDE // 2
+    wide = lips(gap=gap)._replace(deep=torch.ones(1))
+    moved = parted(flow, wide)
+    assert not moved.hole.any(), "nothing has to be painted"
+    rows = shown_rows(moved.flow)[:, middle]
+    inside = rows[(rows > LINE + 0.01) & (rows < LINE + gap - 0.01)]
+    steps = inside.diff() * SIDE / 2
+    assert (steps > 0).all() and len(inside) > 1.4 * gap * SIDE / 2
+    for part in (steps[:4], steps[-1:]):
+        torch.testing.assert_close(part, torch.ones_like(part), atol=0.1, rtol=0)
+    assert steps.min() < 0.7
+    assert parted(flow, lips(gap=gap)).hole.any(), "teeth are not stretched"
 
 
 def test_nothing_else_moves() -> None:

@@ -198,10 +198,10 @@ def test_brows_are_moved_where_aus_of_brows_change_and_the_network_is_trained() 
     found = brows()
     ends = (torch.cat([found.rows, found.eyes[:, 1:] + 0.1], 1) + 1) * (SIDE / 2)
     ends[:, :, SIDE // 2 - 8 : SIDE // 2 + 8] = ends[:, 2:3, :1]
-    seen = brows_of(ends)
+    seen, irises = brows_of(ends), network.irises_in(faces, ends)
     change = torch.zeros(1, COUNT)
     change[:, positions((1,))] = 1
-    assert network.shown(masks, faces, seen, change, still, still, free, BOUNDS) is masks, (
+    assert network.shown(masks, faces, seen, irises, change, still, still, free, BOUNDS) is masks, (
         "untrained"
     )
     network.trained.fill_(1)
@@ -209,13 +209,13 @@ def test_brows_are_moved_where_aus_of_brows_change_and_the_network_is_trained() 
     other[:, positions((12,))] = 1
     below = (..., slice(round((BEGIN + 1) * SIDE / 2), None), slice(None))
     shut = seen._replace(eyes=seen.eyes[:, :1].expand(-1, 2, -1))
-    smiling = network.shown(masks, faces, shut, other, still, still, free, BOUNDS)
+    smiling = network.shown(masks, faces, shut, irises, other, still, still, free, BOUNDS)
     assert torch.equal(smiling.blend()[below], masks.blend()[below])
-    assert network.shown(masks, faces, seen, other * 0, still, still, free, BOUNDS) is masks
-    used = network.shown(masks, faces, seen, change, still, still, free, BOUNDS)
+    assert network.shown(masks, faces, seen, irises, other * 0, still, still, free, BOUNDS) is masks
+    used = network.shown(masks, faces, seen, irises, change, still, still, free, BOUNDS)
     assert used.flow is not None and masks.flow is not None
     assert (used.flow - masks.flow).abs().max() > 0.02
-    covered = network.shown(masks, faces, seen, change, still, still, free * 0, BOUNDS)
+    covered = network.shown(masks, faces, seen, irises, change, still, still, free * 0, BOUNDS)
     assert covered.flow is not None and torch.equal(covered.flow[below], masks.flow[below])
 
 

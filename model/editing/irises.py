@@ -7,44 +7,24 @@ middle, and around it there is white.
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .brows import Brows
-from .columns import at_rows, centres, eased, smooth
+from .columns import centres
+from .iris_network import eyes_of
 from .skin import brightness, cheeks
 
-_RADIUS, _COVERED = 0.185, 0.25
-"""Radius of most irises, as a share of the width of the eye; and which share of that the upper lid
-covers in most open eyes. The lower one covers nothing."""
-_SMALLEST, _LARGEST, _CONTRAST = 0.95, 1.25, 0.2
-"""Smallest and largest iris, relative to that; and how much darker than the white one is, in half
-the range of pixels, of which the width can be seen."""
-_OUTER, _INNER = 0.2, 0.5
-"""Share of the height of an eye, from which on a column counts for its width, and from which on an
-iris may be in it."""
-_ROWS, _DARK, _SURE = (0.4, 0.6, 0.8), 0.5, 40.0
-"""At which shares of the height of an eye irises are looked for, up to which brightness between
-that of the darkest column and that of the brightest a column is one of the iris, and how much more
-likely the middle lies where it is darker."""
-_LEVELS, _PUPIL = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8), 0.35
-"""At which shares of the height of an eye pupils are looked for, and in which part of an iris, as a
-share of its radius."""
-_LITTLE, _MUCH = 0.5, 0.8
-"""Up to which share of the height of an iris, if it is seen, its pupil is not looked for, and from
-which on the iris lies around it."""
-_WIDE = 0.06
-"""Over which share of the face columns are dark in an iris."""
-_NARROW = 0.02
-"""Over which share of the face heights of eyes are smoothed."""
 SHADOW = 0.025
 """How far below the upper lid its shadow lies, in half sides."""
+_DARK = 6.0
+"""How much more dark pixels of an iris count than light ones, which may be light that it
+reflects."""
 _RINGS = 7
 """So many distances from the middle of an iris have colours of their own."""
 _UNSEEN = 0.3
 """How much of the mean colour a part of an iris has, relative to a pixel of black that is seen."""
-_EDGE = 2.5
-"""Over how many pixels an iris ends, outwards."""
+_EDGE = 1.6
+"""Over how many pixels an iris ends."""
 _WHITE, _LIGHTER = 0.84, 2.2
 """How bright whites of eyes are that are wide open, relative to the cheeks: the median of 299
 photographs; and by how many times they may become lighter."""
@@ -66,82 +46,20 @@ class Irises(NamedTuple):
     """The middle of the iris, and its row."""
     y: Tensor
     radius: Tensor
-    """Of the iris, in half sides."""
+    """Of the iris, in half sides; likewise the width of the eye."""
+    width: Tensor
     left: Tensor
     """1 where the eye is the left one in the picture, else 0."""
 
-    @property
-    def width(self) -> Tensor:
-        """Of the eye, in half sides, by the radius of the iris."""
-        return self.radius / _RADIUS
 
-
-def irises_of(brows: Brows, faces: Tensor) -> Irises:
-    """The irises of faces (n, 3, h, w) in -1..1."""
+def irises_of(brows: Brows, places: Tensor) -> Irises:
+    """The irises of faces with `places` (n, 2, 3), by `IrisNetwork`."""
+    eyes = eyes_of(brows)
     upper, lower = brows.eyes.unbind(1)
-    high = smooth((lower - upper).clamp(min=0)[:, None], _NARROW)[:, 0]
-    x = centres(high.shape[1], high)
-    middle = (high * x).sum(1, keepdim=True) / high.sum(1, keepdim=True).clamp(min=1e-3)
-    sides = [(x < middle).float(), (x >= middle).float()]
-    # Faces that are turned show one eye less wide than it is.
-    tallest = [(high * side).amax(1, keepdim=True).clamp(min=1e-3) for side in sides]
-    both = zip(sides, tallest, strict=True)
-    widths = [(high * side > _OUTER * tall).float().mean(1, keepdim=True) for side, tall in both]
-    usual = 2 * _RADIUS * torch.maximum(*widths)
-
-    light = F.avg_pool2d(faces.mean(1), 3, 1, 1)
-    found = torch.zeros_like(high)[:, None]
-    for side, tall in zip(sides, tallest, strict=True):
-        profile = side * (high / tall).clamp(0, 1)
-        column, radius = _columns_of_iris(light, upper, lower, profile, usual)
-        row = (lower * side + side - 1).amax(1, keepdim=True) - radius
-        row = row + ((2 - _COVERED) * radius - tall).clamp(min=0) / 2
-        seen = eased(((tall / (2 * radius) - _LITTLE) / (_MUCH - _LITTLE)).clamp(0, 1))
-        inner = side * ((x - column).abs() < _PUPIL * radius)
-        row = row + seen * (_row_of_pupil(light, upper, lower, inner) - row)
-        one = [each.expand_as(high) for each in (profile, column, row, radius)]
-        found = found + side[:, None] * torch.stack(one, 1)
-    profile, at_x, at_y, radius = found.unbind(1)
-    return Irises(upper, lower, profile, at_x, at_y, radius, sides[0])
-
-
-def _columns_of_iris(
-    light: Tensor, upper: Tensor, lower: Tensor, profile: Tensor, usual: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The middle and the radius of the iris of one eye, (n, 1) each, in half sides.
-
-    light: (n, h, w). upper, lower: (n, w), the lids. profile: (n, w) in 0-1, 0 beside the eye.
-    usual: (n, 1), the radius of most irises.
-    """
-    x = centres(profile.shape[1], profile)
-    inner = profile > _INNER
-    # Not the light that an iris reflects.
-    rows = [at_rows(light, upper + at * (lower - upper)) for at in _ROWS]
-    lit = torch.stack(rows).amin(0)
-    even = smooth(lit[:, None], _WIDE)[:, 0]
-    column = (torch.softmax(-_SURE * even.where(inner, 1), 1) * x).sum(1, keepdim=True)
-    near = inner & ((x - column).abs() < _LARGEST * usual)
-    dark, white = (
-        lit.where(near, 1).amin(1, keepdim=True),
-        lit.where(inner, -1).amax(1, keepdim=True),
-    )
-    iris = (near & (lit < dark + _DARK * (white - dark))).float()
-    sure = ((white - dark) / _CONTRAST).clamp(0, 1)
-    half = iris.mean(1, keepdim=True).clamp(_SMALLEST * usual, _LARGEST * usual)
-    centre = (iris * x).sum(1, keepdim=True) / iris.sum(1, keepdim=True).clamp(min=1)
-    return column + sure * (centre - column), usual + sure * (half - usual)
-
-
-def _row_of_pupil(light: Tensor, upper: Tensor, lower: Tensor, inner: Tensor) -> Tensor:
-    """(n, 1): the darkest row of some columns of an eye; inner: (n, w), 1 in these."""
-    count = inner.sum(1, keepdim=True).clamp(min=1)
-    levels = [
-        (at_rows(light, upper + at * (lower - upper)) * inner).sum(1, keepdim=True) / count
-        for at in _LEVELS
-    ]
-    likely = torch.softmax(-_SURE * torch.cat(levels, 1), 1)
-    at = (likely * likely.new_tensor(_LEVELS)).sum(1, keepdim=True)
-    return ((upper + at * (lower - upper)) * inner).sum(1, keepdim=True) / count
+    of_left, of_right = places[:, :, :, None].unbind(1)
+    x, y, radius = (of_right + eyes.left[:, None] * (of_left - of_right)).unbind(1)
+    width = eyes.width.expand_as(upper)
+    return Irises(upper, lower, eyes.profile, x, y, radius, width, eyes.left)
 
 
 def below_lids(irises: Irises, faces: Tensor) -> tuple[Tensor, Tensor]:
@@ -153,7 +71,7 @@ def below_lids(irises: Irises, faces: Tensor) -> tuple[Tensor, Tensor]:
     """
     pixel = 2 / faces.shape[2]
     y, x = centres(faces.shape[2], faces)[:, None], centres(faces.shape[3], faces)
-    upper, lower, _, at_x, at_y, radius, left = (each[:, None] for each in irises)
+    upper, lower, _, at_x, at_y, radius, _, left = (each[:, None] for each in irises)
     far = ((x - at_x).square() + (y - at_y).square()).sqrt()
     seen = ((y - upper) / SHADOW).clamp(0, 1) * ((lower - y) / pixel - 1).clamp(0, 1)
     light = (faces.mean(1) + 1) / 2
@@ -161,9 +79,9 @@ def below_lids(irises: Irises, faces: Tensor) -> tuple[Tensor, Tensor]:
     outwards = (far / radius).clamp(max=1)[:, None] * (_RINGS - 1)
     at = torch.arange(_RINGS, device=faces.device)[:, None, None]
     rings = (1 - (outwards - at).abs()).clamp(min=0)
-    of_iris = seen * (1 - light).square() * (far < radius - pixel)
+    of_iris = seen * (-_DARK * light).exp() * (far < radius - pixel)
     of_white = seen * light.square() * ((far > radius + pixel) & (far < 2 * radius))
-    outside = ((far - radius) / pixel / _EDGE).clamp(0, 1)[:, None]
+    outside = ((far - radius) / pixel / _EDGE + 0.5).clamp(0, 1)[:, None]
     eyes = torch.zeros_like(faces)
     for side in (left, 1 - left):
         colours = _means(faces, side * of_iris, rings)

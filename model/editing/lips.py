@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .columns import smooth
+from .columns import at_rows, smooth
+from .skin import brightness, cheeks
 
 LAYERS = 5
 _THIN = 0.02
@@ -23,6 +24,12 @@ _SKIN_ABOVE, _SKIN_BELOW = 0.0125, 0.03
 """Skin that moves with the lips, in half sides."""
 _LEAST = 0.02
 """Least height of a lip, in half sides."""
+_MIDDLE, _LOWER_PART = 0.7, (0.6, 0.7, 0.8)
+"""Where lips may part by so much is the middle of the mouth, and at which shares of the gap it is
+dark below teeth."""
+_GAP, _DARK, _LIGHT = (0.1, 0.16), 0.55, 0.8
+"""From which gap on, in half sides, more than teeth may be seen, and from which on it is; and how
+bright it is there, relative to the cheeks, if it is dark, and if there are teeth."""
 SMOOTH = 0.0125
 """How wide the means over columns are by which rows are smoothed, as a share of the face."""
 
@@ -37,15 +44,18 @@ class Lips(NamedTuple):
     """(n, w) in 0-1: how far lips may part in this column; 0 in the corners and beside them."""
     whole: Tensor
     """(n,) in 0-1: how far all of the lower lip lies in the frame."""
+    deep: Tensor
+    """(n,) in 0-1: how far a mouth is open, so that more than teeth is seen in it."""
 
 
-def lips_of(ends: Tensor, height: int, side: int, teeth: Tensor) -> Lips:
-    """The lips of whole faces of `side` px.
+def lips_of(ends: Tensor, height: int, faces: Tensor, teeth: Tensor) -> Lips:
+    """The lips of whole faces (n, 3, h, w) in -1..1.
 
     ends: (n, LAYERS - 1, w), as of `layer_ends`, of mouths cut to `height` px at the lower edge and
     in the middle. teeth: (n,) in 0-1, how far what is found between the lips is so: noise finds a
     little between lips that touch.
     """
+    side = faces.shape[3]
     beside = (side - ends.shape[2]) // 2
     rows = F.pad(ends + side - height, (beside, beside), "replicate") * (2 / side) - 1
     rows = smooth(rows, SMOOTH)
@@ -61,4 +71,18 @@ def lips_of(ends: Tensor, height: int, side: int, teeth: Tensor) -> Lips:
     upper = torch.minimum(upper - _SKIN_ABOVE, inner_upper - _LEAST)
     lower = torch.maximum(lower + _SKIN_BELOW, inner_lower + _LEAST)
     whole = (height - ends[:, 3].amax(1)).clamp(0, 1)
-    return Lips(torch.stack([upper, inner_upper, inner_lower, lower], 1), open_, whole)
+    deep = _deep(faces, inner_upper, inner_lower, open_)
+    return Lips(torch.stack([upper, inner_upper, inner_lower, lower], 1), open_, whole, deep)
+
+
+def _deep(faces: Tensor, upper: Tensor, lower: Tensor, open_: Tensor) -> Tensor:
+    """`Lips.deep` of faces whose lips end and begin in rows upper and lower (n, w)."""
+    middle = (open_ > _MIDDLE).float()
+    count = middle.sum(1).clamp(min=1)
+    gap = ((lower - upper) * middle).sum(1) / count
+    light = brightness(faces + 1)[:, 0]
+    levels = [at_rows(light, upper + at * (lower - upper)) for at in _LOWER_PART]
+    inside = (torch.stack(levels).mean(0) * middle).sum(1) / count
+    dark = inside / brightness(cheeks(faces)).flatten().clamp(min=0.1)
+    parts = (gap - _GAP[0]) / (_GAP[1] - _GAP[0]), (_LIGHT - dark) / (_LIGHT - _DARK)
+    return parts[0].clamp(0, 1) * parts[1].clamp(0, 1)

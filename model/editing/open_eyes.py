@@ -87,7 +87,12 @@ def seen_eyes(brows: Brows) -> Tensor:
 
 
 def with_open_eyes(
-    masks: Masks, faces: Tensor, brows: Brows, share: Tensor, uncovered: Tensor
+    masks: Masks,
+    faces: Tensor,
+    brows: Brows,
+    irises: Tensor,
+    share: Tensor,
+    uncovered: Tensor,
 ) -> Masks:
     """Masks whose lids and lashes are moved as they are, over eyes that are not moved or painted.
 
@@ -95,12 +100,13 @@ def with_open_eyes(
         masks: of faces with other AUs, which say how lids move.
         faces: (n, 3, h, w) in -1..1, from which the masks were made.
         brows: theirs.
+        irises: (n, 2, 3), theirs, by `IrisNetwork`.
         share: (n,) in 0-1, how far eyes are opened beside that.
         uncovered: (n, 1, h/2, w/2) in 0-1, the share that nothing covers.
     """
     assert masks.flow is not None
-    irises = irises_of(brows, faces)
-    lids = _lids(masks.flow, brows, irises, share)
+    round_ = irises_of(brows, irises)
+    lids = _lids(masks.flow, brows, round_, share)
     pixel = 2 / faces.shape[2]
     y = centres(faces.shape[2], faces)[:, None]
     of_eye = smooth(((lids.from_lower - lids.from_upper) / _SLIT).clamp(0, 1), _NARROW)
@@ -120,7 +126,7 @@ def with_open_eyes(
 
     shown = _uncovered(lids, y, pixel)[:, None]
     dark = 1 - _SHADED * (1 - (y - lids.edge) / pixel / _SHADE).clamp(0, 1)[:, None]
-    eyes, white = below_lids(irises, faces)
+    eyes, white = below_lids(round_, faces)
     lit = _LIT * share[:, None, None, None] * white * inside[:, None]
     return masks.towards((eyes + 1) * dark - 1, shown.maximum(lit) * kept)
 

@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 
 from .lip_changes import LipChanges
-from .lip_columns import lip_columns
+from .lip_columns import LipColumns, lip_columns
 from .lip_flows import closing, dropped, raised, tightened, wide_enough
 from .lips import Lips
 
 _DEEP = 0.12
 """How far below the upper lip the inside of a mouth is darkest, in half sides."""
+_OF_UPPER, _OF_LOWER = 0.5, 0.2
+"""Which shares of a mouth that is open go with the upper lip and the lower one: teeth, and below
+the tongue. What is between is stretched."""
 _NEARLY = 0.7
 """Which share of a gap is closed where what is left of the inside of the mouth begins to vanish."""
 _LINE = 1.0
@@ -72,8 +75,11 @@ def parted(flow: Tensor, lips: Lips) -> Parting:
 
     in_upper = first + (second - first) * (y - at.begin) / at.of_upper
     in_lower = fourth - (fourth - third) * (at.end - y) / at.of_lower
+    teeth = (third - second).clamp(min=0)
     # Teeth go with the upper lip. In the hole stays the last row that is seen above the lower lip.
     between = torch.minimum(second + (y - upper), third)
+    deep = lips.deep[:, None, None] * (lower - upper > teeth)
+    between = between + deep * (_stretched(at, teeth) - between)
     row = torch.where(y >= at.begin, in_upper, at.from_row)
     row = torch.where(y >= upper, between, row)
     pixel = 2 / flow.shape[2]
@@ -84,9 +90,8 @@ def parted(flow: Tensor, lips: Lips) -> Parting:
     within = at.in_mouth
     row = at.from_row + within * (row - at.from_row)
 
-    teeth = (third - second).clamp(min=0)
     hole = _ramp((y - upper - teeth) / pixel) * _ramp((lower - y) / pixel)
-    hole = hole * ((lower - upper) / pixel).clamp(0, 1)
+    hole = hole * ((lower - upper) / pixel).clamp(0, 1) * (1 - deep)
     shade = ((y - upper) / _DEEP).clamp(0, 1)
     near = _ramp((y - at.begin) / pixel / _EDGE + 0.5) * _ramp((at.end - y) / pixel / _EDGE + 0.5)
     below = ((y - at.end) / pixel / _FAR).clamp(0, 1)
@@ -97,6 +102,17 @@ def parted(flow: Tensor, lips: Lips) -> Parting:
     hole, near, below, line = (x * within for x in (hole, near, below, line))
     parts = (x[:, None] for x in (hole, shade, near, inside, below, line))
     return Parting(torch.stack([flow[:, 0], row - y], 1), *parts)
+
+
+def _stretched(at: LipColumns, gap: Tensor) -> Tensor:
+    """(n, h, w): the row of the photograph that each row between the lips shows, if what is next to
+    a lip goes with it, and what is deep in the mouth is stretched. gap: (n, h, w), between the lips
+    of the photograph."""
+    first, last, wider = _OF_UPPER * gap, _OF_LOWER * gap, at.lower - at.upper
+    below, above = at.y - at.upper, at.lower - at.y
+    middle = first + (below - first) * (gap - first - last) / (wider - first - last).clamp(min=1e-3)
+    row = torch.where(below < first, below, torch.where(above < last, gap - above, middle))
+    return at.lines[:, 1] + row
 
 
 def _ramp(pixels: Tensor) -> Tensor:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from ...pipeline.action_units import positions
 from ..warp import resized, warped
 from .brow_motion import with_brows
-from .brows import LAYERS, Brows, cut_to_upper_face
+from .brows import LAYERS, Brows, brows_of, cut_to_upper_face
 from .eye_closing import with_closed_eyes
 from .foreheads import with_still_hair
+from .iris_network import IrisNetwork, eyes_of
 from .layer_network import LayerNetwork, layer_ends
 from .lids import with_even_lids
 from .masks import Masks
@@ -43,12 +44,20 @@ class UpperFaceNetwork(nn.Module):
         super().__init__()
         self.register_buffer("trained", torch.zeros(()))
         self.layers = LayerNetwork(LAYERS)
+        self.irises = IrisNetwork()
 
     def ends_of(self, faces: Tensor) -> Tensor:
         """Where brows, lids and eyes end in whole faces (n, 3, h, w) in -1..1, as `brows_of` takes
         it, in full precision: edges move by it."""
         with torch.autocast(faces.device.type, enabled=False):
             return layer_ends(self.layers(cut_to_upper_face(faces.float())))
+
+    def irises_in(self, faces: Tensor, ends: Tensor) -> Tensor:
+        """Where the irises of whole faces (n, 3, h, w) in -1..1 with ends (n, LAYERS - 1, w) are:
+        (n, 2, 3), as of `IrisNetwork`, in full precision."""
+        with torch.autocast(faces.device.type, enabled=False):
+            brows = brows_of(ends)
+            return self.irises(faces.float(), brows, eyes_of(brows))
 
     def closing(self, own_aus: Tensor, aus: Tensor) -> Tensor:
         """(n,) in 0-1: how far eyes close of faces with AUs (n, 17) that are asked for others."""
@@ -74,6 +83,7 @@ class UpperFaceNetwork(nn.Module):
         masks: Masks,
         faces: Tensor,
         brows: Brows,
+        irises: Tensor,
         change: Tensor,
         opening: Tensor,
         closing: Tensor,
@@ -83,7 +93,7 @@ class UpperFaceNetwork(nn.Module):
         """Masks of whole faces by which brows are moved as they are where AUs raise or lower them;
         where they are raised they are not painted; hair is not moved; and eyes open or close.
 
-        faces: (n, 3, h, w) in -1..1, from which the masks were made. brows: theirs.
+        faces: (n, 3, h, w) in -1..1, from which the masks were made. brows, irises: theirs.
         change: (n, 17), of their AUs. opening, closing: (n,), by the functions of these names.
         uncovered: (n, 1, h/2, w/2) in 0-1, the share that nothing covers. bounds: how far the face
         is moved near to what covers it, as `limit` takes it.
@@ -99,7 +109,7 @@ class UpperFaceNetwork(nn.Module):
                 masks = with_still_hair(masks, faces, brows, self.trained)
                 masks = self._with_moved_brows(masks, faces, brows, change, uncovered, bounds)
                 free = uncovered * self.trained
-                masks = with_open_eyes(masks, faces, brows, opening, free)
+                masks = with_open_eyes(masks, faces, brows, irises, opening, free)
             if shutting:
                 masks = with_closed_eyes(masks, faces, brows, closing, uncovered)
             return masks

@@ -85,6 +85,8 @@ class FaceFeatures(NamedTuple):
     """(n, 4, some columns): where lips end, by `MouthNetwork.ends_of`."""
     upper_face: Tensor
     """(n, 4, w): where brows, lids and eyes end, by `UpperFaceNetwork.ends_of`."""
+    irises: Tensor
+    """(n, 2, 3): where irises lie, by `UpperFaceNetwork.irises_in`."""
     sharpness: Tensor
     """(n, 1, h/2, w/2), by `sharpness_of`."""
 
@@ -234,7 +236,7 @@ class FlowGenerator(nn.Module):
         masks = self.before_mouths(face, aus, change, nuisance)
         free = 1 - face.occlusion
         masks = self.upper_face.shown(
-            masks, face.faces, brows, change, opening, closing, free, face.bounds
+            masks, face.faces, brows, face.irises, change, opening, closing, free, face.bounds
         )
         masks = self.mouth.painted(masks, face.faces, face.lips, own_aus, aus, free)
         masks = as_sharp_as(without_smile(masks, change, free), face.sharpness)
@@ -285,7 +287,9 @@ class FlowGenerator(nn.Module):
         known = (each.detach() for each in (at_2, at_4, at_8, x))
         occlusion = covered(self.occlusion(faces, *known))
         seen = faces.detach()
-        found = bounds(occlusion), self.mouth.ends_of(seen), self.upper_face.ends_of(seen)
+        ends = self.upper_face.ends_of(seen)
+        irises = self.upper_face.irises_in(seen, ends)
+        found = bounds(occlusion), self.mouth.ends_of(seen), ends, irises
         sharpness = sharpness_of(seen)
         return FaceFeatures(faces, at_2, at_4, at_8, x, fields, occlusion, *found, sharpness)
 

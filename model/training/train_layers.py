@@ -49,7 +49,7 @@ def train_layers(
     rows = torch.arange(pixels.shape[2])[:, None] + 0.5
     for _ in range(steps):
         some = torch.multinomial(often, batch, replacement=True)
-        logits, known = network(_coloured(to_model(pixels[some]))), ends[some]
+        logits, known = network(coloured(to_model(pixels[some]))), ends[some]
         layers = (rows > known[:, :, None]).sum(1)
         has_all = (known[:, -1] > known[:, 0]).float()
         weight = _BESIDE + (1 - _BESIDE) * has_all[:, None]
@@ -63,7 +63,7 @@ def train_layers(
         yield float(error.detach())
 
 
-def _coloured(pixels: Tensor) -> Tensor:
+def coloured(pixels: Tensor) -> Tensor:
     """Pixels (n, 3, h, w) in -1..1 in another light, of other colours, and with noise."""
     one = len(pixels), 1, 1, 1
     light = torch.randn(one) * _LIGHT + torch.randn(len(pixels), 3, 1, 1) * _TINT

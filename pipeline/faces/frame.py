@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from .crop import Box, cut_crop
-from .paste import Change, added, blurred, changed_part, feather, paste_change, with_part
+from .paste import BLUR, Change, added, blurred, changed_part, feather, paste_change, with_part
+from .texture import CHEEKS_BELOW, with_texture_of_cheeks
 
 _BLUR_BELOW = 0.6
 """A photograph that is reduced by more than this factor is blurred first, against aliasing."""
@@ -21,8 +22,16 @@ _BLUR = 0.45
 """Standard deviation of that blur, in pixels of the frame."""
 _TAPS = 4
 """Pixels on each side that Lanczos looks at."""
+_FADING = 0.05
+"""Share of the frame above its middle in which skin gets less of the texture of the cheeks."""
 _STILL = 1e-3
 """Pixels that move less than this, in pixels of the photograph, are not resampled."""
+
+
+def _upper_half(size: int) -> np.ndarray:
+    """(size, size, 1) in 0-1: 1 from eyes to forehead, falling to 0 in the middle of a frame."""
+    rows = np.clip((0.5 - (np.arange(size) + 0.5) / size) / _FADING, 0, 1)
+    return np.repeat(rows[:, None, None], size, 1).astype(np.float32)
 
 
 class Region(Protocol):
@@ -173,8 +182,18 @@ class Frame:
             moves = (np.abs(offsets[:, :, 0]) >= _STILL) | (np.abs(offsets[:, :, 1]) >= _STILL)
             cv2.copyTo(moved.reshape(region.shape), moves.astype(np.uint8), pixels)
         if change.blur is not None:
-            share = enlarged(change.blur[:, :, None])
-            pixels = blurred(pixels, share, 2 * self.scale / size)
+            share = enlarged(change.blur[:, :, None]).reshape(region.shape[:2])
+            enlargement = 2 * self.scale / size
+            pixels = blurred(pixels, share, enlargement)
+            across_cheeks, down_cheeks = np.rint(self.matrix @ [0, CHEEKS_BELOW]).astype(int)
+            pixels = with_texture_of_cheeks(
+                pixels,
+                share * enlarged(_upper_half(size)).reshape(region.shape[:2]),
+                picture,
+                part,
+                (across_cheeks, down_cheeks),
+                BLUR * enlargement,
+            )
         return part, added(pixels, enlarged(change.difference), region.dtype)
 
     def _bounds(self, picture: np.ndarray, margin: float = 0.0) -> tuple[int, int, int, int]:
