@@ -30,6 +30,11 @@ dark below teeth."""
 _GAP, _DARK, _LIGHT = (0.1, 0.16), 0.55, 0.8
 """From which gap on, in half sides, more than teeth may be seen, and from which on it is; and how
 bright it is there, relative to the cheeks, if it is dark, and if there are teeth."""
+_REACH, _SURE, _FAR = 4, 40.0, 0.006
+"""How many pixels from where it is found the line between lips that touch may lie, how much more
+likely it lies where it is darker, and how much lighter a pixel counts that lies one away."""
+_ALONG, _EVEN = 0.04, 0.06
+"""Over which shares of the face light along that line, and its row, are smoothed."""
 SMOOTH = 0.0125
 """How wide the means over columns are by which rows are smoothed, as a share of the face."""
 
@@ -66,6 +71,8 @@ def lips_of(ends: Tensor, height: int, faces: Tensor, teeth: Tensor) -> Lips:
     # The square root makes a line from corner to corner part as an ellipse.
     open_ = smooth(inside.clamp(min=1e-6).sqrt()[:, None] - 1e-3, SMOOTH)[:, 0].clamp(min=0)
     middle = (inner_upper + inner_lower) / 2
+    touching = (1 - teeth)[:, None] * (open_ > 0)
+    middle = middle + touching * (_line(faces, middle) - middle)
     half_gap = (inner_lower - inner_upper).clamp(min=0) / 2 * teeth[:, None]
     inner_upper, inner_lower = middle - half_gap, middle + half_gap
     upper = torch.minimum(upper - _SKIN_ABOVE, inner_upper - _LEAST)
@@ -73,6 +80,16 @@ def lips_of(ends: Tensor, height: int, faces: Tensor, teeth: Tensor) -> Lips:
     whole = (height - ends[:, 3].amax(1)).clamp(0, 1)
     deep = _deep(faces, inner_upper, inner_lower, open_)
     return Lips(torch.stack([upper, inner_upper, inner_lower, lower], 1), open_, whole, deep)
+
+
+def _line(faces: Tensor, rows: Tensor) -> Tensor:
+    """(n, w): the line between lips that touch, which is dark, near to rows (n, w)."""
+    pixel = 2 / faces.shape[2]
+    steps = torch.arange(-_REACH, _REACH + 1, dtype=faces.dtype, device=faces.device)[:, None]
+    light = torch.stack([at_rows(faces.mean(1), rows + step * pixel) for step in steps], 1)
+    likely = torch.softmax(-_SURE * (smooth(light, _ALONG) + _FAR * steps.square()), 1)
+    down = (likely * steps).sum(1, keepdim=True) * pixel
+    return rows + smooth(down, _EVEN)[:, 0]
 
 
 def _deep(faces: Tensor, upper: Tensor, lower: Tensor, open_: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from .cleaning import highest, local_mean, without_cold_colours
 from .layer_network import LayerNetwork, layer_ends
 from .lip_changes import lip_changes
 from .lips import LAYERS, Lips, lips_of
-from .masks import Masks
+from .masks import Masks, smoothed
 from .parting import with_lips
 from .styled_block import StyledBlock
 
@@ -38,6 +38,9 @@ less light falls into it than into most open mouths of photographs, which laugh,
 _EVEN = 0.15
 """Over which share of the face, from left to right, what is deep in a mouth is evened out: what is
 filled below teeth repeats them as upright streaks."""
+_SHARPER = 1.0
+"""How much of its fine detail is added to what fills a mouth: networks fill holes with means of
+what may be there, which are blurred, and teeth would have hardly any gaps."""
 _LINE = 7
 """Rows, in pixels, of which the darkest is that of the line between lips that meet."""
 
@@ -132,7 +135,10 @@ class MouthNetwork(nn.Module):
             masks = masks.towards(_darkest(masks.blend()), share * parting.line)
             masks = with_chin_of_skin(masks, parting.mouth, share * parting.below)
             hole = cut_to_mouth(share * parting.hole)
-        colours = self(cut_to_mouth(masks.blend()), hole, aus).float()
+        around = cut_to_mouth(masks.blend())
+        colours = self(around, hole, aus).float()
+        filled = around + hole * (colours - around)
+        colours = colours + _SHARPER * (filled - smoothed(smoothed(filled)))
         darker = colours.new_tensor(_DARKER)[:, None, None]
         deep = cut_to_mouth(parting.shade)
         even = local_mean(colours, hole + 1e-4, 0, _EVEN)
