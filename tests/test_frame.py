@@ -151,3 +151,19 @@ def test_blurred_eyes_and_foreheads_get_the_texture_of_cheeks(depth: type) -> No
     dark[60:110] //= 3
     shaded = frame(100.0, 0.0, (128, 128)).paste(dark, Change(still, None, blur))
     assert shaded[lids].std() < 0.5 * pasted[lids].std(), "less contrast in the dark"
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.5])
+def test_motion_fades_out_below_the_frame(astronaut: np.ndarray, angle: float) -> None:
+    flow = np.zeros((64, 64, 2), np.float32)
+    flow[..., 1] = -0.2  # all is taken from above: the chin goes down
+    one = frame(60.0, angle, (256, 200))
+    pasted = one.paste(astronaut, Change(np.zeros((64, 64, 3), np.float32), flow))
+    changed = (pasted != astronaut).any(2)
+    rows, columns = changed.nonzero()
+    down = one.from_picture(np.stack([columns, rows], 1).astype(np.float64))[:, 1]
+    assert 1.25 < down.max() < 1.42 and down.min() > -1.05, "0.4 half sides below, and not above"
+    chin = one.to_picture(np.array([0.0, 0.9]))
+    from_above = one.to_picture(np.array([0.0, 0.7]))
+    here, there = (tuple(np.rint(place[::-1]).astype(int)) for place in (chin, from_above))
+    assert np.abs(pasted[here].astype(int) - astronaut[there].astype(int)).max() < 40

@@ -94,6 +94,20 @@ def test_lips_that_part_keep_their_height_and_leave_a_hole() -> None:
     assert (rows.diff() > -1e-4).all(), "nothing is seen twice"
 
 
+def test_lips_that_touch_do_so_at_the_dark_line_near_by() -> None:
+    ends = torch.full((1, 4, 40), 12.0)
+    ends[:, :, 10:30] = torch.tensor([8.0, 12, 12, 16])[:, None]
+    faces = torch.zeros(1, 3, 64, 64)
+    found = lips_of(ends, 24, faces, torch.zeros(1)).rows[0, 1, 32]
+    faces[:, :, 50] = -0.8
+    dark = lips_of(ends, 24, faces, torch.zeros(1)).rows[0, 1, 32]
+    pixel = 2 / 64
+    torch.testing.assert_close(found, torch.tensor(52 * pixel - 1))
+    torch.testing.assert_close(dark, torch.tensor(50.5 * pixel - 1), atol=0.6 * pixel, rtol=0)
+    apart = lips_of(ends, 24, faces, torch.ones(1)).rows[0, 1, 32]
+    torch.testing.assert_close(apart, found)
+
+
 @pytest.mark.parametrize("between, deep", [(-0.8, 1), (0.2, 0)])
 def test_a_mouth_is_deep_that_is_open_and_dark(between: float, deep: float) -> None:
     ends = torch.full((1, 4, 40), 12.0)

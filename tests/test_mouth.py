@@ -154,9 +154,33 @@ def test_lips_that_part_are_not_painted_and_what_is_between_them_is(
     assert changed[:, SIDE - 12, 30:34].all() and not changed[:, ~cut].any()
     column = painted.attention[:, 0, :, SIDE // 2]
     hole = painted.blur[:, 0, :, SIDE // 2] if painted.blur is not None else column
-    first = int(hole[0].argmax())
-    assert hole[:, first].min() == 1 and (column[:, first] == 0).all()
-    assert (column[:, first - 3] > 0.95).all(), "the upper lip"
+    for attention, inside in zip(column, hole, strict=True):
+        first = int(inside.argmax())
+        assert inside[first] == 1 and attention[first] == 0
+        assert attention[first - 3] > 0.95, "the upper lip"
+
+
+def test_what_is_deep_in_a_mouth_is_even_and_its_teeth_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    middle_lips(monkeypatch)
+    stripes = 0.4 * (torch.arange(40) % 6 < 3).float() - 0.2
+    monkeypatch.setattr(
+        MouthNetwork, "forward", lambda self, mouths, hole, aus: stripes.expand_as(mouths)
+    )
+    network, free = random_mouth(), torch.ones(2, 1, SIDE // 2, SIDE // 2)
+    masks, faces = opened()
+    contrasts = []
+    for jaw in (0.0, 1.0):
+        own, asked = aus_of(0, 0.8, jaw)
+        painted = network.painted(masks, faces, network.ends_of(faces), own, asked, free)
+        assert painted.blur is not None
+        hole = (painted.blur[0, 0, :, 24:40] == 1).all(1).nonzero()[:, 0]
+        rows = painted.blend()[0].mean(0)[hole, 24:40]
+        contrasts.append((rows[0].std(), rows[-2].std()))
+    (teeth, below), (teeth_of_jaw, deep) = contrasts
+    assert teeth > stripes.std() and below > stripes.std(), "fine detail is added"
+    assert deep < 0.3 * below and teeth_of_jaw > 2 * deep
 
 
 def test_a_mouth_that_stays_is_painted_as_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,9 +30,12 @@ dark below teeth."""
 _GAP, _DARK, _LIGHT = (0.1, 0.16), 0.55, 0.8
 """From which gap on, in half sides, more than teeth may be seen, and from which on it is; and how
 bright it is there, relative to the cheeks, if it is dark, and if there are teeth."""
-_REACH, _SURE, _FAR = 4, 40.0, 0.006
-"""How many pixels from where it is found the line between lips that touch may lie, how much more
-likely it lies where it is darker, and how much lighter a pixel counts that lies one away."""
+_REACH, _STEP = 4, 0.0125
+"""How many steps from where it is found the line between lips that touch may lie, of so many half
+sides."""
+_SURE, _FAR = 40.0, 0.006
+"""How much more likely it lies where it is darker, and how much lighter a row counts that lies a
+step away."""
 _ALONG, _EVEN = 0.04, 0.06
 """Over which shares of the face light along that line, and its row, are smoothed."""
 SMOOTH = 0.0125
@@ -84,11 +87,10 @@ def lips_of(ends: Tensor, height: int, faces: Tensor, teeth: Tensor) -> Lips:
 
 def _line(faces: Tensor, rows: Tensor) -> Tensor:
     """(n, w): the line between lips that touch, which is dark, near to rows (n, w)."""
-    pixel = 2 / faces.shape[2]
     steps = torch.arange(-_REACH, _REACH + 1, dtype=faces.dtype, device=faces.device)[:, None]
-    light = torch.stack([at_rows(faces.mean(1), rows + step * pixel) for step in steps], 1)
+    light = torch.stack([at_rows(faces.mean(1), rows + step * _STEP) for step in steps], 1)
     likely = torch.softmax(-_SURE * (smooth(light, _ALONG) + _FAR * steps.square()), 1)
-    down = (likely * steps).sum(1, keepdim=True) * pixel
+    down = (likely * steps).sum(1, keepdim=True) * _STEP
     return rows + smooth(down, _EVEN)[:, 0]
 
 

@@ -22,6 +22,9 @@ _BLUR = 0.45
 """Standard deviation of that blur, in pixels of the frame."""
 _TAPS = 4
 """Pixels on each side that Lanczos looks at."""
+_BELOW = 0.2
+"""Over which share of the frame below it motion fades out. A frame ends at the chin, which moves:
+within the frame it would be stretched to streaks."""
 _FADING = 0.05
 """Share of the frame above its middle in which skin gets less of the texture of the cheeks."""
 _STILL = 1e-3
@@ -144,21 +147,23 @@ class Frame:
         return with_part(picture, *self.changed(picture, change))
 
     def changed(self, picture: np.ndarray, change: Change) -> tuple[Box, np.ndarray]:
-        left, top, right, bottom = self._bounds(picture)
+        size = change.difference.shape[0]
+        below = 0 if change.flow is None else round(_BELOW * size)
+        left, top, right, bottom = self._bounds(picture, below=2 * below / size)
         part = Box(left, top, right, bottom)
         region = picture[top:bottom, left:right]
         if not region.size:
             return part, region
         pixels = region.astype(np.float32)
-        size = change.difference.shape[0]
         # From pixels of the region to pixels of the change: the inverse of what `cut` does.
         linear = np.linalg.inv(self.matrix) * (size / 2)
         first = (self.from_picture(np.array([left, top], np.float64)) + 1) * (size / 2) - 0.5
         onto_change = np.c_[linear, first]
 
-        def enlarged(values: np.ndarray) -> np.ndarray:
+        def enlarged(values: np.ndarray, below: int = 0) -> np.ndarray:
+            values = np.pad(values.astype(np.float32), ((0, below), (0, 0), (0, 0)), "edge")
             return cv2.warpAffine(
-                values.astype(np.float32) * feather(size)[:, :, None],
+                values * feather(size, below)[:, :, None],
                 onto_change,
                 (right - left, bottom - top),
                 flags=cv2.WARP_INVERSE_MAP | cv2.INTER_CUBIC,
@@ -166,12 +171,12 @@ class Frame:
             )
 
         if change.flow is not None:
-            offsets = enlarged(change.flow) @ self.matrix.T.astype(np.float32)
+            offsets = enlarged(change.flow, below) @ self.matrix.T.astype(np.float32)
             down, across = np.indices(region.shape[:2], np.float32)
             x, y = across + offsets[:, :, 0] + left, down + offsets[:, :, 1] + top
             # From the pixels around alone: OpenCV moves no picture of 32,767 pixels a side.
             reach = float(np.ceil(np.abs(offsets).max())) + _TAPS
-            first_x, first_y, end_x, end_y = self._bounds(picture, margin=reach)
+            first_x, first_y, end_x, end_y = self._bounds(picture, reach, 2 * below / size)
             moved = cv2.remap(
                 picture[first_y:end_y, first_x:end_x].astype(np.float32),
                 x - first_x,
@@ -196,10 +201,14 @@ class Frame:
             )
         return part, added(pixels, enlarged(change.difference), region.dtype)
 
-    def _bounds(self, picture: np.ndarray, margin: float = 0.0) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of the part of the picture that the frame touches."""
+    def _bounds(
+        self, picture: np.ndarray, margin: float = 0.0, below: float = 0.0
+    ) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the part of the picture that the frame touches, and what
+        lies up to `below` half sides below it."""
         height, width = picture.shape[:2]
-        corners = self.to_picture(np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float64))
+        end = 1 + below
+        corners = self.to_picture(np.array([[-1, -1], [1, -1], [1, end], [-1, end]], np.float64))
         low = np.clip(np.floor(corners.min(0) - margin), 0, [width, height])
         high = np.clip(np.ceil(corners.max(0) + margin) + 1, low, [width, height])
         return int(low[0]), int(low[1]), int(high[0]), int(high[1])

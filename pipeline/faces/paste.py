@@ -112,8 +112,13 @@ def warped(
     return moved.reshape(region.shape)
 
 
-def feather(size: int) -> np.ndarray:
-    """(size, size) weights: 1 inside, and falling to 0 at the edge by a raised cosine."""
-    distance = np.minimum(np.arange(size), np.arange(size)[::-1]) / (size * _FEATHER)
-    ramp = (0.5 - 0.5 * np.cos(np.pi * np.clip(distance, 0.0, 1.0))).astype(np.float32)
-    return np.minimum.outer(ramp, ramp)
+def feather(size: int, below: int = 0) -> np.ndarray:
+    """(size + below, size) weights: 1 inside, and falling to 0 at the edge by a raised cosine; at
+    the lower edge over `below` rows more."""
+
+    def ramp(pixels: int, further: int) -> np.ndarray:
+        from_start, width = np.arange(pixels), size * _FEATHER
+        distance = np.minimum(from_start / width, from_start[::-1] / (width + further))
+        return (0.5 - 0.5 * np.cos(np.pi * distance.clip(0.0, 1.0))).astype(np.float32)
+
+    return np.minimum.outer(ramp(size + below, below), ramp(size, 0))
