@@ -13,7 +13,7 @@ from ganim.bench import occlusions
 from ganim.model.checkpoint import save_weights
 from ganim.model.config import GeneratorSettings
 from ganim.model.editing.masks import Masks
-from ganim.model.editing.occlusion import bounds, limited, uncovered
+from ganim.model.editing.occlusion import bounds, limited, uncovered, without_spots
 from ganim.model.networks.flow_generator import FlowGenerator
 from ganim.model.networks.load import load_generator
 from ganim.model.training import train_occlusion
@@ -139,3 +139,13 @@ def test_the_command_changes_the_network_alone(tmp_path: Path) -> None:
     done = CliRunner().invoke(occlusions.main, options)
     assert done.exit_code == 0, done.output
     assert "2 faces of 64 px" in done.output and "AU1+2: moved by" in done.output
+
+
+def test_spots_of_light_are_no_frames_of_glasses() -> None:
+    shown = torch.zeros(1, 1, 80, 80)
+    shown[..., 20:22, 10:40] = 1  # a frame, level and upright
+    shown[..., 20:40, 10:12] = 0.7
+    shown[..., 50:70, 50:75] = 1  # a hand
+    spotted = shown.clone()
+    spotted[..., 26:30, 22:26] = 1
+    torch.testing.assert_close(without_spots(spotted), shown)

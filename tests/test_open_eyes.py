@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ganim.model.editing.brows import LAYERS, Brows, brows_of
 from ganim.model.editing.masks import Masks
+from ganim.model.editing.occlusion import bounds
 from ganim.model.editing.open_eyes import seen_eyes, with_open_eyes
 from ganim.model.editing.upper_face import UpperFaceNetwork
 from ganim.model.warp import coordinates, warped
@@ -18,6 +19,8 @@ HALF, UPPER, LOWER = 13, 4.0, 5.0
 one, and less than the lower one, covers a part of the iris."""
 SKIN, WHITE, IRIS, LASH = 0.3, 0.8, -0.6, -0.9
 FREE = torch.ones(1, 1, SIDE // 2, SIDE // 2)
+UNLIMITED = torch.zeros(1, 2, SIDE // 4, SIDE // 4)
+"""What `bounds` gives where nothing covers the face."""
 PLACES = torch.tensor(
     [[[(middle * 2 / SIDE) - 1, ROW * 2 / SIDE - 1, RADIUS * 2 / SIDE] for middle in MIDDLES]]
 )
@@ -64,8 +67,12 @@ def masks(flow: Tensor | None = None) -> Masks:
     return Masks(torch.ones(1, 1, SIDE, SIDE), face(), warped(face(), flow), flow)
 
 
-def shown(by: float, before: Masks | None = None, free: Tensor = FREE) -> Masks:
-    return with_open_eyes(before or masks(), face(), found(), PLACES, torch.tensor([by]), free)
+def shown(
+    by: float, before: Masks | None = None, free: Tensor = FREE, limits: Tensor = UNLIMITED
+) -> Masks:
+    return with_open_eyes(
+        before or masks(), face(), found(), PLACES, torch.tensor([by]), free, limits
+    )
 
 
 def squeezing() -> Tensor:
@@ -132,6 +139,22 @@ def test_nothing_changes_without_motion_or_where_eyes_are_covered() -> None:
     assert (opened - face())[..., 90:, :].abs().max() < 1e-4
 
 
+def test_glasses_above_the_eye_are_shown_once() -> None:
+    frame = torch.zeros(1, 1, SIDE // 2, SIDE // 2)
+    row = (ROW - 12) // 2
+    frame[:, :, row : row + 2] = 1
+    before = face()
+    before[..., 2 * row : 2 * row + 4, :] = -1.0
+    masks_of_it = masks()._replace(face=before)
+    opened = [
+        with_open_eyes(masks_of_it, before, found(), PLACES, torch.ones(1), 1 - frame, limits)
+        for limits in (UNLIMITED, bounds(frame))
+    ]
+    above = slice(2 * row - 6, 2 * row), slice(MIDDLES[0] - 5, MIDDLES[0] + 6)
+    twice, once = ((SKIN - one.blend()[0, 0][above]).sum() for one in opened)
+    assert once < 0.3 * twice
+
+
 def in_shadow() -> Tensor:
     """The face with the shadow of the lids on two rows of its eyes, whose whites are grey."""
     picture = face()
@@ -146,7 +169,9 @@ def test_no_shadow_is_left_where_the_lid_was_and_whites_are_lit() -> None:
     before = in_shadow()
     still = torch.zeros(1, 2, SIDE, SIDE)
     masks = Masks(torch.ones(1, 1, SIDE, SIDE), before, before, still)
-    opened = with_open_eyes(masks, before, found(), PLACES, torch.tensor([1.0]), FREE).blend()
+    opened = with_open_eyes(
+        masks, before, found(), PLACES, torch.tensor([1.0]), FREE, UNLIMITED
+    ).blend()
     lid = round(ROW - UPPER)
     for across, left in ((0, 0.1), (7, 0.0)):  # an iris, and the white beside it
         column = MIDDLES[0] + across

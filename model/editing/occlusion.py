@@ -24,6 +24,8 @@ _STEPS = 12
 """Up to how many pixels of half the resolution from what is covered the flow is limited."""
 _SHARE = 0.6
 """Of the distance to what is covered, which the flow may have. At 1 the flow would fold there."""
+_LONG = 0.09
+"""Length of lines, as a share of the face, from which on they are no spots."""
 
 
 class OcclusionNetwork(nn.Module):
@@ -57,6 +59,23 @@ def covered(logits: Tensor) -> Tensor:
     share = ((logits.sigmoid() - _LOWEST) / (_HIGHEST - _LOWEST)).clamp(0, 1)
     near = F.avg_pool2d(share, _NEAR, 1, _NEAR // 2)
     return share * ((near - _SPECK) / (_OBJECT - _SPECK)).clamp(0, 1)
+
+
+def without_spots(occlusion: Tensor) -> Tensor:
+    """What covers faces, without spots, which are light that eyes and glasses reflect: frames of
+    glasses are long, and hair and hands are large. A morphological opening by level and upright
+    lines.
+
+    occlusion: (n, 1, h, w), as `covered` gives it.
+    """
+    side = 2 * round(_LONG * occlusion.shape[3] / 2) + 1
+
+    def opened(kernel: list[int]) -> Tensor:
+        around = [each // 2 for each in kernel]
+        lowest = -F.max_pool2d(-occlusion, kernel, 1, around)
+        return F.max_pool2d(lowest, kernel, 1, around)
+
+    return torch.maximum(opened([1, side]), opened([side, 1]))
 
 
 def bounds(occlusion: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from .brows import Brows
 from .columns import all_at_rows, centres, crossed, eased, in_columns, smooth, spread
 from .irises import SHADOW, Irises, below_lids, irises_of
 from .masks import Masks
+from .occlusion import limit
 
 # Lengths are in half sides, if nothing else is said.
 _RISE, _FALL = 0.055, 0.01
@@ -93,6 +94,7 @@ def with_open_eyes(
     irises: Tensor,
     share: Tensor,
     uncovered: Tensor,
+    bounds: Tensor,
 ) -> Masks:
     """Masks whose lids and lashes are moved as they are, over eyes that are not moved or painted.
 
@@ -103,6 +105,7 @@ def with_open_eyes(
         irises: (n, 2, 3), theirs, by `IrisNetwork`.
         share: (n,) in 0-1, how far eyes are opened beside that.
         uncovered: (n, 1, h/2, w/2) in 0-1, the share that nothing covers.
+        bounds: how far skin is moved near to what covers the face, as `limit` takes it.
     """
     assert masks.flow is not None
     round_ = irises_of(brows, irises)
@@ -117,7 +120,8 @@ def with_open_eyes(
 
     # An exported network has no branches.
     if torch.compiler.is_compiling() or share.any():
-        masks = masks.moved(faces, kept * _apart(lids, y))
+        apart = _apart(lids, y)
+        masks = masks.moved(faces, kept * apart * limit(apart, resized(bounds, faces)))
     flow = masks.flow
     assert flow is not None
     over_eyes = torch.stack([flow[:, 0] * (1 - inside), _rows(lids, y, flow[:, 1], pixel)], 1)

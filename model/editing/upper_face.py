@@ -17,7 +17,7 @@ from .iris_network import IrisNetwork, eyes_of
 from .layer_network import LayerNetwork, layer_ends
 from .lids import with_even_lids
 from .masks import Masks
-from .occlusion import limit
+from .occlusion import limit, without_spots
 from .open_eyes import seen_eyes, with_open_eyes
 
 _RAISED_BY, _LOWERED_BY, _WHOLLY = positions((1, 2)), positions((4,)), 0.2
@@ -105,13 +105,14 @@ class UpperFaceNetwork(nn.Module):
         if not (moving or shutting):
             return masks
         with torch.autocast(faces.device.type, enabled=False):
+            of_eyes = 1 - without_spots(1 - uncovered)
             if moving:
                 masks = with_still_hair(masks, faces, brows, self.trained)
                 masks = self._with_moved_brows(masks, faces, brows, change, uncovered, bounds)
-                free = uncovered * self.trained
-                masks = with_open_eyes(masks, faces, brows, irises, opening, free)
+                free = of_eyes * self.trained
+                masks = with_open_eyes(masks, faces, brows, irises, opening, free, bounds)
             if shutting:
-                masks = with_closed_eyes(masks, faces, brows, closing, uncovered)
+                masks = with_closed_eyes(masks, faces, brows, closing, of_eyes)
             return masks
 
     def _with_moved_brows(
