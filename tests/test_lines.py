@@ -81,6 +81,11 @@ def test_smooth_skin_stays_smooth() -> None:
     assert deeper(face(), 1, 1, 2, 4, 6, 9, 10, 12).abs().max() < 2e-3
 
 
+def test_light_on_a_round_forehead_is_no_line() -> None:
+    lit = face() + 0.08 * torch.exp(-(((Y + 0.6) / 0.15) ** 2))
+    assert deeper(lit, 1, 1, 2)[:50].abs().max() < 2e-3
+
+
 def test_brows_and_lips_are_no_lines() -> None:
     eyebrows = (Y > -0.4) & (Y < -0.3) & (X.abs() > 0.2)
     mouth = (Y > 0.55) & (Y < 0.7) & (X.abs() < 0.3)

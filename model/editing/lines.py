@@ -37,6 +37,8 @@ _LENGTH, _AROUND = 1 / 12, 1 / 10
 the mean over squares of the second."""
 _SLOPE = 0.6
 """How far folds beside a mouth run outwards, per unit downwards."""
+_FAINT = 0.02
+"""Smaller ratios are no lines of foreheads, but light that falls on what is round."""
 _UNSURE = 0.4
 """Up to which share of skin it counts as none."""
 _MARGIN = 5
@@ -92,10 +94,15 @@ def _factors(
     cheeks = _CHEEKS * wrinkled * cheeks_of(face) * _before(y - _UNDER_EYES)
     cheeks = cheeks * (1 - ellipse(face, *_NOSE))
     between = _BETWEEN * knit * _before(_MIDDLE - x.abs()) * _before(_BOTTOM - y)
-    lines = (forehead + corners) * level + between * upright
+    lines = (forehead * _strong(level) + corners * level) + between * upright
     lines = lines + cheeks * torch.where(x < 0, to_left, to_right)
     lines = lines * (1 - widened(1 - skin, _MARGIN))
     return within_limits(lines, _DARKEST, _LIGHTEST)
+
+
+def _strong(lines: Tensor) -> Tensor:
+    """Logarithms of lines, without faint ones."""
+    return lines.sign() * (lines.abs() - _FAINT).clamp(min=0)
 
 
 def _skin(flow: Tensor, brows: Brows, lips: Lips) -> Tensor:
