@@ -104,8 +104,9 @@ def test_lips_that_touch_do_so_at_the_dark_line_near_by() -> None:
     pixel = 2 / 64
     torch.testing.assert_close(found, torch.tensor(52 * pixel - 1))
     torch.testing.assert_close(dark, torch.tensor(50.5 * pixel - 1), atol=0.6 * pixel, rtol=0)
-    apart = lips_of(ends, 24, faces, torch.ones(1)).rows[0, 1, 32]
-    torch.testing.assert_close(apart, found)
+    ends[:, 1:3, 10:30] = torch.tensor([11.0, 13])[:, None]  # a dark gap below teeth
+    apart = lips_of(ends, 24, faces, torch.ones(1)).rows[0, 1:3, 32]
+    torch.testing.assert_close(apart.mean(), found)
 
 
 @pytest.mark.parametrize("between, deep", [(-0.8, 1), (0.2, 0)])

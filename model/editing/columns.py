@@ -34,16 +34,20 @@ def in_columns(values: Tensor, x: Tensor) -> Tensor:
 
 
 def at_rows(values: Tensor, rows: Tensor) -> Tensor:
-    """The values (n, w) of (n, h, w) in the rows (n, w) of each column, in -1..1."""
+    """The values (n, k, w) of (n, h, w) in k rows (n, k, w) of each column, in -1..1, between them
+    by interpolation: with whole rows, what depends on it would jump as faces move."""
     height = values.shape[1]
-    at = ((rows + 1) * (height / 2) - 0.5).round().long().clamp(0, height - 1)
-    return values.gather(1, at[:, None]).squeeze(1)
+    at = ((rows + 1) * (height / 2) - 0.5).clamp(0.0, height - 1.0)
+    first = at.floor()
+    before = values.gather(1, first.long())
+    after = values.gather(1, (first.long() + 1).clamp(max=height - 1))
+    return before + (at - first) * (after - before)
 
 
 def all_at_rows(values: Tensor, rows: Tensor) -> Tensor:
     """The values (n, channels, w) of (n, channels, h, w) in a row (n, w) of each column, in
     -1..1."""
-    return torch.stack([at_rows(part, rows) for part in values.unbind(1)], 1)
+    return torch.cat([at_rows(part, rows[:, None]) for part in values.unbind(1)], 1)
 
 
 def crossing(level: Tensor, y: Tensor) -> Tensor:

@@ -63,13 +63,13 @@ def lip_columns(flow: Tensor, lips: Lips) -> LipColumns:
     lines, open_ = in_columns(known, x + flow[:, 0]).split([4, 1], 1)
     edges = [crossing(from_row - line, y) for line in lines.unbind(1)]
     begin, upper, lower, end = smooth(torch.stack(edges, 1), SMOOTH).unbind(1)
-    open_ = at_rows(open_[:, 0], (upper + lower) / 2)
+    open_ = at_rows(open_[:, 0], (upper + lower)[:, None] / 2)[:, 0]
     heights = []
     for outer, inner, own in (
         (begin, upper, lines[:, 1] - lines[:, 0]),
         (end, lower, lines[:, 3] - lines[:, 2]),
     ):
-        now, own = (inner - outer).abs().clamp(min=_THINNEST), at_rows(own, outer)
+        now, own = (inner - outer).abs().clamp(min=_THINNEST), at_rows(own, outer[:, None])[:, 0]
         factor = now / own.clamp(min=_THINNEST)
         thinner = (1 - _THINNER) * ((factor - 1) / (_STRETCHED - 1)).clamp(0, 1)
         kept = own * (factor.clamp(_FLATTEST, 1.0) - thinner)

@@ -30,6 +30,10 @@ dark below teeth."""
 _GAP, _DARK, _LIGHT = (0.1, 0.16), 0.55, 0.8
 """From which gap on, in half sides, more than teeth may be seen, and from which on it is; and how
 bright it is there, relative to the cheeks, if it is dark, and if there are teeth."""
+_APART = 0.025
+"""From which gap on, in half sides, lips that show teeth do not touch."""
+_BESIDE = 0.1
+"""Up to how far lips may part in a column where the line between them counts in part."""
 _REACH, _STEP = 4, 0.0125
 """How many steps from where it is found the line between lips that touch may lie, of so many half
 sides."""
@@ -72,9 +76,10 @@ def lips_of(ends: Tensor, height: int, faces: Tensor, teeth: Tensor) -> Lips:
     thickest = thickness.amax(1, keepdim=True).clamp(min=_THIN)
     inside = ((thickness / thickest - _CORNER) / (1 - _CORNER)).clamp(0, 1)
     # The square root makes a line from corner to corner part as an ellipse.
-    open_ = smooth(inside.clamp(min=1e-6).sqrt()[:, None] - 1e-3, SMOOTH)[:, 0].clamp(min=0)
+    open_ = smooth(inside.clamp(min=1e-4).sqrt()[:, None] - 1e-2, SMOOTH)[:, 0].clamp(min=0)
     middle = (inner_upper + inner_lower) / 2
-    touching = (1 - teeth)[:, None] * (open_ > 0)
+    apart = (inner_lower - inner_upper) / _APART
+    touching = (1 - teeth[:, None] * apart.clamp(0, 1)) * (open_ / _BESIDE).clamp(max=1)
     middle = middle + touching * (_line(faces, middle) - middle)
     half_gap = (inner_lower - inner_upper).clamp(min=0) / 2 * teeth[:, None]
     inner_upper, inner_lower = middle - half_gap, middle + half_gap
@@ -88,7 +93,7 @@ def lips_of(ends: Tensor, height: int, faces: Tensor, teeth: Tensor) -> Lips:
 def _line(faces: Tensor, rows: Tensor) -> Tensor:
     """(n, w): the line between lips that touch, which is dark, near to rows (n, w)."""
     steps = torch.arange(-_REACH, _REACH + 1, dtype=faces.dtype, device=faces.device)[:, None]
-    light = torch.stack([at_rows(faces.mean(1), rows + step * _STEP) for step in steps], 1)
+    light = at_rows(faces.mean(1), rows[:, None] + steps * _STEP)
     likely = torch.softmax(-_SURE * (smooth(light, _ALONG) + _FAR * steps.square()), 1)
     down = (likely * steps).sum(1, keepdim=True) * _STEP
     return rows + smooth(down, _EVEN)[:, 0]
@@ -99,9 +104,9 @@ def _deep(faces: Tensor, upper: Tensor, lower: Tensor, open_: Tensor) -> Tensor:
     middle = (open_ > _MIDDLE).float()
     count = middle.sum(1).clamp(min=1)
     gap = ((lower - upper) * middle).sum(1) / count
-    light = brightness(faces + 1)[:, 0]
-    levels = [at_rows(light, upper + at * (lower - upper)) for at in _LOWER_PART]
-    inside = (torch.stack(levels).mean(0) * middle).sum(1) / count
+    levels = upper.new_tensor(_LOWER_PART)[:, None]
+    light = at_rows(faces.mean(1) + 1, upper[:, None] + levels * (lower - upper)[:, None])
+    inside = (light.mean(1) * middle).sum(1) / count
     dark = inside / brightness(cheeks(faces)).flatten().clamp(min=0.1)
     parts = (gap - _GAP[0]) / (_GAP[1] - _GAP[0]), (_LIGHT - dark) / (_LIGHT - _DARK)
     return parts[0].clamp(0, 1) * parts[1].clamp(0, 1)
