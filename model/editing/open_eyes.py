@@ -91,7 +91,7 @@ def with_open_eyes(
     masks: Masks,
     faces: Tensor,
     brows: Brows,
-    irises: Tensor,
+    places: Tensor,
     share: Tensor,
     uncovered: Tensor,
     bounds: Tensor,
@@ -102,14 +102,14 @@ def with_open_eyes(
         masks: of faces with other AUs, which say how lids move.
         faces: (n, 3, h, w) in -1..1, from which the masks were made.
         brows: theirs.
-        irises: (n, 2, 3), theirs, by `IrisNetwork`.
+        places: (n, 2, 3), of their irises, by `IrisNetwork`.
         share: (n,) in 0-1, how far eyes are opened beside that.
         uncovered: (n, 1, h/2, w/2) in 0-1, the share that nothing covers.
         bounds: how far skin is moved near to what covers the face, as `limit` takes it.
     """
     assert masks.flow is not None
-    round_ = irises_of(brows, irises)
-    lids = _lids(masks.flow, brows, round_, share)
+    irises = irises_of(brows, places)
+    lids = _lids(masks.flow, brows, irises, share)
     pixel = 2 / faces.shape[2]
     y = centres(faces.shape[2], faces)[:, None]
     of_eye = smooth(((lids.from_lower - lids.from_upper) / _SLIT).clamp(0, 1), _NARROW)
@@ -130,7 +130,7 @@ def with_open_eyes(
 
     shown = _uncovered(lids, y, pixel)[:, None]
     dark = 1 - _SHADED * (1 - (y - lids.edge) / pixel / _SHADE).clamp(0, 1)[:, None]
-    eyes, white = below_lids(round_, faces)
+    eyes, white = below_lids(irises, faces)
     lit = _LIT * share[:, None, None, None] * white * inside[:, None]
     return masks.towards((eyes + 1) * dark - 1, shown.maximum(lit) * kept)
 
