@@ -7,7 +7,7 @@ them. In use they are zero.
 import torch
 from torch import Tensor
 
-from .points import MESH_POINTS, POINTS
+from .points import IRISES, MESH_POINTS, POINTS
 
 MIRRORED_SIGN = (-1.0, 1.0, -1.0, 1.0, 1.0, 1.0, 1.0, -1.0, -1.0, 1.0, 1.0, -1.0)
 """Factors of the twelve numbers if both photographs are mirrored."""
@@ -17,8 +17,8 @@ _SCALE = 5.0
 _POSE_POINTS = {POINTS: ((36, 39), (42, 45), 30), MESH_POINTS: ((33, 133), (362, 263), 1)}
 _SIDES = {POINTS: (0, 16), MESH_POINTS: (234, 454)}
 """Beside the ears: the end of the jaw on the left of the picture, and on the right."""
-_IRISES = ((468, 33, 133), (473, 362, 263))
-"""In the mesh: the centre of an iris, and the corners of its eye."""
+_EYES = ((33, 133), (362, 263))
+"""In the mesh: the corners of the eyes in which IRISES lie."""
 # Left, top, right and bottom in -1..1 across the frame.
 _SKIN = (-0.125, -0.3125, 0.125, 0.0625)
 _LEFT_CHEEK = (-0.677, -0.417, -0.208, 0.521)
@@ -69,7 +69,7 @@ def _gaze(landmarks: Tensor) -> Tensor:
     if landmarks.shape[1] != MESH_POINTS:
         return landmarks.new_full((len(landmarks), 2), float("nan"))
     gazes = []
-    for iris, corner, other in _IRISES:
+    for iris, (corner, other) in zip(IRISES, _EYES, strict=True):
         centre = (landmarks[:, corner] + landmarks[:, other]) / 2
         width = (landmarks[:, other] - landmarks[:, corner]).norm(dim=1, keepdim=True)
         gazes.append((landmarks[:, iris] - centre) / width)

@@ -9,6 +9,9 @@ POINTS = 68
 """Number of landmarks, in the order of the iBUG 300-W scheme, which dlib and OpenFace share."""
 MESH_POINTS = 478
 """Number of landmarks of MediaPipe's face mesh with irises (468-477)."""
+IRISES = 468, 473
+"""Landmarks of the mesh that are the middle of an iris, of the person's right eye and of the left
+one; the four that follow lie on its edge."""
 RIGID = (*range(1, 5), *range(12, 16), *range(27, 37), 39, 40, 41, 42, 45, 46, 47)
 """Indices of the landmarks that expressions hardly move: the sides of the jaw, the nose, the inner
 corners and lower lids of the eyes. Position, scale and rotation are estimated from these."""

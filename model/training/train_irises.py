@@ -6,6 +6,7 @@ It learns from photographs with the landmarks of MediaPipe's face mesh, which ha
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,13 +15,11 @@ from ..data import Faces
 from ..editing.brows import brows_of
 from ..editing.iris_network import Eyes, eyes_of
 from ..editing.upper_face import UpperFaceNetwork
-from ..landmarks.points import MESH_POINTS
+from ..landmarks.points import IRISES, MESH_POINTS
 from ..pixels import to_model
 from ..warp import at_resolution
 from .train_layers import LEARNING_RATE, coloured
 
-_IRISES = 468, 473
-"""The points of the mesh that are the middle of an iris; the next four lie on its edge."""
 _SLIT, _OPEN = 0.03, 0.07
 """Height of an eye, in half sides, up to which its iris does not count, as hardly anything of it is
 seen, and from which on it counts wholly."""
@@ -38,7 +37,7 @@ def irises_of_mesh(landmarks: Tensor) -> Tensor:
     """(n, 2, 3): column, row and radius of the iris of the left eye in the picture and of the right
     one, in the unit of landmarks (n, 478, 2) of the mesh."""
     irises = []
-    for first in _IRISES:
+    for first in IRISES:
         middle, edge = landmarks[:, first : first + 1], landmarks[:, first + 1 : first + 5]
         radius = (edge - middle).square().sum(2).sqrt().mean(1, keepdim=True)
         irises.append(torch.cat([middle[:, 0], radius], 1))
@@ -50,9 +49,8 @@ def irises_of_mesh(landmarks: Tensor) -> Tensor:
 def with_mesh(faces: Faces) -> Faces:
     """Those of the faces of which the landmarks of MediaPipe are known."""
     if faces.landmarks is None or faces.landmarks.shape[1] != MESH_POINTS:
-        return faces.subset(torch.zeros(0, dtype=torch.long).numpy())
-    known = faces.landmarks.isfinite().all(2).all(1)
-    return faces.subset(known.nonzero()[:, 0].numpy())
+        return faces.subset(np.arange(0))
+    return faces.subset(np.flatnonzero(faces.landmarks.isfinite().all(2).all(1)))
 
 
 def train_irises(upper_face: UpperFaceNetwork, faces: Faces, steps: int) -> Iterator[float]:
