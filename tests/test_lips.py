@@ -119,6 +119,14 @@ def test_a_mouth_is_deep_that_is_open_and_dark(between: float, deep: float) -> N
     assert lips_of(ends, 24, faces, torch.zeros(1)).deep == 0, "noise between lips that touch"
 
 
+def test_the_edges_of_lips_do_not_depend_on_rounding() -> None:
+    y = coordinates(torch.zeros(1, 1, SIDE, SIDE))[0, 1]
+    down = torch.where(y < LINE, 0.0, (LINE - y).clamp(min=-0.2))  # rows repeat the line
+    flow = torch.stack([torch.zeros_like(down), down])[None]
+    edges = [lip_columns(flow + off, lips()).lower for off in (-1e-6, 1e-6)]
+    torch.testing.assert_close(*edges, atol=1e-4, rtol=0)
+
+
 def test_what_is_deep_in_a_mouth_is_stretched_and_the_rest_goes_with_the_lips() -> None:
     gap, flow, middle = 0.2, opening(0.4), SIDE // 2
     wide = lips(gap=gap)._replace(deep=torch.ones(1))

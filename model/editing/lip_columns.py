@@ -11,6 +11,9 @@ from .lips import SMOOTH, Lips
 _FLATTEST, _STRETCHED, _THINNER = 0.85, 1.5, 0.8
 """The least factor by which a flow changes the height of a lip; and by which factor a lip becomes
 thinner that the flow would make higher by another or more, as lips of a mouth do that is open."""
+_EQUAL = 1e-4
+"""Rows that show the edge of a lip, to within so many half sides, lie beyond it: some flows repeat
+that row, and which of these rows comes first must not depend on rounding."""
 _THINNEST = 0.004
 """Least height of a lip in the result, in half sides."""
 FULLY = 3.0
@@ -61,7 +64,7 @@ def lip_columns(flow: Tensor, lips: Lips) -> LipColumns:
     from_row = y + flow[:, 1]
     known = torch.cat([lips.rows, lips.open[:, None]], 1)
     lines, open_ = in_columns(known, x + flow[:, 0]).split([4, 1], 1)
-    edges = [crossing(from_row - line, y) for line in lines.unbind(1)]
+    edges = [crossing(from_row - line + _EQUAL, y) for line in lines.unbind(1)]
     begin, upper, lower, end = smooth(torch.stack(edges, 1), SMOOTH).unbind(1)
     open_ = at_rows(open_[:, 0], (upper + lower)[:, None] / 2)[:, 0]
     heights = []

@@ -22,9 +22,7 @@ from .load import AnyGenerator
 from .onnx_renderer import AUS_KEY, INPUTS, OUTPUTS, REFERENCE_KEY, SIZE_KEY
 
 _CHECKED_BATCHES = (1, 3)
-_LEVELS = 50.0
-"""About the most, in levels of 8 bits, by which what a mask shares out differs: detail that `blur`
-removes. What `attention` shares out is in `difference`."""
+_LEVELS = 255.0
 _MOST = 0.5
 """In levels of 8 bits: what a result of ONNX Runtime may differ from torch's."""
 
@@ -33,7 +31,7 @@ class Difference(NamedTuple):
     """The most by which outputs of ONNX Runtime and of torch differ, over the faces checked."""
 
     levels: float
-    """`difference`, and `attention` and `blur` times 50, in levels of 8 bits."""
+    """`difference`, and `attention` and `blur` times 255, in levels of 8 bits."""
     pixels: float
     """`flow`, in pixels of the generator's input."""
 
