@@ -122,7 +122,7 @@ class Animator:
 
         The generator sees a region around the face at the size at which it was trained. The change
         that it makes is resized to the region, faded out towards its edge, and applied to the
-        picture. Pixels outside the region keep their values.
+        picture. Motion fades out below a frame; other pixels outside the region keep their values.
 
         Args:
             pictures: n arrays (h, w, 3) uint8 RGB, of any sizes.

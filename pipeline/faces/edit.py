@@ -18,7 +18,8 @@ _DARKEST = 0.1
 def edit_picture(picture: Picture, region: Region, change: Change) -> Picture:
     """Return the picture with a change that was computed for a region of `picture.rgb`.
 
-    Pixels outside the region, and those that the change leaves, keep their values to the bit.
+    Pixels outside the region and below it, and those that the change leaves, keep their values to
+    the bit.
     """
     if picture.is_srgb:
         native = change._replace(difference=_in_channels(change.difference, picture))

@@ -54,7 +54,7 @@ class Region(Protocol):
 
     def paste(self, picture: np.ndarray, change: Change) -> np.ndarray:
         """Return a copy of the picture with the change. Pixels outside the region keep their
-        values."""
+        values, but for those below a frame, where its motion fades out."""
 
 
 @dataclass(frozen=True)
