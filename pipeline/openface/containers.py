@@ -59,6 +59,10 @@ class ContainerImage:
             *("--entrypoint", program, self.id, *arguments),
         ]
 
+    def check_runtime(self) -> None:
+        """Raise WrongUse if the runtime, whose daemon may have ended, does not answer."""
+        _information(self.runtime)
+
     def remove(self, name: str) -> None:
         """Kill and remove a container, if it exists."""
         _query([self.runtime, "rm", "--force", name])
@@ -109,12 +113,7 @@ class _ImageMissing(WrongUse):
 def _find_in(runtime: str, image: str) -> ContainerImage:
     if shutil.which(runtime) is None:
         raise WrongUse(f"{runtime} is not on the PATH. Install it, or name another runtime.")
-    works, info = _query([runtime, "info"])
-    if not works:
-        raise WrongUse(
-            f"{runtime} does not answer: {error_line(info)} Start it and check that you may use "
-            "it, or name a local FaceLandmarkImg."
-        )
+    info = _information(runtime)
     present, inspection = _query([runtime, "image", "inspect", image])
     if not present:
         raise _ImageMissing(
@@ -135,6 +134,17 @@ def _find_in(runtime: str, image: str) -> ContainerImage:
         user = ("--userns", "keep-id", *user) if is_podman else ("--user", "0:0")
     # SELinux lets podman's containers see a folder only once it is relabelled (`Z`).
     return ContainerImage(runtime, description["Id"], label, user, ",Z" if is_podman else "")
+
+
+def _information(runtime: str) -> str:
+    """What the runtime prints about itself. Raises WrongUse if its daemon does not answer."""
+    works, info = _query([runtime, "info"])
+    if not works:
+        raise WrongUse(
+            f"{runtime} does not answer: {error_line(info)} Start it and check that you may use "
+            "it, or name a local FaceLandmarkImg."
+        )
+    return info
 
 
 def _pull(runtime: str, image: str) -> None:

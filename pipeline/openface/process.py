@@ -98,6 +98,8 @@ class Program:
             log.seek(0)
             message = error_line(log.read().decode(errors="replace"))
         if process.returncode in NOT_STARTED:
+            if self.image is not None:
+                self.image.check_runtime()  # else an ended daemon would be OpenFace's fault
             raise self.error("to start", message)
         if process.returncode != 0:
             reason = f"exit status {process.returncode}, {message}"
