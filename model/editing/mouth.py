@@ -139,11 +139,10 @@ class MouthNetwork(nn.Module):
         colours = self(around, hole, aus).float()
         filled = around + hole * (colours - around)
         colours = colours + _SHARPER * (filled - smoothed(smoothed(filled)))
-        darker = colours.new_tensor(_DARKER)[:, None, None]
-        deep = cut_to_mouth(parting.shade)
+        deep, shade = (cut_to_mouth(x) for x in (parting.deep, parting.shade))
         even = local_mean(colours, hole + 1e-4, 0, _EVEN)
         colours = colours + deep * (even - colours)
-        colours = (colours + 1) * (1 - darker * deep) - 1
+        colours = (colours + 1) * (1 - colours.new_tensor(_DARKER)[:, None, None] * shade) - 1
         hole, colours = (_in_place(x, faces) for x in (hole, colours))
         return without_cold_colours(masks.towards(colours, hole))
 

@@ -18,7 +18,20 @@ from .lip_flows import closing, dropped, raised, tightened, wide_enough
 from .lips import Lips
 
 _DEEP = 0.12
-"""How far below the upper lip the inside of a mouth is darkest, in half sides."""
+"""How far below the upper lip it is deepest in a mouth, in half sides."""
+_DARK, _LIT = 0.05, 0.45
+"""How far below it a mouth is darkest, likewise; and over which share of the gap above the lower
+lip it is less dark, as light falls there on the tongue and the lower teeth."""
+_TEETH = 0.06
+"""How far both begin further down in a smile, which shows the upper teeth, likewise."""
+_DARKENS = 1.5
+"""The inverse of the share of AU26 by which it is as dark as it becomes."""
+_PARTED, _TOUCHING = 0.03, 0.02
+"""In half sides: by how much lips have parted that leave the line where they met; and up to which
+gap of the photograph they touch."""
+_EDGES, _OF_LIP = (0.015, 0.0375), 0.3
+"""How much of the upper lip and of the lower one that line is, in half sides, and at most as a
+share of their height."""
 _OF_UPPER, _OF_LOWER = 0.5, 0.2
 """Which shares of a mouth that is open go with the upper lip and the lower one: teeth, and below
 the tongue. What is between is stretched."""
@@ -38,8 +51,10 @@ class Parting(NamedTuple):
     """(n, 2, h, w), in half sides."""
     hole: Tensor
     """(n, 1, h, w) in 0-1: what lies between the lips and is not in the photograph."""
-    shade: Tensor
+    deep: Tensor
     """(n, 1, h, w) in 0-1: how deep in the mouth it lies, as far as the jaw drops."""
+    shade: Tensor
+    """(n, 1, h, w) in 0-1: how dark it is there, likewise."""
     mouth: Tensor
     """(n, 1, h, w) in 0-1: the lips, and all that lies between them."""
     inside: Tensor
@@ -55,27 +70,36 @@ def with_lips(flow: Tensor, lips: Lips, changes: LipChanges) -> Parting:
     flow = dropped(wide_enough(flow, lips), lips, changes.jaw)
     flow = raised(flow, lips, changes.smile)
     flow = closing(flow, lips, changes.closed)
-    parting = parted(flow, lips)
+    parting = parted(flow, lips, changes.smile.clamp(min=0))
     closed, jaw = (x[:, None, None, None] for x in (changes.closed, changes.jaw))
     shut = ((closed - _NEARLY) / (1 - _NEARLY)).clamp(min=0)
     return parting._replace(
         flow=tightened(parting.flow, lips, changes.tight),
-        shade=parting.shade * jaw,
+        deep=parting.deep * jaw,
+        shade=parting.shade * (_DARKENS * jaw).clamp(max=1),
         inside=parting.inside * shut,
         below=parting.below * closed,
         line=parting.line * closed,
     )
 
 
-def parted(flow: Tensor, lips: Lips) -> Parting:
-    """Part the lips of faces that a flow (n, 2, h, w) moves, in half sides."""
+def parted(flow: Tensor, lips: Lips, smile: Tensor) -> Parting:
+    """Part the lips of faces that a flow (n, 2, h, w) moves, in half sides.
+
+    smile: (n,) in 0-1, how far upper teeth are seen above what is deep in the mouth.
+    """
     at = lip_columns(flow, lips)
     y, upper, lower = at.y, at.upper, at.lower
     first, second, third, fourth = at.lines.unbind(1)
 
+    teeth = (third - second).clamp(min=0)
+    # Where lips meet they are dark, and no more once they part: there they show what is beside.
+    apart = ((lower - upper) / _PARTED).clamp(0, 1) * (1 - teeth / _TOUCHING).clamp(0, 1)
+    second = second - apart * (_OF_LIP * (second - first)).clamp(0, _EDGES[0])
+    third = third + apart * (_OF_LIP * (fourth - third)).clamp(0, _EDGES[1])
+
     in_upper = first + (second - first) * (y - at.begin) / at.of_upper
     in_lower = fourth - (fourth - third) * (at.end - y) / at.of_lower
-    teeth = (third - second).clamp(min=0)
     # Teeth go with the upper lip. In the hole stays the last row that is seen above the lower lip.
     between = torch.minimum(second + (y - upper), third)
     deep = lips.deep[:, None, None] * (lower - upper > teeth)
@@ -92,7 +116,11 @@ def parted(flow: Tensor, lips: Lips) -> Parting:
 
     hole = _ramp((y - upper - teeth) / pixel) * _ramp((lower - y) / pixel)
     hole = hole * ((lower - upper) / pixel).clamp(0, 1) * (1 - deep)
-    shade = ((y - upper) / _DEEP).clamp(0, 1)
+    below, above = y - upper, lower - y
+    below = below - _TEETH * smile[:, None, None]
+    depth = (below / _DEEP).clamp(0, 1)
+    lit = (lower - upper).clamp(min=pixel) * _LIT
+    shade = (below / _DARK).clamp(0, 1) * (above / lit).clamp(0, 1)
     near = _ramp((y - at.begin) / pixel / _EDGE + 0.5) * _ramp((at.end - y) / pixel / _EDGE + 0.5)
     below = ((y - at.end) / pixel / _FAR).clamp(0, 1)
     meet = ((upper - lower) / pixel + 1).clamp(0, 1)
@@ -100,7 +128,7 @@ def parted(flow: Tensor, lips: Lips) -> Parting:
     inside = _ramp((row - second) / pixel) * _ramp((third - row) / pixel)
     inside = inside * ((third - second) / pixel).clamp(0, 1)
     hole, near, below, line = (x * within for x in (hole, near, below, line))
-    parts = (x[:, None] for x in (hole, shade, near, inside, below, line))
+    parts = (x[:, None] for x in (hole, depth, shade, near, inside, below, line))
     return Parting(torch.stack([flow[:, 0], row - y], 1), *parts)
 
 

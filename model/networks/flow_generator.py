@@ -31,6 +31,7 @@ from ..editing.mouth import MouthNetwork, lips_in
 from ..editing.occlusion import OcclusionNetwork, bounds, covered, limited, uncovered
 from ..editing.sharpness import as_sharp_as, sharpness_of
 from ..editing.smiles import without_smile
+from ..editing.tint import toned_like, with_skin_colours
 from ..editing.upper_face import UpperFaceNetwork
 from ..landmarks.points import POINTS
 from ..layers import Residual, convolution, doubled
@@ -69,7 +70,7 @@ class FaceFeatures(NamedTuple):
     """What depends on n faces alone, whatever AUs they are asked for."""
 
     faces: Tensor
-    """(n, 3, h, w) in -1..1."""
+    """(n, 3, h, w) in -1..1; of `encode`, in the colours of skin if they had none."""
     at_2: Tensor
     """(n, channels, h/2, w/2); likewise `at_4`, `at_8` and `at_16`."""
     at_4: Tensor
@@ -89,6 +90,8 @@ class FaceFeatures(NamedTuple):
     """(n, 2, 3): where irises lie, by `UpperFaceNetwork.irises_in`."""
     sharpness: Tensor
     """(n, 1, h/2, w/2), by `sharpness_of`."""
+    photographs: Tensor
+    """(n, 3, h, w) in -1..1: the faces as they were given."""
 
     def repeated(self, count: int) -> "FaceFeatures":
         """The features of one face for `count` sets of AUs, without copying them."""
@@ -222,7 +225,8 @@ class FlowGenerator(nn.Module):
         What spoils pictures is taken from the masks here, and not in training (cleaning.py,
         smiles.py, eyes.py, sharpness.py), what covers the face is not painted, brows and lids are
         moved by upper_face.py, mouths that open, close, or show their teeth are made by mouth.py,
-        and skin gets folds by expression_ratios.py, lines.py and furrows.py.
+        and skin gets folds by expression_ratios.py, lines.py and furrows.py; tint.py keeps grey
+        photographs grey.
         """
         brows = brows_of(face.upper_face)
         opening = self.upper_face.opening(own_aus, aus, brows)
@@ -244,7 +248,8 @@ class FlowGenerator(nn.Module):
         lips = lips_in(face.faces, face.lips, torch.ones_like(rise[:, 0]))
         masks = self.ratios.shown(masks, brows, lips, free, rise)
         masks = with_deeper_lines(masks, brows, lips, free, rise)
-        return self.furrows.shown(masks, brows, free, asked, own_aus)
+        masks = self.furrows.shown(masks, brows, free, asked, own_aus)
+        return toned_like(masks, face.photographs, face.faces)
 
     def before_mouths(
         self, face: FaceFeatures, aus: Tensor, change: Tensor, nuisance: Tensor
@@ -273,10 +278,16 @@ class FlowGenerator(nn.Module):
     def outputs(self, faces: Tensor, aus: Tensor, change: Tensor, nuisance: Tensor) -> FlowOutputs:
         """All outputs, for training: `change` (n, 17) may go beyond the AUs' range, `nuisance`
         (n, NUISANCE) is what differs beside the AUs."""
-        return self.render(self.encode(faces), aus, change, nuisance)
+        return self.render(self._encode(faces), aus, change, nuisance)
 
     def encode(self, faces: Tensor) -> FaceFeatures:
-        """Features and flow fields of faces (n, 3, h, w) in -1..1."""
+        """Features and flow fields of faces (n, 3, h, w) in -1..1, as they are used.
+
+        In training, photographs without colours have none.
+        """
+        return self._encode(with_skin_colours(faces))._replace(photographs=faces)
+
+    def _encode(self, faces: Tensor) -> FaceFeatures:
         at_2, at_4, at_8, x = self._features(faces)
         features = self.to_field_features(torch.cat([doubled(x), at_8], 1))
         fields = self.to_fields(torch.cat([doubled(features), at_4], 1)).float() * _FIELD_SCALE
@@ -291,7 +302,7 @@ class FlowGenerator(nn.Module):
         irises = self.upper_face.irises_in(seen, ends)
         found = bounds(occlusion), self.mouth.ends_of(seen), ends, irises
         sharpness = sharpness_of(seen)
-        return FaceFeatures(faces, at_2, at_4, at_8, x, fields, occlusion, *found, sharpness)
+        return FaceFeatures(faces, at_2, at_4, at_8, x, fields, occlusion, *found, sharpness, faces)
 
     def occlusion_logits(self, faces: Tensor) -> Tensor:
         """What `occlusion` gives for faces (n, 3, h, w) in -1..1, for its training."""
