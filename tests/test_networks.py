@@ -6,7 +6,7 @@ from tiny import randomise
 
 from ganim.model.checkpoint import load_weights, save_weights
 from ganim.model.config import CriticSettings, GeneratorSettings
-from ganim.model.editing.changes import opened, shown_change
+from ganim.model.editing.changes import as_lips_show, opened, shown_change
 from ganim.model.editing.masks import Masks
 from ganim.model.estimator.network import Estimator
 from ganim.model.networks.critic import Critic
@@ -308,3 +308,27 @@ def test_lips_part_by_the_root_of_the_au_that_says_so():
     none, little, some, whole = shown[:, column].tolist()
     assert none == 0 and little < 0.06 and 0.77 < whole < 0.82
     assert some / whole == pytest.approx(0.4**0.5, abs=0.04)
+
+
+def test_lips_that_touch_part_as_if_nothing_of_the_au_were_shown():
+    own, column = torch.rand(1, COUNT), positions((25,))[0]
+    own[:, column] = 0.25
+    touching, slightly, wide = (torch.tensor([apart]) for apart in (0.0, 0.04, 0.2))
+
+    def shown(asked, apart):
+        aus = own.clone()
+        aus[:, column] = asked
+        both = as_lips_show(aus, own, apart)
+        for changed, given in zip(both, (aus, own), strict=True):
+            others = [at for at in range(COUNT) if at != column]
+            assert torch.equal(changed[:, others], given[:, others])
+        return tuple(float(each[0, column]) for each in both)
+
+    assert shown(1.0, touching) == (1.0, 0.0) and shown(1.0, wide) == (1.0, 0.25)
+    assert 0 < shown(1.0, slightly)[1] < 0.25
+    for apart in (touching, slightly, wide):
+        same = shown(0.25, apart)
+        assert same[0] == same[1], "what a face shows changes nothing"
+        barely = shown(0.2501, apart)
+        assert 0 < barely[0] - barely[1] < 0.001
+        assert shown(0.1, apart) == pytest.approx((0.1, 0.25))

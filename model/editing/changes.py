@@ -9,6 +9,9 @@ _SMILE, _CORNERS_DOWN, _LIPS_PART = (12, 25), 15, 25
 _APART, _NOISE = 0.82, 0.07
 """Factor of the square root of AU25, and below which AU25 it is rather in proportion to it, as
 OpenFace reads a little of it where lips touch."""
+_TOUCHING, _SHOWN = 0.02, 4.2
+"""Up to which distance in half sides lips touch; and how much of AU25 a photograph shows at most,
+per distance beyond."""
 _OPPOSED = 1.2  # how much of AU15 a smile with parted lips takes away, per unit of the smile
 _KNEES: dict[tuple[int, ...], float] = {
     **{(number,): 1.0 for number in (6, 9)},
@@ -51,9 +54,29 @@ def opened(aus: Tensor) -> Tensor:
     of series of one person), and by the flow in proportion to its change.
     """
     column = positions((_LIPS_PART,))[0]
-    lips = aus[:, column : column + 1]
-    apart = _APART * lips / (lips + _NOISE).sqrt()
-    return torch.cat([aus[:, :column], apart, aus[:, column + 1 :]], 1)
+    lips = aus[:, column]
+    return _with_lips(aus, _APART * lips / (lips + _NOISE).sqrt())
+
+
+def as_lips_show(aus: Tensor, own_aus: Tensor, apart: Tensor) -> tuple[Tensor, Tensor]:
+    """Target AUs and own AUs (n, 17), of which own AU25 is at most what lips show that are `apart`
+    (n,) by so many half sides, and targets above it are higher than it as before, relative to 1.
+
+    OpenFace reads up to 0.25 of AU25 where lips touch, and they would then part less than others.
+    """
+    column = positions((_LIPS_PART,))[0]
+    asked, own = aus[:, column], own_aus[:, column]
+    seen = own.minimum((_SHOWN * (apart - _TOUCHING)).clamp(min=0))
+    rise = (asked - own).clamp(min=0) * (1 - seen) / (1 - own).clamp(min=1e-3)
+    wanted = torch.where(asked > own, seen + rise, asked)
+    seen = torch.where(asked > own, seen, own)
+    return _with_lips(aus, wanted), _with_lips(own_aus, seen)
+
+
+def _with_lips(aus: Tensor, apart: Tensor) -> Tensor:
+    """AUs (n, 17) with another AU25 (n,)."""
+    column = positions((_LIPS_PART,))[0]
+    return torch.cat([aus[:, :column], apart[:, None], aus[:, column + 1 :]], 1)
 
 
 def _with_raised_brows(change: Tensor, asked: Tensor) -> Tensor:

@@ -27,6 +27,8 @@ _LEAST = 0.02
 _MIDDLE, _LOWER_PART = 0.7, (0.6, 0.7, 0.8)
 """Where lips may part by so much is the middle of the mouth, and at which shares of the gap it is
 dark below teeth."""
+_MIDDLE_PART = 0.6
+"""Share of the greatest height of a mouth, from which a column is in its middle."""
 _GAP, _DARK, _LIGHT = (0.1, 0.16), 0.55, 0.8
 """From which gap on, in half sides, more than teeth may be seen, and from which on it is; and how
 bright it is there, relative to the cheeks, if it is dark, and if there are teeth."""
@@ -88,6 +90,15 @@ def lips_of(ends: Tensor, height: int, faces: Tensor, teeth: Tensor) -> Lips:
     whole = (height - ends[:, 3].amax(1)).clamp(0, 1)
     deep = _deep(faces, inner_upper, inner_lower, open_)
     return Lips(torch.stack([upper, inner_upper, inner_lower, lower], 1), open_, whole, deep)
+
+
+def lips_apart(ends: Tensor, side: int) -> Tensor:
+    """(n,): how far lips are apart in the middle of mouths, in half sides, for ends as `lips_of`
+    takes them, of faces of `side` px."""
+    thickness = ends[:, 3] - ends[:, 0]
+    middle = (thickness > _MIDDLE_PART * thickness.amax(1, keepdim=True)).float()
+    gaps = (ends[:, 2] - ends[:, 1]) * middle
+    return gaps.sum(1) / middle.sum(1).clamp(min=1) * (2 / side)
 
 
 def _line(faces: Tensor, rows: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ...pipeline.action_units import COUNT, positions
 from ..config import GeneratorSettings
 from ..editing.brows import brows_of
-from ..editing.changes import shown_change
+from ..editing.changes import as_lips_show, shown_change
 from ..editing.cheeks import with_fainter_cheeks
 from ..editing.cleaning import cleaned
 from ..editing.expression_ratios import ExpressionRatios
@@ -26,6 +26,7 @@ from ..editing.eyes import cleaned_eyes
 from ..editing.fields import shown_fields
 from ..editing.furrows import FurrowNetwork
 from ..editing.lines import with_deeper_lines
+from ..editing.lips import lips_apart
 from ..editing.masks import Masks
 from ..editing.mouth import MouthNetwork, lips_in
 from ..editing.occlusion import OcclusionNetwork, bounds, covered, limited, uncovered
@@ -228,6 +229,8 @@ class FlowGenerator(nn.Module):
         and skin gets folds by expression_ratios.py, lines.py and furrows.py; tint.py keeps grey
         photographs grey.
         """
+        apart = lips_apart(face.lips, face.faces.shape[2]) + 1 - self.mouth.trained
+        aus, own_aus = as_lips_show(aus, own_aus, apart)
         brows = brows_of(face.upper_face)
         opening = self.upper_face.opening(own_aus, aus, brows)
         closing = self.upper_face.closing(own_aus, aus)
