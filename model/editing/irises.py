@@ -22,9 +22,13 @@ reflects."""
 _RINGS = 7
 """So many distances from the middle of an iris have colours of their own."""
 _UNSEEN = 0.3
-"""How much of the mean colour a part of an iris has, relative to a pixel of black that is seen."""
+"""How much of the mean colour a part of an iris has, relative to the pixel of it that counts most."""
+_NOTHING = -0.5
+"""The grey in -1..1 of an iris of which nothing is seen."""
 _EDGE = 1.6
 """Over how many pixels an iris ends."""
+_GLINT = 0.08
+"""By how much of half the range of pixels light that an iris reflects is brighter than it."""
 _WHITE, _LIGHTER = 0.84, 2.2
 """How bright whites of eyes are that are wide open, relative to the cheeks: the median of 299
 photographs; and by how many times they may become lighter."""
@@ -88,20 +92,24 @@ def below_lids(irises: Irises, faces: Tensor) -> tuple[Tensor, Tensor]:
         iris = (colours[..., None, None] * rings[:, :, None]).sum(1)
         white = _lit(_means(faces, side * of_white)[:, 0, :, None, None], faces)
         eyes = eyes + side[:, None] * (iris + outside * (white - iris))
-    return eyes, outside
+    # Light that an iris reflects lies just below the lid, where its shadow is left out.
+    glint = (brightness(faces - eyes) / _GLINT - 1).clamp(0, 1) * (1 - outside)
+    glint = glint * (((y - upper) / pixel - 1).clamp(0, 1) * (lower > y))[:, None]
+    return eyes + glint * (faces - eyes), outside
 
 
 def _means(faces: Tensor, weight: Tensor, parts: Tensor | None = None) -> Tensor:
     """(n, parts, 3): the mean colours of parts of faces (n, 3, h, w), (n, parts, h, w) in 0-1, with
     weights (n, h, w). Parts that are not seen have the mean colour of all."""
 
-    def mean(weights: Tensor, usual: Tensor | float) -> Tensor:
+    def mean(weights: Tensor, usual: Tensor | float, count: float) -> Tensor:
         total = weights.flatten(2).sum(2, keepdim=True)
         sums = weights.flatten(2) @ faces.flatten(2).transpose(1, 2)
-        return (sums + _UNSEEN * usual) / (total + _UNSEEN)
+        return (sums + count * usual) / (total + count)
 
-    all_ = mean(weight[:, None], 0.0)
-    return all_ if parts is None else mean(weight[:, None] * parts, all_)
+    weight = weight[:, None] / weight.amax((1, 2))[:, None, None, None].clamp(min=1e-6)
+    all_ = mean(weight, _NOTHING, 1e-3)
+    return all_ if parts is None else mean(weight * parts, all_, _UNSEEN)
 
 
 def _lit(white: Tensor, faces: Tensor) -> Tensor:
