@@ -6,7 +6,7 @@ from torch import Tensor
 from ganim.model.editing.brows import LAYERS, Brows, brows_of
 from ganim.model.editing.masks import Masks
 from ganim.model.editing.occlusion import bounds
-from ganim.model.editing.open_eyes import seen_eyes, with_open_eyes
+from ganim.model.editing.open_eyes import light_in_eyes, seen_eyes, with_open_eyes
 from ganim.model.editing.upper_face import UpperFaceNetwork
 from ganim.model.warp import coordinates, warped
 from ganim.pipeline.action_units import COUNT, positions
@@ -19,6 +19,7 @@ HALF, UPPER, LOWER = 13, 4.0, 5.0
 one, and less than the lower one, covers a part of the iris."""
 SKIN, WHITE, IRIS, LASH = 0.3, 0.8, -0.6, -0.9
 FREE = torch.ones(1, 1, SIDE // 2, SIDE // 2)
+NO_LIGHT = torch.zeros(1)
 UNLIMITED = torch.zeros(1, 2, SIDE // 4, SIDE // 4)
 """What `bounds` gives where nothing covers the face."""
 PLACES = torch.tensor(
@@ -71,7 +72,7 @@ def shown(
     by: float, before: Masks | None = None, free: Tensor = FREE, limits: Tensor = UNLIMITED
 ) -> Masks:
     return with_open_eyes(
-        before or masks(), face(), found(), PLACES, torch.tensor([by]), free, limits
+        before or masks(), face(), found(), PLACES, torch.tensor([by]), NO_LIGHT, free, limits
     )
 
 
@@ -147,7 +148,9 @@ def test_glasses_above_the_eye_are_shown_once() -> None:
     before[..., 2 * row : 2 * row + 4, :] = -1.0
     masks_of_it = masks()._replace(face=before)
     opened = [
-        with_open_eyes(masks_of_it, before, found(), PLACES, torch.ones(1), 1 - frame, limits)
+        with_open_eyes(
+            masks_of_it, before, found(), PLACES, torch.ones(1), NO_LIGHT, 1 - frame, limits
+        )
         for limits in (UNLIMITED, bounds(frame))
     ]
     above = slice(2 * row - 6, 2 * row), slice(MIDDLES[0] - 5, MIDDLES[0] + 6)
@@ -170,7 +173,7 @@ def test_no_shadow_is_left_where_the_lid_was_and_whites_are_lit() -> None:
     still = torch.zeros(1, 2, SIDE, SIDE)
     masks = Masks(torch.ones(1, 1, SIDE, SIDE), before, before, still)
     opened = with_open_eyes(
-        masks, before, found(), PLACES, torch.tensor([1.0]), FREE, UNLIMITED
+        masks, before, found(), PLACES, torch.tensor([1.0]), NO_LIGHT, FREE, UNLIMITED
     ).blend()
     lid = round(ROW - UPPER)
     for across, left in ((0, 0.1), (7, 0.0)):  # an iris, and the white beside it
@@ -182,6 +185,45 @@ def test_no_shadow_is_left_where_the_lid_was_and_whites_are_lit() -> None:
     assert 0.03 < white < 0.84 * (1 + SKIN) - 1 + 0.02, "before: 0"
     pupil = opened[0, 0, ROW, MIDDLES[0]]
     assert abs(pupil - IRIS) < 0.05
+
+
+def test_an_iris_keeps_the_light_that_it_reflects_below_the_lid() -> None:
+    before = in_shadow()
+    row, column = round(ROW - UPPER) + 2, MIDDLES[0] + 1
+    before[..., row : row + 2, column : column + 2] = 0.9
+    still = torch.zeros(1, 2, SIDE, SIDE)
+    masks = Masks(torch.ones(1, 1, SIDE, SIDE), before, before, still)
+    opened = with_open_eyes(
+        masks, before, found(), PLACES, torch.ones(1), NO_LIGHT, FREE, UNLIMITED
+    ).blend()
+    assert opened[0, 0, row, column] > 0.4
+    assert abs(opened[0, 0, row, column - 3] - IRIS) < 0.15
+
+
+def test_more_light_falls_into_eyes_that_are_open() -> None:
+    eyes = [
+        with_open_eyes(
+            masks(), face(), found(), PLACES, torch.zeros(1), torch.tensor([light]), FREE, UNLIMITED
+        ).blend()
+        for light in (-0.2, 0.0, 0.2)
+    ]
+    column = MIDDLES[0] + 7
+    dark, same, lit = (each[0, :, ROW, column] for each in eyes)
+    assert (dark < same - 0.05).all() and (lit >= same).all()
+    assert dark[0] > dark[1], "shade is redder"
+    skin = slice(0, ROW - 10)
+    assert torch.equal(eyes[0][..., skin, :], eyes[2][..., skin, :])
+
+    def light(opening: float, **changes: float) -> float:
+        change = torch.zeros(1, COUNT)
+        for name, by in changes.items():
+            change[:, positions((int(name[2:]),))] = by
+        return float(light_in_eyes(change, torch.tensor([opening])))
+
+    assert light(0.0) == 0
+    assert light(0.5) > 0.15 and light(1.0) == light(0.5), "no more than in photographs"
+    assert light(0.0, au4=0.8) < -0.15 and light(0.0, au6=0.9) < -0.1
+    assert light(0.0, au6=0.9) == light(0.0, au6=0.9, au7=0.9)
 
 
 def test_a_little_changes_little() -> None:

@@ -16,13 +16,13 @@ from .skin import brightness, cheeks
 
 SHADOW = 0.025
 """How far below the upper lid its shadow lies, in half sides."""
-_DARK = 6.0
+_DARK = 3.0
 """How much more dark pixels of an iris count than light ones, which may be light that it
 reflects."""
 _RINGS = 7
 """So many distances from the middle of an iris have colours of their own."""
 _UNSEEN = 0.3
-"""How much of the mean colour a part of an iris has, relative to the pixel of it that counts most."""
+"""How much of the mean colour a part of an iris has, relative to its pixel that counts most."""
 _NOTHING = -0.5
 """The grey in -1..1 of an iris of which nothing is seen."""
 _EDGE = 1.6

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ...pipeline.action_units import positions
 from ..warp import resized
 from .brows import Brows
 from .columns import all_at_rows, centres, crossed, eased, in_columns, smooth, spread
@@ -41,9 +42,15 @@ _NARROW = 0.02
 """Share of the face over which the end of an eye is smoothed."""
 _SHADED, _SHADE = 0.25, 2
 """By how much what is just below the lid is darker, and over how many pixels."""
-_LIT = 0.6
+_LIT = 0.35
 """How far whites of eyes that are opened wholly become as bright as they are where lids uncover
 them: less of the shadow of the lid lies on them."""
+_OPENED, _LOWERED, _NARROWED = (0.215, 0.45), (-0.22, 0.8), (-0.13, 0.9)
+"""Logarithm of how much lighter eyes are that are opened wide, below brows that are lowered, and
+narrowed by cheeks or lids, and from which change on."""
+_DARKENED_BY, _NARROWED_BY = positions((4,)), positions((6, 7))
+_TINT = 0.7, 1.0, 1.0
+"""How much of it holds for red, green and blue."""
 _BLENDED = 2
 """Over how many pixels below the shadow of the lid the photograph is shown in part."""
 
@@ -81,6 +88,21 @@ class _Lids(NamedTuple):
         return first, last.maximum(first)
 
 
+def light_in_eyes(change: Tensor, opening: Tensor) -> Tensor:
+    """(n,): the logarithm of how much lighter eyes are by changes (n, 17) of AUs, and by an
+    `opening` (n,) in 0-1. More light falls into eyes that are open wide.
+
+    Fitted to irises and whites in 330 pairs of series of one person.
+    """
+    known = (
+        (opening, _OPENED),
+        (change[:, _DARKENED_BY].amax(1), _LOWERED),
+        (change[:, _NARROWED_BY].amax(1), _NARROWED),
+    )
+    parts = [most * (each / wholly).clamp(-1, 1) for each, (most, wholly) in known]
+    return torch.stack(parts).sum(0)
+
+
 def seen_eyes(brows: Brows) -> Tensor:
     """(n,) in 0-1: how far the eyes of n photographs are open, so that they can be moved."""
     upper, lower = brows.eyes.unbind(1)
@@ -93,6 +115,7 @@ def with_open_eyes(
     brows: Brows,
     places: Tensor,
     share: Tensor,
+    light: Tensor,
     uncovered: Tensor,
     bounds: Tensor,
 ) -> Masks:
@@ -104,6 +127,7 @@ def with_open_eyes(
         brows: theirs.
         places: (n, 2, 3), of their irises, by `IrisNetwork`.
         share: (n,) in 0-1, how far eyes are opened beside that.
+        light: (n,), the logarithm of how much lighter they are.
         uncovered: (n, 1, h/2, w/2) in 0-1, the share that nothing covers.
         bounds: how far skin is moved near to what covers the face, as `limit` takes it.
     """
@@ -132,7 +156,11 @@ def with_open_eyes(
     dark = 1 - _SHADED * (1 - (y - lids.edge) / pixel / _SHADE).clamp(0, 1)[:, None]
     eyes, white = below_lids(irises, faces)
     lit = _LIT * share[:, None, None, None] * white * inside[:, None]
-    return masks.towards((eyes + 1) * dark - 1, shown.maximum(lit) * kept)
+    masks = masks.towards((eyes + 1) * dark - 1, shown.maximum(lit) * kept)
+
+    lighter = (faces.new_tensor(_TINT)[:, None, None] * light[:, None, None, None]).exp()
+    lit_eyes = ((masks.blend() + 1) * lighter - 1).clamp(-1, 1)
+    return masks.towards(lit_eyes, kept * inside[:, None], blur=False)
 
 
 def _lids(flow: Tensor, brows: Brows, irises: Irises, share: Tensor) -> _Lids:

@@ -18,7 +18,7 @@ from .layer_network import LayerNetwork, layer_ends
 from .lids import with_even_lids
 from .masks import Masks
 from .occlusion import limit, without_spots
-from .open_eyes import seen_eyes, with_open_eyes
+from .open_eyes import light_in_eyes, seen_eyes, with_open_eyes
 
 _RAISED_BY, _LOWERED_BY, _WHOLLY = positions((1, 2)), positions((4,)), 0.2
 """Columns of the AUs that raise and lower brows, and from which change on they are moved as they
@@ -110,7 +110,8 @@ class UpperFaceNetwork(nn.Module):
                 masks = with_still_hair(masks, faces, brows, self.trained)
                 masks = self._with_moved_brows(masks, faces, brows, change, uncovered, bounds)
                 free = of_eyes * self.trained
-                masks = with_open_eyes(masks, faces, brows, irises, opening, free, bounds)
+                light = light_in_eyes(change, opening)
+                masks = with_open_eyes(masks, faces, brows, irises, opening, light, free, bounds)
             if shutting:
                 masks = with_closed_eyes(masks, faces, brows, closing, of_eyes)
             return masks
