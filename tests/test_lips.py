@@ -10,7 +10,14 @@ from torch import Tensor
 from ganim.model.editing.layer_network import LayerNetwork, layer_ends
 from ganim.model.editing.lip_changes import LipChanges, lip_changes
 from ganim.model.editing.lip_columns import lip_columns
-from ganim.model.editing.lip_flows import closing, dropped, raised, tightened, wide_enough
+from ganim.model.editing.lip_flows import (
+    closing,
+    dropped,
+    raised,
+    tightened,
+    wide_enough,
+    with_low_sides,
+)
 from ganim.model.editing.lips import LAYERS, Lips, lips_of
 from ganim.model.editing.parting import parted, with_lips
 from ganim.model.training.lip_lines import lip_lines
@@ -158,7 +165,27 @@ def test_a_mouth_is_darkest_below_the_teeth_that_a_smile_shows_and_lighter_at_th
         assert dark[name].max() == 1 and 0 < deepest < len(rows) - 4
         assert dark[name][-1] < 0.2
     assert dark["calm"][2] > 0.3 and dark["smile"][2] == 0
-    assert not with_lips(flow, lips(), changes._replace(jaw=torch.zeros(1))).shade.any()
+    elliptic = flow * (1 - (2 * torch.linspace(-1, 1, SIDE)).square()).clamp(min=0)
+    still = with_lips(elliptic, lips(), changes._replace(jaw=torch.zeros(1)))
+    shade = still.shade[0, 0] * (still.hole[0, 0] > 0.9)
+    assert not shade[:, SIDE // 2].any()
+    assert shade[:, : SIDE // 4 + 8].max() > 0.5, "the corners are dark"
+
+
+def test_the_sides_of_the_lower_lip_hang_in_a_smile_that_shows_teeth() -> None:
+    flow = opening(0.3)
+    side, middle = SIDE // 2 + SIDE // 6, SIDE // 2
+    smile = torch.ones(1)
+    low = with_low_sides(flow, lips(), smile)
+    ends = {
+        x: [float(lip_columns(f, lips()).end[0, 0, x]) for f in (flow, low)] for x in (side, middle)
+    }
+    assert 0.01 < ends[side][1] - ends[side][0] < 0.04
+    assert abs(ends[middle][1] - ends[middle][0]) < 0.005
+    closed = torch.zeros_like(flow)
+    torch.testing.assert_close(with_low_sides(closed, lips(), smile), closed, atol=1e-4, rtol=0)
+    upper = torch.linspace(-1, 1, SIDE) < LINE
+    torch.testing.assert_close(low[:, :, upper], flow[:, :, upper], atol=5e-3, rtol=0)
 
 
 def test_what_is_deep_in_a_mouth_is_stretched_and_the_rest_goes_with_the_lips() -> None:

@@ -14,6 +14,8 @@ thinner that the flow would make higher by another or more, as lips of a mouth d
 _EQUAL = 1e-4
 """Rows that show the edge of a lip, to within so many half sides, lie beyond it: some flows repeat
 that row, and which of these rows comes first must not depend on rounding."""
+_KEPT = 0.6
+"""The power of how far lips may part by which they keep their height."""
 _THINNEST = 0.004
 """Least height of a lip in the result, in half sides."""
 FULLY = 3.0
@@ -76,7 +78,7 @@ def lip_columns(flow: Tensor, lips: Lips) -> LipColumns:
         factor = now / own.clamp(min=_THINNEST)
         thinner = (1 - _THINNER) * ((factor - 1) / (_STRETCHED - 1)).clamp(0, 1)
         kept = own * (factor.clamp(_FLATTEST, 1.0) - thinner)
-        heights.append(now + open_ * (kept - now))
+        heights.append(now + open_.clamp(min=1e-4).pow(_KEPT) * (kept - now))
     of_upper, of_lower = heights
     inner = smooth(torch.stack([begin + of_upper, end - of_lower], 1), SMOOTH)
     rows = (each[:, None] for each in (begin, *inner.unbind(1), end, of_upper, of_lower, open_))

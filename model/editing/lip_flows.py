@@ -24,6 +24,10 @@ _DROP = 0.03
 _RISE = 0.045
 """How far the middle of the mouth goes up further where AU12 rises by 1, in half sides."""
 
+_SIDES, _PARTED, _BELOW_SIDES, _NARROW = 0.12, 0.1, 0.3, 0.02
+"""Four times how far the sides of the lower lip go down where AU12 rises by 1 and lips are apart by
+_PARTED or more, all in half sides; how far below the face moves along; and over which share of the
+face it is smoothed."""
 _NARROWEST, _WIDEST = 0.85, 1.6
 """The least width of a mouth relative to its own, and by how much it is widened at most."""
 _BESIDE = 0.35
@@ -69,6 +73,17 @@ def raised(flow: Tensor, lips: Lips, smile: Tensor) -> Tensor:
     above = (1 - (at.begin - up - at.y) / _ABOVE).clamp(0, 1)
     below = (1 - (at.y - (at.end - up)) / _BELOW).clamp(0, 1)
     return _shifted(flow, up * torch.minimum(above, below))
+
+
+def with_low_sides(flow: Tensor, lips: Lips, smile: Tensor) -> Tensor:
+    """A flow (n, 2, h, w) by which the sides of the lower lip go down where a smile shows teeth, by
+    a share (n,) in 0-1 of what it adds to the flow: by its field the lip is an arc as a letter V,
+    and people's are rather as a U."""
+    at = lip_columns(flow, lips)
+    apart = ((at.lower - at.upper).amax(2, keepdim=True) / _PARTED).clamp(0, 1)
+    down = smooth(smile[:, None, None] * _SIDES * apart * at.open * (1 - at.open), _NARROW)
+    below = (1 - (at.y - at.end - down) / _BELOW_SIDES).clamp(0, 1)
+    return _shifted(flow, -(down * below).minimum((at.y - at.upper).clamp(min=0)))
 
 
 def closing(flow: Tensor, lips: Lips, share: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .lip_changes import LipChanges
 from .lip_columns import LipColumns, lip_columns
-from .lip_flows import closing, dropped, raised, tightened, wide_enough
+from .lip_flows import closing, dropped, raised, tightened, wide_enough, with_low_sides
 from .lips import Lips
 
 _DEEP = 0.12
@@ -26,6 +26,11 @@ _TEETH = 0.06
 """How far both begin further down in a smile, which shows the upper teeth, likewise."""
 _DARKENS = 1.5
 """The inverse of the share of AU26 by which it is as dark as it becomes."""
+_DARKER = 1.25
+"""How dark it is in the corners, relative to what is deep in a mouth."""
+_NARROW, _WIDE = 0.08, 0.45
+"""Up to which share of the widest gap a column is a corner, in which it is dark, and over how much
+more it becomes as elsewhere."""
 _PARTED, _TOUCHING = 0.03, 0.02
 """In half sides: by how much lips have parted that leave the line where they met; and up to which
 gap of the photograph they touch."""
@@ -54,7 +59,9 @@ class Parting(NamedTuple):
     deep: Tensor
     """(n, 1, h, w) in 0-1: how deep in the mouth it lies, as far as the jaw drops."""
     shade: Tensor
-    """(n, 1, h, w) in 0-1: how dark it is there, likewise."""
+    """(n, 1, h, w): how dark it is there, likewise, and in the corners: 1 if as deep in a mouth."""
+    corners: Tensor
+    """(n, 1, h, w) in 0-1: how near it lies to the corners of the mouth."""
     mouth: Tensor
     """(n, 1, h, w) in 0-1: the lips, and all that lies between them."""
     inside: Tensor
@@ -69,6 +76,7 @@ def with_lips(flow: Tensor, lips: Lips, changes: LipChanges) -> Parting:
     """Move the lips of faces that a flow (n, 2, h, w) moves as they are, in half sides."""
     flow = dropped(wide_enough(flow, lips), lips, changes.jaw)
     flow = raised(flow, lips, changes.smile)
+    flow = with_low_sides(flow, lips, changes.smile.clamp(min=0))
     flow = closing(flow, lips, changes.closed)
     parting = parted(flow, lips, changes.smile.clamp(min=0))
     closed, jaw = (x[:, None, None, None] for x in (changes.closed, changes.jaw))
@@ -76,7 +84,7 @@ def with_lips(flow: Tensor, lips: Lips, changes: LipChanges) -> Parting:
     return parting._replace(
         flow=tightened(parting.flow, lips, changes.tight),
         deep=parting.deep * jaw,
-        shade=parting.shade * (_DARKENS * jaw).clamp(max=1),
+        shade=(parting.shade * (_DARKENS * jaw).clamp(max=1)).maximum(_DARKER * parting.corners),
         inside=parting.inside * shut,
         below=parting.below * closed,
         line=parting.line * closed,
@@ -93,8 +101,12 @@ def parted(flow: Tensor, lips: Lips, smile: Tensor) -> Parting:
     first, second, third, fourth = at.lines.unbind(1)
 
     teeth = (third - second).clamp(min=0)
+    pixel = 2 / flow.shape[2]
+    gap = (lower - upper).clamp(min=0)
+    corners = 1 - (gap / gap.amax(2, keepdim=True).clamp(min=pixel) - _NARROW) / _WIDE
+    corners = corners.clamp(0, 1)
     # Where lips meet they are dark, and no more once they part: there they show what is beside.
-    apart = ((lower - upper) / _PARTED).clamp(0, 1) * (1 - teeth / _TOUCHING).clamp(0, 1)
+    apart = (gap / _PARTED).clamp(0, 1) * (1 - teeth / _TOUCHING).clamp(0, 1) * (1 - corners)
     second = second - apart * (_OF_LIP * (second - first)).clamp(0, _EDGES[0])
     third = third + apart * (_OF_LIP * (fourth - third)).clamp(0, _EDGES[1])
 
@@ -106,7 +118,6 @@ def parted(flow: Tensor, lips: Lips, smile: Tensor) -> Parting:
     between = between + deep * (_stretched(at, teeth) - between)
     row = torch.where(y >= at.begin, in_upper, at.from_row)
     row = torch.where(y >= upper, between, row)
-    pixel = 2 / flow.shape[2]
     # The edge of the lower lip may lie within a pixel.
     covered = _ramp((y - torch.maximum((upper + lower) / 2, lower)) / pixel)
     row = row + covered * (in_lower - row)
@@ -128,7 +139,10 @@ def parted(flow: Tensor, lips: Lips, smile: Tensor) -> Parting:
     inside = _ramp((row - second) / pixel) * _ramp((third - row) / pixel)
     inside = inside * ((third - second) / pixel).clamp(0, 1)
     hole, near, below, line = (x * within for x in (hole, near, below, line))
-    parts = (x[:, None] for x in (hole, depth, shade, near, inside, below, line))
+    parts = (
+        x[:, None]
+        for x in (hole, depth, shade, corners.expand_as(shade), near, inside, below, line)
+    )
     return Parting(torch.stack([flow[:, 0], row - y], 1), *parts)
 
 
