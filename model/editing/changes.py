@@ -6,7 +6,7 @@ from torch import Tensor
 from ...pipeline.action_units import COUNT, NUMBERS, positions
 
 _SMILE, _CORNERS_DOWN, _LIPS_PART = (12, 25), 15, 25
-_APART, _NOISE = 0.82, 0.07
+_APART, _NOISE = 0.76, 0.07
 """Factor of the square root of AU25, and below which AU25 it is rather in proportion to it, as
 OpenFace reads a little of it where lips touch."""
 _TOUCHING, _SHOWN = 0.02, 4.2

@@ -19,7 +19,7 @@ over which share of the face it is smoothed."""
 _TIGHT, _AROUND = 0.45, 0.15
 """By how much lips become thinner where AU23 rises by 1, and how far around them skin moves along,
 in half sides."""
-_DROP = 0.03
+_DROP = 0.015
 """How far the lower lip goes down further where AU26 rises by 1, in half sides."""
 _RISE = 0.045
 """How far the middle of the mouth goes up further where AU12 rises by 1, in half sides."""
