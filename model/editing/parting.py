@@ -24,7 +24,7 @@ _DARK, _LIT = 0.05, 0.45
 lip it is less dark, as light falls there on the tongue and the lower teeth."""
 _TEETH = 0.06
 """How far both begin further down in a smile, which shows the upper teeth, likewise."""
-_DARKENS = 1.5
+_DARKENS = 2.0
 """The inverse of the share of AU26 by which it is as dark as it becomes."""
 _DARKER = 1.25
 """How dark it is in the corners, relative to what is deep in a mouth."""
