@@ -22,11 +22,11 @@ _DEEP = 0.12
 _DARK, _LIT = 0.05, 0.45
 """How far below it a mouth is darkest, likewise; and over which share of the gap above the lower
 lip it is less dark, as light falls there on the tongue and the lower teeth."""
-_TEETH = 0.06
+_TEETH = 0.085
 """How far both begin further down in a smile, which shows the upper teeth, likewise."""
 _DARKENS = 2.0
 """The inverse of the share of AU26 by which it is as dark as it becomes."""
-_DARKER = 1.25
+_DARKER = 1.0
 """How dark it is in the corners, relative to what is deep in a mouth."""
 _NARROW, _WIDE = 0.08, 0.45
 """Up to which share of the widest gap a column is a corner, in which it is dark, and over how much
