@@ -41,7 +41,7 @@ from .train import RUN
 MEASURES = "measures.json"
 RESULTS = "results.json"
 _FRAMES = 20
-_VERSION = 18
+_VERSION = 19
 """Raised when the code makes other pictures of the same weights (model/networks, model/animation,
 pipeline/faces) or measures them otherwise: all is measured again."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from ... import __version__
 from ...pipeline.errors import WrongUse
 
-_FORMAT = 22
+_FORMAT = 23
 """Raised when inputs, outputs or metadata of the files change, or what is computed from the same
 weights (model/networks/flow_generator.py and what it calls)."""
 

@@ -15,7 +15,7 @@ _ALONG = 0.5
 """How much of the field of AU1 is added to that of AU2 where AU1 does not rise."""
 _NARROW = 0.9
 """How much of the field of AU7 is added to that of AU6 where AU7 does not rise."""
-_ACROSS = {10: 0.4, 12: 0.85, 14: 0.75, 15: 0.3, 17: 0.5, 20: 0.7, 25: 0.45, 26: 1.6}
+_ACROSS = {10: 0.4, 12: 0.92, 14: 0.75, 15: 0.3, 17: 0.5, 20: 0.7, 25: 0.45, 26: 1.6}
 """How much of the horizontal part of fields is used: with it mouths become as much wider and, where
 jaws drop, narrower as those of photographs of the same people that show these AUs."""
 _LIFTING = {6: 0.5, 9: 0.6, 10: 0.6, 14: 0.5, 17: 0.75, 20: 0.65}

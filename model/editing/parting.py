@@ -34,7 +34,7 @@ more it becomes as elsewhere."""
 _PARTED, _TOUCHING = 0.03, 0.02
 """In half sides: by how much lips have parted that leave the line where they met; and up to which
 gap of the photograph they touch."""
-_EDGES, _OF_LIP = (0.015, 0.0375), 0.3
+_EDGES, _OF_LIP = (0.009, 0.0225), 0.3
 """How much of the upper lip and of the lower one that line is, in half sides, and at most as a
 share of their height."""
 _OF_UPPER, _OF_LOWER = 0.5, 0.2
