@@ -107,8 +107,8 @@ def parted(flow: Tensor, lips: Lips, smile: Tensor) -> Parting:
     corners = corners.clamp(0, 1)
     # Where lips meet they are dark, and no more once they part: there they show what is beside.
     apart = (gap / _PARTED).clamp(0, 1) * (1 - teeth / _TOUCHING).clamp(0, 1) * (1 - corners)
-    second = second - apart * (_OF_LIP * (second - first)).clamp(0, _EDGES[0])
-    third = third + apart * (_OF_LIP * (fourth - third)).clamp(0, _EDGES[1])
+    second = second - apart * (_OF_LIP * (second - first)).clamp(0.0, _EDGES[0])
+    third = third + apart * (_OF_LIP * (fourth - third)).clamp(0.0, _EDGES[1])
 
     in_upper = first + (second - first) * (y - at.begin) / at.of_upper
     in_lower = fourth - (fourth - third) * (at.end - y) / at.of_lower
