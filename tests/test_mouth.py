@@ -20,7 +20,7 @@ from ganim.model.editing.fields import shown_fields
 from ganim.model.editing.layer_network import LayerNetwork, layer_ends
 from ganim.model.editing.lips import LAYERS
 from ganim.model.editing.masks import Masks
-from ganim.model.editing.mouth import MouthNetwork, cut_to_mouth
+from ganim.model.editing.mouth import MouthNetwork, as_tongue, cut_to_mouth
 from ganim.model.editing.sharpness import as_sharp_as, sharpness_of
 from ganim.model.landmarks.points import MESH_POINTS
 from ganim.model.networks.flow_generator import NUISANCE, FlowGenerator
@@ -181,6 +181,17 @@ def test_what_is_deep_in_a_mouth_is_even_and_its_teeth_are_not(
     (teeth, below), (teeth_of_jaw, deep) = contrasts
     assert teeth > stripes.std() and below > stripes.std(), "fine detail is added"
     assert deep < 0.3 * below and teeth_of_jaw > 2 * deep
+
+
+def test_below_teeth_it_is_no_lighter_and_no_less_red_than_tongues() -> None:
+    skin = torch.tensor([0.4, 0.1, -0.1])[:, None, None].expand(1, 3, SIDE, SIDE)
+    teeth = torch.tensor([0.9, 0.85, 0.8])[:, None, None].expand(1, 3, 8, 8)
+    tongue = torch.tensor([-0.2, -0.6, -0.6])[:, None, None].expand(1, 3, 8, 8)
+    usual = (skin + 1)[0, :, 0, 0]
+    shown = (as_tongue(teeth, skin) + 1)[0, :, 0, 0]
+    assert shown.mean() < 0.81 * usual.mean()
+    assert (shown[1:] / shown[0] < 0.91 * usual[1:] / usual[0]).all()
+    torch.testing.assert_close(as_tongue(tongue, skin), tongue)
 
 
 def test_a_mouth_that_stays_is_painted_as_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:

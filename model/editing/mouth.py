@@ -23,6 +23,7 @@ from .lip_changes import lip_changes
 from .lips import LAYERS, Lips, lips_of
 from .masks import Masks, smoothed
 from .parting import with_lips
+from .skin import brightness, cheeks
 from .styled_block import StyledBlock
 
 _HEIGHT, _WIDTH = 0.4, 0.6
@@ -38,6 +39,9 @@ less light falls into it than into most open mouths of photographs, which laugh,
 _EVEN = 0.15
 """Over which share of the face, from left to right, what is deep in a mouth is evened out: what is
 filled below teeth repeats them as upright streaks."""
+_TONGUE, _REDDER = 0.8, 0.9
+"""How light tongues and lower lips are at most, relative to the cheeks, and how much green and blue
+they have beside red, relative to these: what is filled below teeth may have their colour."""
 _SHARPER = 1.0
 """How much of its fine detail is added to what fills a mouth: networks fill holes with means of
 what may be there, which are blurred, and teeth would have hardly any gaps."""
@@ -141,7 +145,7 @@ class MouthNetwork(nn.Module):
         colours = colours + _SHARPER * (filled - smoothed(smoothed(filled)))
         deep, shade = (cut_to_mouth(x) for x in (parting.deep, parting.shade))
         even = local_mean(colours, hole + 1e-4, 0, _EVEN)
-        colours = colours + deep * (even - colours)
+        colours = colours + deep * (as_tongue(even, faces) - colours)
         colours = (colours + 1) * (1 - colours.new_tensor(_DARKER)[:, None, None] * shade) - 1
         hole, colours = (_in_place(x, faces) for x in (hole, colours))
         return without_cold_colours(masks.towards(colours, hole))
@@ -151,6 +155,16 @@ def lips_in(faces: Tensor, ends: Tensor, teeth: Tensor) -> Lips:
     """The lips of whole faces (n, 3, h, w) with ends as of `MouthNetwork.ends_of`. teeth: (n,) in
     0-1, as `lips_of` takes it."""
     return lips_of(ends, cut_to_mouth(faces).shape[2], faces, teeth)
+
+
+def as_tongue(colours: Tensor, faces: Tensor) -> Tensor:
+    """Colours (n, 3, h', w') in -1..1 that are at least as red as the skin of faces (n, 3, h, w),
+    and not lighter than tongues in their light."""
+    cheek = cheeks(faces)
+    lit = colours + 1
+    lit = lit * (_TONGUE * brightness(cheek) / brightness(lit).clamp(min=1e-2)).clamp(max=1)
+    warm = _REDDER * cheek / cheek[:, :1] * lit[:, :1]
+    return torch.cat([lit[:, :1], lit[:, 1:].minimum(warm[:, 1:])], 1) - 1
 
 
 def _without_inside(masks: Masks, inside: Tensor) -> Masks:
