@@ -39,7 +39,7 @@ less light falls into it than into most open mouths of photographs, which laugh,
 _EVEN = 0.15
 """Over which share of the face, from left to right, what is deep in a mouth is evened out: what is
 filled below teeth repeats them as upright streaks."""
-_TONGUE, _REDDER = 0.8, 0.9
+_TONGUE, _REDDER = 0.95, 0.9
 """How light tongues and lower lips are at most, relative to the cheeks, and how much green and blue
 they have beside red, relative to these: what is filled below teeth may have their colour."""
 _SHARPER = 1.0
