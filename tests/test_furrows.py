@@ -141,9 +141,10 @@ def test_furrows_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     faces.images[..., SIDE // 2 :] = faces.images[..., : SIDE // 2].flip(3)  # as they are mirrored
     faces.series[:] = ["a"] * 6
     edits = edited(generator, faces, 8, torch.Generator().manual_seed(0))
-    # One of them, so that steps can be compared.
-    frown = (edits.asked - edits.own)[:, FROWN].argmax()
-    edits = edits.where(frown[None])
+    # One of them, so that steps can be compared: a frown that is told nearly as it is.
+    rises = (edits.asked - edits.own)[:, FROWN]
+    edits = edits.where(torch.where(rises > 0.4, rises, 1.0).argmin()[None])
+    torch.manual_seed(0)
     steps, means = zip(*train_furrows.train(faces, edits, stages(), 60, 4), strict=True)
     reader, skin = load_estimator(), edits.skin.float() / 255
     before = to_model(edits.results)

@@ -26,8 +26,6 @@ _TEETH = 0.085
 """How far both begin further down in a smile, which shows the upper teeth, likewise."""
 _DARKENS = 2.0
 """The inverse of the share of AU26 by which it is as dark as it becomes."""
-_DARKER = 1.0
-"""How dark it is in the corners, relative to what is deep in a mouth."""
 _NARROW, _WIDE = 0.08, 0.45
 """Up to which share of the widest gap a column is a corner, in which it is dark, and over how much
 more it becomes as elsewhere."""
@@ -59,7 +57,7 @@ class Parting(NamedTuple):
     deep: Tensor
     """(n, 1, h, w) in 0-1: how deep in the mouth it lies, as far as the jaw drops."""
     shade: Tensor
-    """(n, 1, h, w): how dark it is there, likewise, and in the corners: 1 if as deep in a mouth."""
+    """(n, 1, h, w) in 0-1: how dark it is there, likewise, and in the corners."""
     corners: Tensor
     """(n, 1, h, w) in 0-1: how near it lies to the corners of the mouth."""
     mouth: Tensor
@@ -84,7 +82,7 @@ def with_lips(flow: Tensor, lips: Lips, changes: LipChanges) -> Parting:
     return parting._replace(
         flow=tightened(parting.flow, lips, changes.tight),
         deep=parting.deep * jaw,
-        shade=(parting.shade * (_DARKENS * jaw).clamp(max=1)).maximum(_DARKER * parting.corners),
+        shade=(parting.shade * (_DARKENS * jaw).clamp(max=1)).maximum(parting.corners),
         inside=parting.inside * shut,
         below=parting.below * closed,
         line=parting.line * closed,
@@ -127,11 +125,7 @@ def parted(flow: Tensor, lips: Lips, smile: Tensor) -> Parting:
 
     hole = _ramp((y - upper - teeth) / pixel) * _ramp((lower - y) / pixel)
     hole = hole * ((lower - upper) / pixel).clamp(0, 1) * (1 - deep)
-    below, above = y - upper, lower - y
-    below = below - _TEETH * smile[:, None, None]
-    depth = (below / _DEEP).clamp(0, 1)
-    lit = (lower - upper).clamp(min=pixel) * _LIT
-    shade = (below / _DARK).clamp(0, 1) * (above / lit).clamp(0, 1)
+    depth, shade = _depth(at, smile)
     near = _ramp((y - at.begin) / pixel / _EDGE + 0.5) * _ramp((at.end - y) / pixel / _EDGE + 0.5)
     below = ((y - at.end) / pixel / _FAR).clamp(0, 1)
     meet = ((upper - lower) / pixel + 1).clamp(0, 1)
@@ -144,6 +138,14 @@ def parted(flow: Tensor, lips: Lips, smile: Tensor) -> Parting:
         for x in (hole, depth, shade, corners.expand_as(shade), near, inside, below, line)
     )
     return Parting(torch.stack([flow[:, 0], row - y], 1), *parts)
+
+
+def _depth(at: LipColumns, smile: Tensor) -> tuple[Tensor, Tensor]:
+    """(n, h, w) in 0-1: how deep in an open mouth each pixel lies, and how dark it is there."""
+    below = at.y - at.upper - _TEETH * smile[:, None, None]
+    lit = _LIT * (at.lower - at.upper).clamp(min=2 / len(at.y))
+    dark = (below / _DARK).clamp(0, 1) * ((at.lower - at.y) / lit).clamp(0, 1)
+    return (below / _DEEP).clamp(0, 1), dark
 
 
 def _stretched(at: LipColumns, gap: Tensor) -> Tensor:
