@@ -15,7 +15,7 @@ _LEVEL, _LIGHTER = 0.95, 0.5
 are darker: more light falls on them if brows are raised, and what is left of brows in them is dark.
 """
 _REDDER = 1.1
-"""How much further from grey they are than other skin of their brightness. In 103 pairs of one
+"""How much further from grey they are than other skin of their brightness. In 250 pairs of one
 person all this gives the brightness and the redness of lids below brows that are raised."""
 
 

@@ -1,6 +1,7 @@
 """Photographs in black and white, or toned in one colour: they get colours of skin, in which all
 else is learned, and what is changed gets their tone again."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -34,6 +35,8 @@ def toned_like(masks: Masks, faces: Tensor, seen: Tensor) -> Masks:
     """
     assert masks.flow is not None
     slope, toned = tone_of(faces)
+    if not (torch.compiler.is_compiling() or toned.any()):  # An exported network has no branches.
+        return masks
     painted = masks.colour - masks.face
     change = toned * (slope * brightness(painted) - painted)
     other = warped(faces - seen, masks.flow)

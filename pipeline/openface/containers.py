@@ -59,10 +59,6 @@ class ContainerImage:
             *("--entrypoint", program, self.id, *arguments),
         ]
 
-    def check_runtime(self) -> None:
-        """Raise WrongUse if the runtime, whose daemon may have ended, does not answer."""
-        _information(self.runtime)
-
     def remove(self, name: str) -> None:
         """Kill and remove a container, if it exists."""
         _query([self.runtime, "rm", "--force", name])
@@ -113,7 +109,7 @@ class _ImageMissing(WrongUse):
 def _find_in(runtime: str, image: str) -> ContainerImage:
     if shutil.which(runtime) is None:
         raise WrongUse(f"{runtime} is not on the PATH. Install it, or name another runtime.")
-    info = _information(runtime)
+    info = runtime_info(runtime)
     present, inspection = _query([runtime, "image", "inspect", image])
     if not present:
         raise _ImageMissing(
@@ -136,7 +132,7 @@ def _find_in(runtime: str, image: str) -> ContainerImage:
     return ContainerImage(runtime, description["Id"], label, user, ",Z" if is_podman else "")
 
 
-def _information(runtime: str) -> str:
+def runtime_info(runtime: str) -> str:
     """What the runtime prints about itself. Raises WrongUse if its daemon does not answer."""
     works, info = _query([runtime, "info"])
     if not works:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..errors import WrongUse
 from . import workspace
-from .containers import NOT_STARTED, ContainerImage, error_line, find_image
+from .containers import NOT_STARTED, ContainerImage, error_line, find_image, runtime_info
 
 IMAGE = "algebr/openface:latest"
 IMAGE_PROGRAM = "/home/openface-build/build/bin/FaceLandmarkImg"
@@ -99,7 +99,7 @@ class Program:
             message = error_line(log.read().decode(errors="replace"))
         if process.returncode in NOT_STARTED:
             if self.image is not None:
-                self.image.check_runtime()  # else an ended daemon would be OpenFace's fault
+                runtime_info(self.image.runtime)  # else an ended daemon is OpenFace's fault
             raise self.error("to start", message)
         if process.returncode != 0:
             reason = f"exit status {process.returncode}, {message}"
